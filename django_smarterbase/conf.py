@@ -1,0 +1,70 @@
+"""The options of ``DATABASES[alias]["OPTIONS"]``, as one typed value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of one smarterbase database.
+
+    ``trust_seconds`` and ``write_deadline`` are seconds; both must be the same in all processes that share a
+    database. ``concurrency`` bounds the requests that one process has under way in the object store.
+    """
+
+    storage: str = "smarterbase"
+    cache: str | None = "smarterbase"
+    trust_seconds: float = 2.0
+    write_deadline: float = 15.0
+    on_index_outage: Literal["degrade", "refuse"] = "degrade"
+    max_scan_objects: int | None = None
+    on_corrupt: Literal["raise", "skip"] = "raise"
+    concurrency: int = 16
+    fsync: bool = True
+    allow_eviction: bool = False
+    show_values: bool = False
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> Options:
+        """Read an OPTIONS dict. Raises ImproperlyConfigured; an unknown name gets the nearest known one."""
+        known = {field.name for field in fields(cls)}
+        for name in raw:
+            if name not in known:
+                raise ImproperlyConfigured(unknown_option(name))
+        options = cls(**raw)
+        options.validate()
+        return options
+
+    def validate(self) -> None:
+        """Raise ImproperlyConfigured for a value that is out of range, naming option, value and range."""
+        _one_of("on_index_outage", self.on_index_outage, ("degrade", "refuse"))
+        _one_of("on_corrupt", self.on_corrupt, ("raise", "skip"))
+        _positive("trust_seconds", self.trust_seconds)
+        _positive("write_deadline", self.write_deadline)
+        _positive("concurrency", self.concurrency)
+        if self.max_scan_objects is not None:
+            _positive("max_scan_objects", self.max_scan_objects)
+
+
+def unknown_option(name: str) -> str:
+    """The message for an option that does not exist, with the nearest one that does."""
+    known = sorted(field.name for field in fields(Options))
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {nearest[0]!r}? " if nearest else ""
+    return f"Unknown smarterbase option {name!r}. {hint}The options are: {', '.join(known)}."
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be one of {allowed}.")
+
+
+def _positive(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be a number above 0.")

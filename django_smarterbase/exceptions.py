@@ -1,0 +1,59 @@
+"""The error hierarchy.
+
+SmarterBaseError
+├── ConflictError          (OperationalError)  another writer changed a document that this one had read
+├── CorruptDocument        (DataError)         a stored object is not a document of its table
+├── ScanBudgetExceeded     (OperationalError)  a scan would read more than ``max_scan_objects``
+├── FullScanRefused        (OperationalError)  ``require_index()`` and no index can answer
+├── IndexUnavailable       (OperationalError)  Redis cannot answer and the caller asked for no fallback
+├── StorageUnavailable     (OperationalError)  the object store cannot be reached
+└── PreconditionFailed                         a conditional write met another ETag; inside the package only
+
+Every message names what was concerned (model, key, value), the limit that was met, and a remedy.
+"""
+
+from django.db.utils import DataError, OperationalError
+
+
+class SmarterBaseError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConflictError(SmarterBaseError, OperationalError):
+    """Another writer changed a document between its read and its write, and nothing was applied."""
+
+
+class CorruptDocument(SmarterBaseError, DataError):
+    """A stored object cannot be read as a document of its table. The message names its key."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(
+            f"The object {key!r} is not a readable document: {problem}. Mend or remove the object, or set the "
+            'option on_corrupt = "skip" to let scans pass over it.'
+        )
+        self.key = key
+        self.problem = problem
+
+
+class ScanBudgetExceeded(SmarterBaseError, OperationalError):
+    """A scan met more objects than the option ``max_scan_objects`` permits."""
+
+
+class FullScanRefused(SmarterBaseError, OperationalError):
+    """A query that asked for ``require_index()`` could only be answered by a scan."""
+
+
+class IndexUnavailable(SmarterBaseError, OperationalError):
+    """The index cannot be trusted or reached, and the operation may not go on without it."""
+
+
+class StorageUnavailable(SmarterBaseError, OperationalError):
+    """The object store did not answer."""
+
+
+class PreconditionFailed(SmarterBaseError):
+    """A conditional write found another ETag, or an object where none was expected. Nothing was written."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The object {key!r} is not in the state that this conditional write expected.")
+        self.key = key

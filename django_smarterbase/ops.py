@@ -1,0 +1,72 @@
+"""Counters of requests to the object store and to Redis, raised where the requests are made.
+
+Storage adapters and the Redis client call ``storage_ops()`` and ``redis_ops()`` in the thread of the statement that
+they serve (never in a pool thread) and raise the counters there. ``counting()`` gives a statement its own pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class StorageOps:
+    """Requests to the object store. ``system`` counts requests for objects under ``_sb/`` and is not in ``total``."""
+
+    reads: int = 0
+    writes: int = 0
+    deletes: int = 0
+    lists: int = 0
+    system: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+
+    @property
+    def total(self) -> int:
+        """Requests for documents: reads, writes, deletes and listings (a listing of many pages is many)."""
+        return self.reads + self.writes + self.deletes + self.lists
+
+
+@dataclass(slots=True)
+class RedisOps:
+    """Traffic with Redis: commands sent, and the round trips that they took."""
+
+    commands: int = 0
+    round_trips: int = 0
+
+
+@dataclass(slots=True)
+class Ops:
+    """The counters of one statement."""
+
+    storage: StorageOps = field(default_factory=StorageOps)
+    redis: RedisOps = field(default_factory=RedisOps)
+
+
+_current: ContextVar[Ops | None] = ContextVar("smarterbase_ops", default=None)
+
+
+def storage_ops() -> StorageOps:
+    """The storage counters of the statement that runs; a throw-away pair outside of any."""
+    current = _current.get()
+    return current.storage if current is not None else StorageOps()
+
+
+def redis_ops() -> RedisOps:
+    """The Redis counters of the statement that runs; a throw-away pair outside of any."""
+    current = _current.get()
+    return current.redis if current is not None else RedisOps()
+
+
+@contextmanager
+def counting() -> Iterator[Ops]:
+    """Count the requests made inside the block, apart from those of any surrounding block."""
+    ops = Ops()
+    token = _current.set(ops)
+    try:
+        yield ops
+    finally:
+        _current.reset(token)

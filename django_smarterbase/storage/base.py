@@ -1,0 +1,91 @@
+"""The object store protocol that every adapter keeps, and the counting of its requests."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+
+class Stored(NamedTuple):
+    """An object as it was read."""
+
+    body: bytes
+    etag: str
+
+
+class Listed(NamedTuple):
+    """An object as a listing names it. ``size`` is in bytes."""
+
+    key: str
+    etag: str
+    size: int
+
+
+class Write(NamedTuple):
+    """A write of ``write_many``: a put of ``body``, or a delete when ``body`` is None.
+
+    ``if_match`` is the ETag that the object must still have; ``if_absent`` demands that there is none.
+    """
+
+    key: str
+    body: bytes | None
+    if_match: str | None = None
+    if_absent: bool = False
+
+
+class Written(NamedTuple):
+    """The outcome of a ``Write``: its new ETag (None after a delete), or the error it met."""
+
+    write: Write
+    etag: str | None
+    error: Exception | None
+
+
+class ObjectStore(ABC):
+    """Objects under a key, with ETags and conditional writes. Synchronous and thread-safe.
+
+    Keys are relative to the storage's location and made by ``storage.keys`` only. Each adapter counts its requests
+    through ``ops.storage_ops()`` in the calling thread.
+    """
+
+    #: Whether ``if_match`` and ``if_absent`` hold between processes. Without, the last writer wins.
+    conditional: bool
+
+    @abstractmethod
+    def get(self, key: str) -> Stored | None:
+        """The object under ``key``, or None. Raises StorageUnavailable."""
+
+    @abstractmethod
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
+        """Each of ``keys`` with its object or None, in the order of ``keys``; up to ``concurrency`` reads at a time.
+
+        Streams: no more than a bounded window of bodies is held. Raises StorageUnavailable.
+        """
+
+    @abstractmethod
+    def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:
+        """Every object whose key begins with ``prefix`` (and is greater than ``start_after``), in the store's order.
+
+        Streams in constant memory. An object that is there throughout is listed, whatever else changes meanwhile.
+        """
+
+    @abstractmethod
+    def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+        """Every object under ``prefix`` with its body: a listing whose objects are read in parallel, streamed."""
+
+    @abstractmethod
+    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+        """Write the object and return its new ETag. Raises PreconditionFailed, StorageUnavailable."""
+
+    @abstractmethod
+    def delete(self, key: str, *, if_match: str | None = None) -> None:
+        """Remove the object; one that is not there is no error unless ``if_match`` is given (PreconditionFailed)."""
+
+    @abstractmethod
+    def write_many(self, writes: Iterable[Write]) -> Iterator[Written]:
+        """Apply ``writes`` in parallel, each on its own; outcomes in the order of ``writes``. Never raises for one."""
+
+    @abstractmethod
+    def verify_conditions(self) -> bool:
+        """Probe, once a process and location, whether the store keeps conditions; the answer is remembered."""

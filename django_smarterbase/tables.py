@@ -1,0 +1,104 @@
+"""What the package knows of a table: pure data, made from a model by the backend and read by everybody.
+
+A *row* is ``{column: value}`` with the values that SQLite holds: None, int, float, str or bytes. A *stem* is the
+primary key of a row as it stands in its object key, encoded by ``storage.keys``.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+Value = None | int | float | str | bytes
+Row = Mapping[str, Value]
+
+
+class Kind(enum.StrEnum):
+    """How a column's value is written in a document. What does not fit its kind is written tagged."""
+
+    PLAIN = "plain"  # numbers and text as JSON has them
+    BOOL = "bool"
+    DATE = "date"
+    TIME = "time"
+    DATETIME = "datetime"
+    DURATION = "duration"  # ISO 8601 duration; SQLite holds microseconds
+    DECIMAL = "decimal"  # a string
+    UUID = "uuid"  # with hyphens; SQLite holds 32 hexadecimal digits
+    BINARY = "binary"  # base64
+    JSON = "json"  # nested as it is
+
+
+class Affinity(enum.StrEnum):
+    """SQLite's column affinities (https://www.sqlite.org/datatype3.html, section 3.1)."""
+
+    INTEGER = "integer"
+    TEXT = "text"
+    BLOB = "blob"
+    REAL = "real"
+    NUMERIC = "numeric"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. ``default`` stands in for an attribute that a document lacks, unless ``required``."""
+
+    name: str
+    kind: Kind = Kind.PLAIN
+    affinity: Affinity = Affinity.BLOB
+    collation: str = ""
+    generated: bool = False
+    required: bool = False
+    default: Value = None
+    utc: bool = False  # a datetime that is aware: SQLite holds UTC, the document says Z
+    decimal_places: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexDefinition:
+    """A secondary index: documents are found by the values of ``columns``, all of them together."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """A table as the model in the query has it.
+
+    ``pk`` names the primary key's columns in their order; a table without one (raw DDL) has ``("rowid",)``.
+    ``auto`` is the pk column whose values come from the sequence object, or None.
+    """
+
+    table: str
+    label: str
+    columns: tuple[Column, ...]
+    pk: tuple[str, ...]
+    auto: str | None = None
+    indexes: tuple[IndexDefinition, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
+    field_names: Mapping[str, str] = field(default_factory=dict, compare=False)  # column -> model field
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """``{column name: Column}``."""
+        return {column.name: column for column in self.columns}
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One set of an index: the documents whose ``index.columns`` equal ``values`` (None is SQL's NULL)."""
+
+    index: IndexDefinition
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCondition:
+    """What an index is asked: the intersection of ``clauses``, each the union of its entries.
+
+    No clauses at all means every document of the table (the ``all`` set).
+    """
+
+    clauses: tuple[tuple[IndexEntry, ...], ...] = ()
