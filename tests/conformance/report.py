@@ -1,0 +1,134 @@
+"""The table, the accepted reasons and the lost tests, as text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from tests.conformance.comparison import Comparison, Lost, compare
+from tests.conformance.outcomes import AppRun, Outcome
+from tests.conformance.runs import Column
+
+Results = Mapping[str, Mapping[Column, AppRun]]  # by app, in the order of the table
+
+_FIGURES = ("plan", "pass", "fail", "err", "skip", "xfail")
+
+
+def comparisons(results: Results) -> dict[tuple[str, Column], Comparison]:
+    """Every engine column of every app, held against stock SQLite's."""
+    return {
+        (app, column): compare(runs[Column.STOCK], run)
+        for app, runs in results.items()
+        for column, run in runs.items()
+        if column.engine
+    }
+
+
+def setup_losses(results: Results) -> dict[str, tuple[Lost, ...]]:
+    """``{app: tests}`` that SQLite passes as it is and does not pass under the commit set-up."""
+    return {
+        app: compare(runs[Column.PLAIN], runs[Column.STOCK]).lost
+        for app, runs in results.items()
+        if Column.PLAIN in runs
+    }
+
+
+def table(results: Results, compared: Mapping[tuple[str, Column], Comparison]) -> str:
+    """A line an app and a line of totals; each column has its figures, an engine's also its lost tests."""
+    columns = [column for column in Column if any(column in runs for runs in results.values())]
+    width = max(len(name) for name in (*results, "total"))
+    heading = "  ".join(f"{column:^{_width(column)}}".rstrip().ljust(_width(column)) for column in columns)
+    lines = [f"{'':{width}}  {heading}".rstrip(), f"{'app':{width}}  " + "  ".join(map(_names, columns))]
+    totals = {column: Counter[str]() for column in columns}
+    for app, runs in results.items():
+        cells = {column: _figures(runs[column], compared.get((app, column))) for column in columns}
+        for column, cell in cells.items():
+            totals[column].update(cell)
+        lines.append(f"{app:{width}}  " + "  ".join(_cells(column, cells[column]) for column in columns))
+    lines.append(f"{'total':{width}}  " + "  ".join(_cells(column, totals[column]) for column in columns))
+    return "\n".join(lines)
+
+
+def accepted(compared: Mapping[tuple[str, Column], Comparison]) -> str:
+    """The accepted reasons, each with the number of its tests in every column."""
+    reasons: dict[str, Counter[Column]] = {}
+    for (_, column), comparison in compared.items():
+        for reason, number in comparison.accepted.items():
+            reasons.setdefault(reason, Counter())[column] += number
+    lines = ["Skips accepted beyond stock SQLite's:"]
+    for reason, numbers in sorted(reasons.items()):
+        where = ", ".join(f"{numbers[column]} ({column})" for column in Column if column in numbers)
+        lines.append(f"  - {reason} {where}")
+    return "\n".join(lines if reasons else [*lines, "  none"])
+
+
+def lost_lines(compared: Mapping[tuple[str, Column], Comparison], limit: int | None = None) -> list[str]:
+    """A line a lost test, at most ``limit``."""
+    lines = [_lost_line(column, lost) for column, lost in _lost(compared)]
+    return lines[:limit]
+
+
+def log(compared: Mapping[tuple[str, Column], Comparison]) -> str:
+    """Every lost test with its traceback."""
+    return "".join(f"{_lost_line(column, lost)}\n{lost.traceback}\n" for column, lost in _lost(compared))
+
+
+def broken_lines(results: Results) -> list[str]:
+    """The runs that did not reach their end, and those of stock SQLite that prove nothing."""
+    lines = []
+    for app, runs in results.items():
+        for column, run in runs.items():
+            if run.broken:
+                lines.append(f"{app} on {column}: {run.broken}")
+            elif not run.tests:
+                lines.append(f"{app} on {column}: it planned no tests")
+    return lines
+
+
+def summary(run: AppRun, comparison: Comparison | None) -> str:
+    """A run in a few words, for the line of progress."""
+    figures = _figures(run, comparison)
+    words = f"{figures['pass']} of {figures['plan']} passed"
+    if comparison is not None:
+        words += f", {figures['lost']} lost"
+    return f"{words}, {run.seconds:.1f} s" + (f" ({run.broken})" if run.broken else "")
+
+
+def _lost(compared: Mapping[tuple[str, Column], Comparison]) -> Iterable[tuple[Column, Lost]]:
+    return ((column, lost) for (_, column), comparison in compared.items() for lost in comparison.lost)
+
+
+def _lost_line(column: Column, lost: Lost) -> str:
+    return f"[{column}] {lost.test}: {lost.outcome}: {lost.detail}"
+
+
+def _figures(run: AppRun, comparison: Comparison | None) -> Counter[str]:
+    counts = run.counts()
+    figures = Counter(
+        {
+            "plan": len(run.tests),
+            "pass": counts[Outcome.PASSED],
+            "fail": counts[Outcome.FAILED],
+            "err": counts[Outcome.ERROR] + counts[Outcome.NOT_RUN] + len(run.strays),
+            "skip": counts[Outcome.SKIPPED],
+            "xfail": counts[Outcome.EXPECTED_FAILURE],
+        }
+    )
+    figures["lost"] = len(comparison.lost) if comparison is not None else 0
+    return figures
+
+
+def _headings(column: Column) -> Sequence[str]:
+    return (*_FIGURES, "lost") if column.engine else _FIGURES
+
+
+def _names(column: Column) -> str:
+    return " ".join(f"{name:>5}" for name in _headings(column))
+
+
+def _cells(column: Column, figures: Mapping[str, int]) -> str:
+    return " ".join(f"{figures[name]:>5}" for name in _headings(column))
+
+
+def _width(column: Column) -> int:
+    return len(_names(column))

@@ -1,0 +1,49 @@
+"""Settings for Django's ``runtests.py``: this engine, with or without Redis, on memory or on files.
+
+The command passes the choices through the environment: CONFORMANCE_REDIS_URL (empty: ``cache`` is None) and
+CONFORMANCE_FILES (a directory; empty: objects live in memory).
+"""
+
+import os
+from typing import Any
+
+from tests.conformance.settings_sqlite import (
+    DEFAULT_AUTO_FIELD,
+    PASSWORD_HASHERS,
+    SECRET_KEY,
+    TEST_RUNNER,
+    USE_TZ,
+)
+
+__all__ = ["DEFAULT_AUTO_FIELD", "PASSWORD_HASHERS", "SECRET_KEY", "TEST_RUNNER", "USE_TZ"]
+
+_redis_url = os.environ.get("CONFORMANCE_REDIS_URL", "")
+_files = os.environ.get("CONFORMANCE_FILES", "")
+
+# A single process and no crash to outlive: short leases only keep the tests that wait for one quick.
+_OPTIONS: dict[str, Any] = {
+    "cache": "smarterbase" if _redis_url else None,
+    "trust_seconds": 0.05,
+    "write_deadline": 0.2,
+    "fsync": False,
+}
+
+DATABASES = {
+    "default": {"ENGINE": "django_smarterbase.backend", "NAME": "default", "OPTIONS": {**_OPTIONS}},
+    "other": {"ENGINE": "django_smarterbase.backend", "NAME": "other", "OPTIONS": {**_OPTIONS}},
+}
+
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "smarterbase": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+}
+if _files:
+    STORAGES["smarterbase"] = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": _files},
+    }
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+if _redis_url:
+    CACHES["smarterbase"] = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": _redis_url}
