@@ -1,0 +1,137 @@
+"""What the index room answers: frozen values, with no behaviour of their own."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django_smarterbase.tables import Row, Value
+
+
+class FallbackReason(enum.StrEnum):
+    """Why an index was not asked, or its answer not used. The values stand in profiles and log messages."""
+
+    NO_CACHE = "no cache configured"
+    UNREACHABLE = "Redis unreachable"
+    BREAKER_OPEN = "Redis left alone after repeated failures"
+    NOT_BUILT = "index not built"
+    SUSPECT = "writes were made without the index"
+    DEFINITIONS_CHANGED = "index definitions changed"
+    RESTARTED = "Redis restarted"
+    FLUSHED = "Redis lost the index"
+    DRIFT = "index damaged"
+    EVICTING = "maxmemory-policy may evict"
+    NOT_INDEXED = "no index"
+    CHANGED = "documents changed while the index was read"
+
+
+class IndexUntrusted(Exception):  # noqa: N818 - not an error: the caller scans instead
+    """The index may not answer this question; the documents must. Never leaves the package."""
+
+    def __init__(self, reason: FallbackReason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The answer to an ``IndexCondition``.
+
+    ``stems`` are the candidates in no particular order, those in doubt included: every committed document that
+    meets the condition is among them. None when only the count was asked for.
+    ``in_doubt`` are the candidates with a write under way (or left behind by a writer that died). A document that
+    is no candidate does not meet the condition, whatever is under way.
+    ``count`` is the number of candidates *not* in doubt: each of these meets the condition for certain. The exact
+    count is ``count`` plus those documents of ``in_doubt`` that, when read, meet the condition.
+    """
+
+    stems: tuple[str, ...] | None
+    count: int
+    in_doubt: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many documents have each combination of values of an index.
+
+    ``counts`` is ``{values in the order of the index's columns: documents}``, without the documents in doubt.
+    ``in_doubt`` are all stems of the table with a write under way; the caller reads these and adds them.
+    """
+
+    counts: Mapping[tuple[Value, ...], int]
+    in_doubt: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One document's change. ``row`` None deletes it; ``existed`` tells whether there was a document before."""
+
+    stem: str
+    row: Row | None
+    existed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """What the manifest object says of one table.
+
+    ``epoch`` is the epoch trusted now (state ready) or last (state suspect); None: none was ever trusted.
+    ``definition`` is the hash of the index definitions that ``epoch`` was built for.
+    """
+
+    ready: bool
+    epoch: str | None
+    building: str | None
+    version: int
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What Redis says of one table: the complete epoch, and the run of the server that completed it."""
+
+    epoch: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """The state of one table's index, for checks and commands. ``reason`` is None when the index is trusted.
+
+    ``documents``, ``pending`` (notes of writes under way) and ``overdue`` (notes older than the write deadline)
+    are None when Redis cannot tell.
+    """
+
+    table: str
+    entry: ManifestEntry | None
+    marker: Marker | None
+    reason: FallbackReason | None
+    detail: str
+    documents: int | None = None
+    pending: int | None = None
+    overdue: int | None = None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether a query would be answered by the index now."""
+        return self.reason is None
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildReport:
+    """What a rebuild did. ``documents`` are in the index; of these ``read`` were read and ``reused`` known by ETag.
+
+    ``mended`` were changed meanwhile by writers that did not know of the new epoch; ``corrupt`` could not be read
+    and are left out (only with ``on_corrupt = "skip"``).
+    """
+
+    table: str
+    epoch: str
+    documents: int
+    read: int
+    reused: int
+    mended: int
+    corrupt: int
+    seconds: float
