@@ -1,0 +1,7 @@
+"""Profiles of statements: what each one did, and figures over many."""
+
+from django_smarterbase.profiling.profile import QueryProfile
+from django_smarterbase.profiling.profiler import profile_queries
+from django_smarterbase.profiling.summary import GroupSummary, Summary
+
+__all__ = ["GroupSummary", "QueryProfile", "Summary", "profile_queries"]

@@ -1,0 +1,131 @@
+"""The door by which profiles come in: who listens, who is told, and who made the query.
+
+The backend asks ``listening()`` first and makes a profile only then, so a statement nobody watches costs three
+look-ups.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import CodeType
+
+from django_smarterbase.profiling.profile import QueryProfile
+
+Listener = Callable[[QueryProfile], object]
+
+logger = logging.getLogger("django_smarterbase.query")
+
+_sinks: tuple[Listener, ...] = ()
+_sinks_lock = threading.Lock()
+_blocks: ContextVar[tuple[Listener, ...]] = ContextVar("smarterbase_profiling_blocks", default=())
+
+#: Code that runs a query on behalf of others: Django, this package, servers and the glue between them.
+_GO_BETWEENS = frozenset(
+    {"django", "django_smarterbase", "asgiref"}
+    | {"asyncio", "concurrent", "contextlib", "contextvars", "functools", "runpy", "threading"}
+    | {"http", "socketserver", "wsgiref", "gunicorn", "uvicorn", "daphne", "hypercorn", "waitress"}
+)
+
+
+def listening() -> bool:
+    """Whether anybody wants profiles: an open block, a sink, or the logger at DEBUG."""
+    return bool(_blocks.get()) or bool(_sinks) or logger.isEnabledFor(logging.DEBUG)
+
+
+def record(profile: QueryProfile) -> None:
+    """Hand ``profile`` to the open blocks of this context, to the sinks and to the logger. Never raises."""
+    for block in _blocks.get():
+        block(profile)
+    for sink in _sinks:
+        _tell(sink, profile)
+    if logger.isEnabledFor(logging.DEBUG):
+        _log(profile)
+
+
+def add_sink(sink: Listener) -> None:
+    """Call ``sink`` with every profile of this process, in the thread of its statement. Adding it twice is once."""
+    global _sinks
+    with _sinks_lock:
+        if sink not in _sinks:
+            _sinks = (*_sinks, sink)
+
+
+def remove_sink(sink: Listener) -> None:
+    """Call ``sink`` no more; one that was never added is no error."""
+    global _sinks
+    with _sinks_lock:
+        _sinks = tuple(other for other in _sinks if other != sink)
+
+
+def open_block(listener: Listener) -> None:
+    """Call ``listener`` with every profile of this context (and of contexts copied from it) from now on."""
+    _blocks.set((*_blocks.get(), listener))
+
+
+def close_block(listener: Listener) -> None:
+    """Undo ``open_block`` in this context."""
+    _blocks.set(tuple(other for other in _blocks.get() if other != listener))
+
+
+def caller_method() -> str:
+    """The qualified name of the function that made the query; costs a walk up the stack.
+
+    It is the innermost function outside Django, this package, servers and standard library glue; for code at the top
+    of a module, the module's name. Beyond Django's request handler nobody is looked for, since middleware around a
+    view did not make its queries. A query that Django's own applications make on nobody's behalf is named after their
+    function (``ChangeList.get_results``); failing that, "unknown".
+    """
+    frame = sys._getframe(1)
+    application = "unknown"
+    while frame is not None:
+        module: str = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in _GO_BETWEENS:
+            if name := _function(frame.f_code, module):
+                return name
+        elif module.startswith("django.core.handlers."):
+            break
+        elif application == "unknown" and module.startswith("django.contrib."):
+            application = _function(frame.f_code, module) or application
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return application
+
+
+def _function(code: CodeType, module: str) -> str:
+    """The function that ``code`` stands in, or "" for a lambda or comprehension outside of any."""
+    if code.co_name == "<module>":
+        return module
+    name = code.co_qualname.partition(".<locals>.<")[0]
+    return "" if name.startswith("<") else name
+
+
+def _tell(sink: Listener, profile: QueryProfile) -> None:
+    try:
+        sink(profile)
+    except Exception:
+        # The statement is done; a faulty sink must not make it look as if it had failed.
+        logger.exception("The profile sink %r failed; the statement itself is not affected.", sink)
+
+
+def _log(profile: QueryProfile) -> None:
+    logger.debug(
+        "(%.1f ms) %s: %s %s on %r, %s by %s%s, %d storage ops, %d Redis round trips, results: %s%s",
+        profile.duration,
+        profile.method,
+        profile.operation,
+        profile.model or "SQL",
+        profile.database,
+        profile.complexity,
+        profile.index_used,
+        f" (fallback: {profile.fallback_reason})" if profile.fallback else "",
+        profile.storage_ops.total,
+        profile.redis_ops.round_trips,
+        "unknown" if profile.result_count is None else profile.result_count,
+        f", failed with {profile.error}" if profile.error else "",
+        extra={"profile": profile},
+    )
