@@ -1,0 +1,9 @@
+"""The example site's addresses."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("testproject.articles.urls")),
+]
