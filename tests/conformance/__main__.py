@@ -110,8 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         print(f"Django {django.__version__} has no test app {', '.join(unknown)} in {tests}.", file=sys.stderr)
         return 2
-    output = CACHE / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    output.mkdir(parents=True, exist_ok=True)
+    output = CACHE / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+    output.mkdir(parents=True)
     reload = os.environ.get("RELOAD", "1") != "0"
     plan = Plan(tests, output, arguments.storage == "files", reload, arguments.timeout)
     results = run_all(plan, apps, columns_of(arguments), arguments.jobs)

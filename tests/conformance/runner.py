@@ -41,6 +41,9 @@ def write(record: dict[str, Any]) -> None:
 class RecordingResult(unittest.TextTestResult):
     """unittest's usual result, which also writes every event down."""
 
+    def printErrors(self) -> None:
+        """Print nothing: the events tell more, and describing a subtest may run queries outside of its test."""
+
     def addSuccess(self, test: unittest.TestCase) -> None:
         super().addSuccess(test)
         record(test, Outcome.PASSED)
@@ -81,12 +84,23 @@ def record(test: Any, outcome: Outcome, err: Any = None, detail: str = "") -> No
         {
             "kind": "event",
             "test": (test.test_case if part else test).id(),
-            "subtest": test._subDescription() if part else None,
+            "subtest": parameters(test) if part else None,
             "outcome": outcome,
             "detail": last_line(err[1]) if err else detail,
             "traceback": "".join(traceback.format_exception(*err)) if err else "",
         }
     )
+
+
+def parameters(subtest: Any) -> str:
+    """What tells the subtest from its siblings. Only plain values are shown: the repr of a queryset runs a query."""
+    message = [subtest._message] if isinstance(subtest._message, str) else []
+    shown = (f"{name}={_show(value)}" for name, value in subtest.params.items())
+    return ", ".join([*message, *shown])
+
+
+def _show(value: Any) -> str:
+    return repr(value) if isinstance(value, str | int | float | None) else f"<{type(value).__name__}>"
 
 
 def last_line(error: BaseException) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from testproject.services import RedisServer
 from tests.conformance.outcomes import AppRun, read_run
@@ -69,16 +70,13 @@ def _environment(plan: Plan, column: Column, events: Path) -> Iterator[dict[str,
     }
     with contextlib.ExitStack() as stack:
         if column is Column.REDIS:
-            server = RedisServer()
-            server.start()
-            stack.callback(server.stop)
-            environment["CONFORMANCE_REDIS_URL"] = server.url
+            environment["CONFORMANCE_REDIS_URL"] = stack.enter_context(RedisServer()).url
         if column.engine and plan.files:
             environment["CONFORMANCE_FILES"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="conformance-"))
         yield environment
 
 
-def _run(plan: Plan, app: str, column: Column, environment: Mapping[str, str], output) -> str:
+def _run(plan: Plan, app: str, column: Column, environment: Mapping[str, str], output: IO[bytes]) -> str:
     """Run Django's runner to its end or its deadline. Returns why it broke off, or nothing."""
     settings = "settings_engine" if column.engine else "settings_sqlite"
     command = [sys.executable, "runtests.py", "--noinput", "--parallel=1", f"--settings=tests.conformance.{settings}"]

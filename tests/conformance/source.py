@@ -48,6 +48,7 @@ def _version(unpacked: Path) -> str | None:
 
 
 def _fetch(target: Path) -> None:
+    print(f"Fetching the source distribution of Django {django.__version__} into {CACHE} ...", flush=True)
     CACHE.mkdir(parents=True, exist_ok=True)
     # Unpacked beside its place and then renamed, so an interrupted run leaves no half of a distribution behind.
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="fetch-") as scratch:

@@ -1,0 +1,74 @@
+"""The table, the lines and the exit status."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance import report
+from tests.conformance.__main__ import SHOWN, conclude
+from tests.conformance.outcomes import AppRun, Outcome, TestOutcome
+from tests.conformance.runs import Column
+
+
+def app_run(app, outcomes, skips=None, broken="") -> AppRun:
+    tests = {f"{app}.tests.Case.test_{name}": TestOutcome(outcome, "why") for name, outcome in outcomes.items()}
+    return AppRun(app, tests, {}, skips or {}, broken)
+
+
+PASSED = {"a": Outcome.PASSED, "b": Outcome.PASSED}
+HALF = {"a": Outcome.PASSED, "b": Outcome.ERROR}
+
+
+def results_of(engine: AppRun, stock: AppRun | None = None) -> report.Results:
+    return {"basic": {Column.STOCK: stock or app_run("basic", PASSED), Column.REDIS: engine}}
+
+
+def test_table_lines_up_figures_under_their_names_when_apps_differ():
+    results = {
+        "basic": {Column.STOCK: app_run("basic", PASSED), Column.REDIS: app_run("basic", HALF)},
+        "many_to_one": {Column.STOCK: app_run("many_to_one", PASSED), Column.REDIS: app_run("many_to_one", PASSED)},
+    }
+    lines = report.table(results, report.comparisons(results)).splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["app", "plan", "pass", "fail", "err", "skip", "xfail", "plan", "pass", "fail", "err", "skip", "xfail", "lost"],
+        ["basic", "2", "2", "0", "0", "0", "0", "2", "1", "0", "1", "0", "0", "1"],
+        ["many_to_one", "2", "2", "0", "0", "0", "0", "2", "2", "0", "0", "0", "0", "0"],
+        ["total", "4", "4", "0", "0", "0", "0", "4", "3", "0", "1", "0", "0", "1"],
+    ]
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_conclude_is_0_and_writes_no_log_when_nothing_is_lost(tmp_path, capsys):
+    assert conclude(results_of(app_run("basic", PASSED)), tmp_path / "run.log") == 0
+    assert "Nothing is lost." in capsys.readouterr().out
+    assert not (tmp_path / "run.log").exists()
+
+
+def test_conclude_is_1_and_logs_every_lost_test_when_some_are_lost(tmp_path, capsys):
+    many = [f"t{number}" for number in range(SHOWN + 5)]
+    stock = app_run("basic", dict.fromkeys(many, Outcome.PASSED))
+    engine = app_run("basic", dict.fromkeys(many, Outcome.FAILED))
+    assert conclude(results_of(engine, stock), tmp_path / "run.log") == 1
+    printed = capsys.readouterr().out
+    assert f"Lost: {len(many)} ({SHOWN} shown" in printed
+    assert printed.count("basic.tests.Case.test_t") == SHOWN
+    assert (tmp_path / "run.log").read_text().count("basic.tests.Case.test_t") == len(many)
+
+
+def test_conclude_names_the_reason_and_is_0_when_a_skip_is_accepted(tmp_path, capsys):
+    skipped = {"a": Outcome.PASSED, "b": Outcome.SKIPPED}
+    reason = {"No such thing.": frozenset({"basic.tests.Case.test_b"})}
+    assert conclude(results_of(app_run("basic", skipped, reason)), tmp_path / "run.log") == 0
+    assert f"- No such thing. 1 ({Column.REDIS})" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("broken", [app_run("basic", {}), app_run("basic", PASSED, broken="it ended with status -11")])
+def test_conclude_is_1_when_stock_sqlite_proves_nothing(tmp_path, capsys, broken):
+    assert conclude(results_of(app_run("basic", PASSED), broken), tmp_path / "run.log") == 1
+    assert f"basic on {Column.STOCK}" in capsys.readouterr().out
+
+
+def test_conclude_is_1_when_the_commit_set_up_costs_stock_a_pass(tmp_path, capsys):
+    results = {"basic": {Column.PLAIN: app_run("basic", PASSED), Column.STOCK: app_run("basic", HALF)}}
+    assert conclude(results, tmp_path / "run.log") == 1
+    assert "commit set-up: 1" in capsys.readouterr().out

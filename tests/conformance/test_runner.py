@@ -1,0 +1,93 @@
+"""The whole way of a run: subprocess, recording runner, commit set-up, events, outcomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.outcomes import Outcome
+from tests.conformance.runs import Column, Plan, run_app
+
+PROBE = Path(__file__).parent / "probe"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROBE_SLEEP", "0")
+        patch.setenv("PROBE_DEPTH", "1")
+        plan = Plan(PROBE, tmp_path_factory.mktemp("probe"), timeout=60)
+        stock = run_app(plan, "probe", Column.STOCK)
+        patch.setenv("PROBE_DEPTH", "2")
+        # The committing class alone: stock TestCase leaves a transaction open after a class that fails in setUpClass.
+        return {Column.STOCK: stock, Column.PLAIN: run_app(plan, "probe.tests.B1Committed", Column.PLAIN)}
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "detail"),
+    [
+        ("test_passes", Outcome.PASSED, ""),
+        ("test_fails", Outcome.FAILED, "AssertionError: Lists differ: [1, 2] != [1, 3] (tests.py:"),
+        ("test_raises", Outcome.ERROR, "LookupError: nothing there (tests.py:"),
+        ("test_skips", Outcome.SKIPPED, "no reason"),
+        ("test_fails_as_expected", Outcome.EXPECTED_FAILURE, "AssertionError: None (tests.py:"),
+        ("test_passes_unexpectedly", Outcome.FAILED, "unexpected success"),
+        ("test_subtests_pass", Outcome.PASSED, ""),
+        (
+            "test_subtest_fails",
+            Outcome.FAILED,
+            "part, number=1, value=<Unprintable>: AssertionError: 1 == 1 (tests.py:",
+        ),
+        ("test_subtest_skips", Outcome.SKIPPED, "number=1: not this one"),
+    ],
+)
+def test_run_app_records_the_outcome_when_a_test_ends(runs, name, outcome, detail):
+    found = runs[Column.STOCK].tests[f"probe.tests.A1Outcomes.{name}"]
+    assert found.outcome is outcome
+    assert found.detail.startswith(detail)
+
+
+@pytest.mark.parametrize(("name", "passed"), [("subtests_pass", 3), ("subtest_fails", 2), ("subtest_skips", 2)])
+def test_run_app_counts_the_subtests_that_passed_when_there_are_some(runs, name, passed):
+    assert runs[Column.STOCK].tests[f"probe.tests.A1Outcomes.test_{name}"].subtests == passed
+
+
+@pytest.mark.parametrize(("name", "problem"), [("A2BrokenClass", "no data"), ("A3BrokenBelow", "no class")])
+def test_run_app_records_an_error_for_each_test_when_its_class_fails(runs, name, problem):
+    found = runs[Column.STOCK].tests[f"probe.tests.{name}.test_is_never_reached"]
+    assert (found.outcome, problem in found.detail) == (Outcome.ERROR, True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "B1Committed.test_depth_of_transactions",
+        "B1Committed.test_adds_one",
+        "B1Committed.test_adds_another",
+        "B1Committed.test_changes_its_own_copy",
+        "B2CleanSlate.test_sees_nothing_of_the_classes_before",
+        "B2CleanSlate.test_has_its_content_types",
+    ],
+)
+def test_commit_set_up_commits_class_data_and_flushes_it_when_the_class_ends(runs, name):
+    found = runs[Column.STOCK].tests[f"probe.tests.{name}"]
+    assert found.outcome is Outcome.PASSED, found.traceback
+
+
+def test_commit_set_up_is_left_out_when_the_column_is_plain(runs):
+    found = runs[Column.PLAIN].tests["probe.tests.B1Committed.test_depth_of_transactions"]
+    assert found.outcome is Outcome.PASSED, found.traceback
+
+
+def test_run_app_is_not_broken_when_it_reached_its_end(runs):
+    assert runs[Column.STOCK].broken == ""
+
+
+def test_run_app_ends_the_process_and_keeps_what_is_known_when_time_is_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBE_SLEEP", "600")
+    monkeypatch.setenv("PROBE_DEPTH", "1")
+    run = run_app(Plan(PROBE, tmp_path, timeout=8), "probe", Column.STOCK)
+    assert run.broken == "it was ended after 8 s"
+    assert run.tests["probe.tests.C1Endless.test_takes_forever"].outcome is Outcome.NOT_RUN
+    assert run.tests["probe.tests.A1Outcomes.test_passes"].outcome is Outcome.PASSED
