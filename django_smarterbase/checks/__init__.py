@@ -1,0 +1,55 @@
+"""System checks: what is wrong with, or risky in, the settings of the smarterbase databases.
+
+=====  =========================================================================================
+E001   an option of the database does not exist
+E002   an option has a value out of its range
+E003   the storage alias is missing or cannot be opened
+E004   the cache alias is missing
+E005   the cache alias is not django-redis
+E006   SMARTERBASE_DATABASE names no smarterbase database
+E007   SMARTERBASE_PRICES cannot be read
+W001   the cache alias is also the default or the session cache
+W002   another cache alias empties the same Redis database
+W003   the cache alias has no socket timeouts
+W004   the objects lie where the web server serves files to everybody
+W005   the storage has no conditional writes
+W006   models with a SmarterBaseManager and no SmarterBaseRouter
+W007   Redis may evict index sets (connects; runs with ``check --database``)
+W008   the server behind the storage ignores conditions (connects; runs with ``check --database``)
+=====  =========================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.core.checks import CheckMessage, Tags, register
+
+from django_smarterbase.checks import caches, options, routing, storage
+
+#: Checks that look at settings only.
+STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
+    options.check_option_names,
+    options.check_option_values,
+    storage.check_storage_alias,
+    caches.check_cache_alias,
+    caches.check_cache_backend,
+    options.check_chosen_database,
+    options.check_prices,
+    caches.check_cache_is_own,
+    caches.check_redis_database_is_own,
+    caches.check_socket_timeouts,
+    storage.check_storage_is_private,
+    storage.check_conditional_writes,
+    routing.check_router,
+)
+#: Checks that connect, and so find nothing unless databases are named.
+CONNECTING: tuple[Callable[..., list[CheckMessage]], ...] = (caches.check_eviction, storage.check_conditions_hold)
+
+
+def register_all() -> None:
+    """Register every check under the tag "smarterbase"."""
+    for check in STATIC:
+        register(check, "smarterbase")
+    for check in CONNECTING:
+        register(check, "smarterbase", Tags.database)

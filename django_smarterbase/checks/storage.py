@@ -1,0 +1,100 @@
+"""Checks of the storage in which the objects lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage
+from django.core.files.storage import FileSystemStorage, storages
+
+from django_smarterbase.checks.databases import STORAGE_ERRORS, Database, smarterbase_databases
+from django_smarterbase.storage.base import ObjectStore
+from django_smarterbase.storage.opening import open_store
+
+
+def check_storage_alias(**kwargs: Any) -> list[CheckMessage]:
+    """E003: no such storage, or one that cannot be made."""
+    messages: list[CheckMessage] = []
+    for database in smarterbase_databases():
+        alias = database.options.storage
+        try:
+            storages[alias]
+        except STORAGE_ERRORS as error:
+            message = f"The storage {alias!r} cannot be opened: {error}"
+            hint = f"Give STORAGES[{alias!r}] a usable BACKEND and OPTIONS, or set the option storage to another alias."
+            messages.append(database.error(message, hint=hint, id="E003"))
+    return messages
+
+
+def check_storage_is_private(**kwargs: Any) -> list[CheckMessage]:
+    """W004: objects that anybody can fetch."""
+    return [
+        database.warning(
+            f"The objects of this database can be fetched by anybody: {exposure}.",
+            hint=f"Give STORAGES[{database.options.storage!r}] a private location that nothing else is served from.",
+            id="W004",
+        )
+        for database in smarterbase_databases()
+        for exposure in _exposures(database)
+    ]
+
+
+def check_conditional_writes(**kwargs: Any) -> list[CheckMessage]:
+    """W005: a storage on which two processes can overwrite each other."""
+    return [
+        database.warning(
+            f"The storage {database.options.storage!r} has no conditional writes: when two processes change one "
+            "document at a time, the last one wins and nobody is told.",
+            hint="Use storages.backends.s3.S3Storage or django.core.files.storage.FileSystemStorage, or let one "
+            "process write at a time.",
+            id="W005",
+        )
+        for database in smarterbase_databases()
+        if (store := _store(database)) is not None and not store.conditional
+    ]
+
+
+def check_conditions_hold(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """W008: a server that accepts conditions and overwrites all the same. Connects, and writes a probe object."""
+    messages: list[CheckMessage] = []
+    for database in smarterbase_databases(databases or ()):
+        store = _store(database)
+        if store is not None and store.conditional and not store.verify_conditions():
+            messages.append(
+                database.warning(
+                    f"The server behind the storage {database.options.storage!r} ignores If-Match and If-None-Match: "
+                    "when two processes change one document at a time, the last one can win and nobody be told.",
+                    hint="Use a server that keeps them: Amazon S3, or a recent MinIO or Ceph.",
+                    id="W008",
+                )
+            )
+    return messages
+
+
+def _store(database: Database) -> ObjectStore | None:
+    storage = database.storage
+    return None if storage is None else open_store(storage, database.options)
+
+
+def _exposures(database: Database) -> Iterator[str]:
+    storage = database.storage
+    if isinstance(storage, FileSystemStorage):
+        yield from _served_folders(storage)
+    if str(acl := getattr(storage, "default_acl", None)).startswith("public"):
+        yield f"default_acl is {acl!r}"
+    if getattr(storage, "querystring_auth", True) is False:
+        yield "querystring_auth is False, so its addresses need no signature"
+
+
+def _served_folders(storage: FileSystemStorage) -> Iterator[str]:
+    location = Path(storage.location).resolve()
+    served = {"MEDIA_ROOT": settings.MEDIA_ROOT if settings.MEDIA_URL not in ("", "/", None) else None}
+    served["STATIC_ROOT"] = settings.STATIC_ROOT
+    for name, folder in served.items():
+        if folder:
+            root = Path(folder).resolve()
+            if location.is_relative_to(root) or root.is_relative_to(location):
+                yield f"its folder {location} and {name} overlap"
