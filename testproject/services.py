@@ -247,3 +247,9 @@ def redis_service() -> Iterator[str]:
         return
     with RedisServer() as server:
         yield server.url
+
+
+def end_orderly() -> None:
+    """Let SIGTERM and SIGHUP end this process as SystemExit does, so that the services started by it end too."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
