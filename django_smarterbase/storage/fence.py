@@ -1,0 +1,82 @@
+"""Listings that miss nothing while files are replaced.
+
+Renaming a file over another may move the name within the folder: on ext4 and XFS it stays where it is, on tmpfs and
+btrfs it goes where a listing under way has already been or will not come to, and is missed. So those who replace
+tell those who list. Each folder has two lock files:
+
+- *listing*: who lists holds it shared to the end. Its content is the log of names replaced meanwhile, one a line.
+- *writers*: who replaces holds it shared, from noting the name to the rename.
+
+Who replaces takes *writers* (shared) and tries *listing* (exclusive). If that succeeds nobody lists, and the log may be
+emptied; otherwise the name is appended to the log. Then it renames. Who lists takes *listing* (shared), then for a
+moment *writers* (exclusive), so that every rename noted so far is done; it remembers the length of the log, lists, and
+at last gives the names that were appended since.
+
+A rename within the listing is thus in the log before its end, one before it has left the name in its final place, and
+one after it no longer matters. The price: a file that is replaced during a listing may be listed twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_SH
+from typing import NamedTuple
+
+from .keys import fence_file
+from .locks import attempted, locked
+
+_CHUNK = 1 << 20  # bytes
+
+
+class Fence(NamedTuple):
+    """The fence around the folder of ``prefix`` (a key's start, up to and with its last slash) under ``location``."""
+
+    location: str
+    prefix: str
+    wait: float
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[None]:
+        """Within it the file ``name`` may be renamed over. Raises StorageUnavailable."""
+        listing = self._file("listing")
+        with locked(self._file("writers"), LOCK_SH, self.wait), attempted(listing, LOCK_EX) as alone:
+            if alone is None:
+                _note(listing, name)
+            elif os.fstat(alone).st_size:
+                os.ftruncate(alone, 0)
+            yield
+
+    @contextmanager
+    def listing(self) -> Iterator[Log]:
+        """Within it the folder may be listed; the log then tells what else to list. Raises StorageUnavailable."""
+        with locked(self._file("listing"), LOCK_SH, self.wait) as descriptor:
+            with locked(self._file("writers"), LOCK_EX, self.wait):
+                start = os.fstat(descriptor).st_size
+            yield Log(descriptor, start)
+
+    def _file(self, role: str) -> str:
+        return f"{self.location}/{fence_file(self.prefix, role)}"
+
+
+class Log(NamedTuple):
+    """What was replaced since a listing began."""
+
+    descriptor: int
+    start: int
+
+    def names(self) -> frozenset[str]:
+        """The names replaced so far. Grows with the writes during the listing, not with the folder."""
+        content = bytearray()
+        while chunk := os.pread(self.descriptor, _CHUNK, self.start + len(content)):
+            content += chunk
+        return frozenset(content.decode().splitlines())
+
+
+def _note(path: str, name: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.write(descriptor, f"{name}\n".encode())
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,193 @@
+"""Objects as files under a ``FileSystemStorage``'s location, with conditional writes and durable by default.
+
+Django's own ``save`` truncates in place or renames, so none of it is used. Reads open, read and close. A write makes
+a new file under ``_sb/temp``, syncs it and renames it into place, under a lock that all processes of the machine share.
+The location must be a local file system, or a network one whose flock and rename hold between its clients.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from fcntl import LOCK_EX
+from functools import partial
+from typing import TypeVar
+
+from django.core.files.storage import FileSystemStorage
+
+from ..conf import Options
+from ..exceptions import StorageUnavailable
+from . import files
+from .base import Listed, ObjectStore, Stored, Write, Written
+from .conditions import apply, demand
+from .counters import count_delete, count_list, count_read, count_write
+from .fence import Fence
+from .keys import LOCKS, TEMPORARY, is_object_key, lock_file
+from .locks import locked
+from .pool import WorkerPool
+
+Result = TypeVar("Result")
+
+_OWN_FOLDERS = frozenset((f"{LOCKS}/", f"{TEMPORARY}/"))
+_LOCK_SHARE = 3  # a lock is waited for a third of the write deadline at most
+
+
+class FileSystemStore(ObjectStore):
+    """An ETag is ``<mtime in ns>-<inode>-<size>``; listings are unordered. Only regular files are objects."""
+
+    conditional = True
+
+    def __init__(self, storage: FileSystemStorage, options: Options) -> None:
+        self._storage = storage
+        self._fsync = options.fsync
+        self._wait = options.write_deadline / _LOCK_SHARE
+        self._pool = WorkerPool(options.concurrency)
+
+    def get(self, key: str) -> Stored | None:
+        path = self._path(key)
+        try:
+            stored = files.read(path)
+        except OSError as error:
+            raise self._unavailable(key, error) from error
+        count_read(key, len(stored.body) if stored is not None else 0)
+        return stored
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
+        # One after the other: threads made reading from the page cache slower, not faster.
+        for key in keys:
+            yield key, self.get(key)
+
+    def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:
+        for key in self._keys(prefix):
+            if start_after is None or key > start_after:
+                with self._translated(key):
+                    info = files.status(self._path(key))
+                if info is not None:
+                    yield Listed(key, files.etag_of(info), info.st_size)
+
+    def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+        for key in self._keys(prefix):
+            stored = self.get(key)
+            if stored is not None:
+                yield key, stored
+
+    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+        path = self._path(key)
+        count_write(key, len(body))
+        with self._translated(key):
+            with self._lock(key):
+                current = files.status(path)
+                demand(key, _etag(current), if_match, if_absent)
+                etag = self._replace(key, path, body, current)
+            self._sync(path)
+        return etag
+
+    def delete(self, key: str, *, if_match: str | None = None) -> None:
+        path = self._path(key)
+        count_delete(key)
+        with self._translated(key):
+            with self._lock(key):
+                current = files.status(path)
+                demand(key, _etag(current), if_match, if_absent=False)
+                if current is None:
+                    return
+                os.unlink(path)
+            self._sync(path)
+
+    def write_many(self, writes: Iterable[Write]) -> Iterator[Written]:
+        # Only waiting for the disk gains by threads.
+        if self._fsync:
+            return self._pool.map(partial(apply, self), writes)
+        return map(partial(apply, self), writes)
+
+    def verify_conditions(self) -> bool:
+        """True: the locks are the machine's own."""
+        return True
+
+    def _replace(self, key: str, path: str, body: bytes, current: os.stat_result | None) -> str:
+        mode = self._storage.file_permissions_mode
+        after = current.st_mtime_ns if current is not None else None
+
+        def create() -> tuple[str, str]:
+            return files.create(self._path(TEMPORARY), body, after=after, mode=mode, fsync=self._fsync)
+
+        temporary, etag = self._with_folder(self._path(TEMPORARY), create)
+        folder, slash, name = key.rpartition("/")
+        fence = Fence(self._location, folder + slash, self._wait)
+        try:
+            with fence.replacing(name) if current is not None else nullcontext():
+                self._with_folder(os.path.dirname(path), lambda: os.replace(temporary, path))
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        return etag
+
+    def _with_folder(self, folder: str, act: Callable[[], Result]) -> Result:
+        try:
+            return act()
+        except FileNotFoundError:
+            files.make_folders(folder, mode=self._storage.directory_permissions_mode, fsync=self._fsync)
+            return act()
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        """The keys of the files under ``prefix``; one that is replaced meanwhile may come twice."""
+        count_list(prefix)
+        folders = [prefix[: prefix.rfind("/") + 1]]
+        while folders:
+            folder = folders.pop()
+            for name, is_folder in self._entries(folder):
+                key = folder + name
+                if not is_folder:
+                    if key.startswith(prefix):
+                        yield key
+                elif f"{key}/".startswith(prefix) and f"{key}/" not in _OWN_FOLDERS:
+                    folders.append(f"{key}/")
+
+    def _entries(self, folder: str) -> Iterator[tuple[str, bool]]:
+        path = self._path(folder.rstrip("/")) if folder else self._location
+        fence = Fence(self._location, folder, self._wait)
+        with self._translated(folder):
+            if not os.path.isdir(path):
+                return
+            with fence.listing() as log, os.scandir(path) as entries:
+                for entry in entries:
+                    if entry.is_file(follow_symlinks=False):
+                        yield entry.name, False
+                    elif entry.is_dir(follow_symlinks=False):
+                        yield entry.name, True
+                for name in log.names():
+                    yield name, False
+
+    @property
+    def _location(self) -> str:
+        return os.fspath(self._storage.location)  # read anew: settings may be overridden in tests
+
+    def _path(self, key: str) -> str:
+        if not is_object_key(key):
+            raise ValueError(f"{key!r} is not the key of an object: it could name a place outside of the location.")
+        return f"{self._location}/{key}"
+
+    def _lock(self, key: str) -> AbstractContextManager[int]:
+        return locked(self._path(lock_file(key)), LOCK_EX, self._wait)
+
+    def _sync(self, path: str) -> None:
+        if self._fsync:
+            files.sync_folder(os.path.dirname(path))
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._unavailable(key, error) from error
+
+    def _unavailable(self, key: str, error: OSError) -> StorageUnavailable:
+        return StorageUnavailable(
+            f"The file storage at {self._location!r} failed for {key!r}: {error}. Check that its file system "
+            "is mounted and has room, and that this process may read and write there."
+        )
+
+
+def _etag(info: os.stat_result | None) -> str | None:
+    return files.etag_of(info) if info is not None else None

@@ -1,0 +1,242 @@
+"""Every object key of the package, built here and nowhere else.
+
+Under the storage's location, with NAME the database's name::
+
+    <NAME>/<db_table>/<stem>.json                       a document
+    <NAME>/_sb/manifest.json                            what is known of the indexes
+    <NAME>/_sb/sequences/<db_table>.json                the last value that a sequence gave out
+    <NAME>/_sb/schema/<db_table>.json                   the steps that bring old documents up to date
+    <NAME>/_sb/unique/<db_table>/<constraint>/<digest>.json   a claim to a unique value
+    <NAME>/_sb/intents/<id>.json                        the writes of a transaction that is being committed
+    <NAME>/_sb/leases/<name>.json                       who does a job that only one process may do
+    <NAME>/_sb/probe/<token>.json                       a short-lived object that tests the store
+    _sb/probe/, _sb/temp/, _sb/locks/                    the adapters' own, shared by all databases of a location
+
+A *part* is text percent-encoded (UTF-8, upper-case hexadecimal) outside ``[A-Za-z0-9_-]`` and inner dots, so that it
+can be neither ``.`` nor ``..`` nor hold a separator. What text cannot say is marked by ``=``, which no encoded text
+holds: ``=e`` the empty string, ``=n`` NULL, ``=b`` bytes (base64url without padding), ``=h`` the SHA-256 that
+ends a name longer than 200 bytes. A *stem* is the parts of a primary key joined by ``!``. A folder that would be
+called ``_sb`` (a table, or a part of NAME) has its underscore encoded.
+
+Stems differ by case alone, so the file system under a location must tell case apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from django.core.exceptions import ImproperlyConfigured
+
+from ..tables import Value
+
+SYSTEM: Final = "_sb"
+TEMPORARY: Final = f"{SYSTEM}/temp"
+LOCKS: Final = f"{SYSTEM}/locks"
+SUFFIX: Final = ".json"
+
+_LIMIT = 200  # bytes of a stem or folder; with the suffix it stays below the 255 bytes of a file name
+_KEPT = 128  # bytes of an over-long name that stand before its hash
+_LOCK_STRIPES = 256
+_EXACT_INTEGER = 2.0**63  # SQLite's integers end here; a float beyond it equals none of them
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+_STEM = re.compile(r"[A-Za-z0-9_.%!=-]+")
+_HASHED = re.compile(rf"[A-Za-z0-9_.%!=-]{{{_KEPT}}}=h[0-9a-f]{{64}}")
+_NOT_A_NAME = frozenset(("", ".", ".."))
+
+
+def stem(values: Sequence[Value]) -> str:
+    """The stem of a primary key: one to one for the values that can stand in one column (1 and "1" cannot both).
+
+    A float that is a whole number has the stem of the integer, since SQLite calls the two equal.
+    """
+    if not values:
+        raise ValueError("A primary key without columns has no stem.")
+    return _shorten("!".join([_part(value) for value in values]))
+
+
+def pk_texts(stem: str) -> tuple[str, ...] | None:
+    """The primary key's values as text, one for each column, or None when only the document can tell them.
+
+    None stands for a stem that ends in a hash or holds bytes or NULL. Numbers come back as their decimal text.
+    """
+    if len(stem) <= _LIMIT and _PLAIN.fullmatch(stem):
+        return (stem,)
+    values = _values(stem)
+    if values is None:
+        return None
+    texts = tuple(value for value in values if isinstance(value, str))
+    return texts if len(texts) == len(values) else None
+
+
+def is_system_key(key: str) -> bool:
+    """Whether ``key`` is of a system object, of whatever database: no other key has a folder ``_sb``."""
+    return f"/{SYSTEM}/" in key or key.startswith(f"{SYSTEM}/")
+
+
+def is_object_key(key: str) -> bool:
+    """Whether ``key`` stays below the location on any store: no empty, ``.`` or ``..`` part, no NUL."""
+    return "\0" not in key and _NOT_A_NAME.isdisjoint(key.split("/"))
+
+
+def probe(token: str) -> str:
+    """The key of a probe of the whole location, outside of any database."""
+    return f"{SYSTEM}/probe/{_encode(token)}{SUFFIX}"
+
+
+def lock_file(key: str) -> str:
+    """The lock file that guards the object ``key``, relative to the location: one of 256 stripes."""
+    return f"{LOCKS}/{zlib.crc32(key.encode()) % _LOCK_STRIPES:02x}"
+
+
+def fence_file(folder: str, role: str) -> str:
+    """The lock file of ``role`` for listings of ``folder``, relative to the location."""
+    return f"{LOCKS}/{hashlib.blake2b(folder.encode(), digest_size=12).hexdigest()}.{role}"
+
+
+class Keyspace:
+    """The keys of the database ``name``. Slashes in it make folders. Raises ImproperlyConfigured for an empty part."""
+
+    def __init__(self, name: str) -> None:
+        parts = name.split("/")
+        if not all(parts):
+            raise ImproperlyConfigured(
+                f"The database NAME {name!r} has an empty part. It is the prefix of every object key: give it one or "
+                "more names with single slashes between them, such as 'shop' or 'shop/eu'."
+            )
+        self.name = name
+        self._root = "/".join(_folder(part) for part in parts) + "/"
+        self._system = f"{self._root}{SYSTEM}/"
+
+    def document(self, table: str, stem: str) -> str:
+        """The key of a document. Raises ValueError for a text that ``stem()`` cannot have made."""
+        if not _STEM.fullmatch(stem):
+            raise ValueError(f"{stem!r} is not the stem of a primary key of {table!r}.")
+        return f"{self._root}{_folder(table)}/{stem}{SUFFIX}"
+
+    def table_prefix(self, table: str) -> str:
+        """The prefix of the documents of ``table``."""
+        return f"{self._root}{_folder(table)}/"
+
+    def stem_of_key(self, table: str, key: str) -> str | None:
+        """The stem of a document's key; None for a foreign object, which no document of ``table`` can have as key."""
+        prefix = self.table_prefix(table)
+        if not (key.startswith(prefix) and key.endswith(SUFFIX)):
+            return None
+        text = key[len(prefix) : -len(SUFFIX)]
+        return text if _is_stem(text) else None
+
+    def manifest(self) -> str:
+        """The key of the manifest of the indexes."""
+        return f"{self._system}manifest{SUFFIX}"
+
+    def sequence(self, table: str) -> str:
+        """The key of the sequence of ``table``."""
+        return f"{self._system}sequences/{_folder(table)}{SUFFIX}"
+
+    def schema(self, table: str) -> str:
+        """The key of the schema steps of ``table``."""
+        return f"{self.schema_prefix()}{_folder(table)}{SUFFIX}"
+
+    def schema_prefix(self) -> str:
+        """The prefix of the schema steps of all tables."""
+        return f"{self._system}schema/"
+
+    def unique(self, table: str, constraint: str, digest: str) -> str:
+        """The key of the claim to the unique values with this digest."""
+        return f"{self.unique_prefix(table)}{_folder(constraint)}/{_folder(digest)}{SUFFIX}"
+
+    def unique_prefix(self, table: str) -> str:
+        """The prefix of all claims of ``table``."""
+        return f"{self._system}unique/{_folder(table)}/"
+
+    def intent(self, id: str) -> str:
+        """The key of the intent of a transaction."""
+        return f"{self.intent_prefix()}{_folder(id)}{SUFFIX}"
+
+    def intent_prefix(self) -> str:
+        """The prefix of all intents."""
+        return f"{self._system}intents/"
+
+    def lease(self, name: str) -> str:
+        """The key of a lease."""
+        return f"{self._system}leases/{_folder(name)}{SUFFIX}"
+
+    def probe(self, token: str) -> str:
+        """The key of a probe within this database."""
+        return f"{self._system}probe/{_folder(token)}{SUFFIX}"
+
+    def is_system(self, key: str) -> bool:
+        """Whether ``key`` is of a system object of this database."""
+        return key.startswith(self._system)
+
+
+def _part(value: Value) -> str:
+    if isinstance(value, str):
+        return _encode(value)
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return _encode(str(int(value)) if value.is_integer() and abs(value) < _EXACT_INTEGER else repr(value))
+    if value is None:
+        return "=n"
+    return "=b" + urlsafe_b64encode(value).decode().rstrip("=")
+
+
+def _encode(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
+    if not text:
+        return "=e"
+    quoted = quote(text, safe="", errors="surrogatepass").replace("~", "%7E")
+    tail = quoted.lstrip(".")
+    core = tail.rstrip(".")
+    return "%2E" * (len(quoted) - len(tail)) + core + "%2E" * (len(tail) - len(core))
+
+
+def _shorten(encoded: str) -> str:
+    if len(encoded) <= _LIMIT:
+        return encoded
+    return f"{encoded[:_KEPT]}=h{hashlib.sha256(encoded.encode()).hexdigest()}"
+
+
+@lru_cache(maxsize=4096)
+def _folder(name: str) -> str:
+    encoded = _shorten(_encode(name))
+    # An escape that encoding never makes for a letter or underscore, so no other name can have this folder.
+    return f"%5F{encoded[1:]}" if encoded.lower() == SYSTEM else encoded
+
+
+def _is_stem(text: str) -> bool:
+    if len(text) > _LIMIT:
+        return False
+    if _PLAIN.fullmatch(text) or _HASHED.fullmatch(text):
+        return True
+    values = _values(text)
+    return values is not None and stem(values) == text
+
+
+def _values(stem: str) -> tuple[Value, ...] | None:
+    if _HASHED.fullmatch(stem):
+        return None
+    try:
+        return tuple(_value(part) for part in stem.split("!"))
+    except ValueError:  # UnicodeDecodeError and binascii.Error are ValueErrors too
+        return None
+
+
+def _value(part: str) -> Value:
+    if part == "=e":
+        return ""
+    if part == "=n":
+        return None
+    if part.startswith("=b"):
+        return urlsafe_b64decode(part[2:] + "=" * (-(len(part) - 2) % 4))
+    return unquote_to_bytes(part).decode(errors="surrogatepass")

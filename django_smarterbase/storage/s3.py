@@ -1,0 +1,234 @@
+"""Objects in an S3 bucket, through the client of a django-storages ``S3Storage``: one request for each operation.
+
+Conditions are S3's own (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html). Some servers
+that speak S3 accept the headers and overwrite all the same; ``verify_conditions`` finds them out, and conditions are
+then checked by asking first, which holds within a process only.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+from boto3.s3.transfer import S3Transfer
+from botocore.exceptions import BotoCoreError
+from storages.backends.s3 import S3Storage
+
+from ..conf import Options
+from ..exceptions import PreconditionFailed
+from . import keys
+from .base import Listed, ObjectStore, Stored, Write, Written
+from .conditions import apply, demand
+from .counters import count_delete, count_list, count_read, count_write
+from .pool import WorkerPool
+from .s3client import Missing, Refused, S3Client, Unsettled, Unsupported
+
+_ATTEMPTS = 6  # at a write that meets 409, and at a body that breaks off
+_PAUSE = 0.05  # seconds, doubled with each attempt
+_NO_ETAG = '"00000000000000000000000000000000"'
+_WRITER = "smarterbase-writer"  # the metadata that tells one's own write
+
+
+class _Place(NamedTuple):
+    endpoint: str | None
+    bucket: str
+    root: str
+
+
+class _Conditions(NamedTuple):
+    """Which conditional requests a server keeps."""
+
+    puts: bool
+    deletes: bool
+
+
+class S3Store(ObjectStore):
+    """ETags are S3's, quotes included; listings are in the order of keys.
+
+    ``probe`` makes the key of the object that ``verify_conditions`` writes, from a token. Until that has been called,
+    ``conditional`` is True on trust. The storage's LOCATION, object parameters and default ACL apply; gzip does not.
+    """
+
+    def __init__(self, storage: S3Storage, options: Options, probe: Callable[[str], str] = keys.probe) -> None:
+        self.conditional = True
+        self._storage = storage
+        self._probe_key = probe
+        self._client = S3Client(storage, options)
+        self._pool = WorkerPool(options.concurrency)
+        self._root: str = storage._normalize_name("x").removesuffix("x")
+        self._place = _Place(storage.endpoint_url, storage.bucket_name, self._root)
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Stored | None:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = self._client.send("get_object", key, Key=self._root + key, **self._read_parameters(key))
+                body = bytes(response["Body"].read())
+            except Missing:
+                count_read(key)
+                return None
+            except BotoCoreError as error:  # the client repeats requests, but not the reading of a body
+                count_read(key)
+                if attempt == _ATTEMPTS:
+                    raise self._client.unavailable(key, error) from error
+                continue
+            count_read(key, len(body))
+            return Stored(body, response["ETag"])
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
+        return self._pool.map(self._keyed, keys)
+
+    def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:
+        page: dict[str, Any] = {"Prefix": self._root + prefix}
+        if start_after is not None:
+            page["StartAfter"] = self._root + start_after
+        while True:
+            count_list(prefix)
+            response = self._client.send("list_objects_v2", prefix, **page)
+            for found in response.get("Contents", ()):
+                yield Listed(found["Key"][len(self._root) :], found["ETag"], found["Size"])
+            if not response.get("IsTruncated"):
+                return
+            page["ContinuationToken"] = response["NextContinuationToken"]
+
+    def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+        for key, stored in self.get_many(listed.key for listed in self.list(prefix)):
+            if stored is not None:
+                yield key, stored
+
+    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+        if self.conditional or (if_match is None and not if_absent):
+            return self._put(key, body, if_match, if_absent)
+        with self._lock:
+            self._demand(key, if_match, if_absent)
+            return self._put(key, body, None, False)
+
+    def delete(self, key: str, *, if_match: str | None = None) -> None:
+        if if_match is None:
+            self._delete(key, None)
+        elif self._verified().deletes:
+            self._delete(key, if_match)
+        else:
+            with self._lock:
+                self._demand(key, if_match, if_absent=False)
+                self._delete(key, None)
+
+    def write_many(self, writes: Iterable[Write]) -> Iterator[Written]:
+        return self._pool.map(partial(apply, self), writes)
+
+    def verify_conditions(self) -> bool:
+        """Six requests the first time, for an object that is gone afterwards. Raises StorageUnavailable."""
+        return self._verified().puts
+
+    def _verified(self) -> _Conditions:
+        with _probing:
+            if self._place not in _known:
+                _known[self._place] = self._probed()
+            self.conditional = _known[self._place].puts
+            return _known[self._place]
+
+    def _probed(self) -> _Conditions:
+        key = self._probe_key(uuid.uuid4().hex)
+        try:
+            puts = (
+                not self._is_refused(partial(self._put, key, b"{}", None, True))
+                and self._is_refused(partial(self._put, key, b"{ }", None, True))
+                and self._is_refused(partial(self._put, key, b"{  }", _NO_ETAG, False))
+            )
+            self._put(key, b"{}", None, False)
+            return _Conditions(puts, deletes=self._is_refused(partial(self._delete, key, _NO_ETAG)))
+        except Unsupported:
+            return _Conditions(puts=False, deletes=False)
+        finally:
+            self._delete(key, None)
+
+    def _is_refused(self, request: Callable[[], object]) -> bool:
+        try:
+            request()
+        except PreconditionFailed:
+            return True
+        return False
+
+    def _put(self, key: str, body: bytes, if_match: str | None, if_absent: bool) -> str:
+        token = uuid.uuid4().hex
+        parameters = {**self._write_parameters(key, token), "Key": self._root + key, "Body": body}
+        if if_match is not None:
+            parameters["IfMatch"] = if_match
+        if if_absent:
+            parameters["IfNoneMatch"] = "*"
+        for attempt in range(_ATTEMPTS):
+            count_write(key, len(body))
+            try:
+                etag: str = self._client.send("put_object", key, **parameters)["ETag"]
+                return etag
+            except Unsettled:
+                _pause(attempt)
+            except Refused as refused:
+                return self._own_etag(key, token, refused)
+            except Missing as error:
+                raise PreconditionFailed(key) from error
+        raise PreconditionFailed(key)
+
+    def _own_etag(self, key: str, token: str, refused: Refused) -> str:
+        """The object's ETag, if it was this writer's own earlier attempt, applied but unanswered, that changed it."""
+        if refused.repeated:
+            head = self._head(key)
+            if head is not None and head.get("Metadata", {}).get(_WRITER) == token:
+                etag: str = head["ETag"]
+                return etag
+        raise PreconditionFailed(key) from refused
+
+    def _delete(self, key: str, if_match: str | None) -> None:
+        condition = {"IfMatch": if_match} if if_match is not None else {}
+        for attempt in range(_ATTEMPTS):
+            count_delete(key)
+            try:
+                self._client.send("delete_object", key, Key=self._root + key, **condition)
+                return
+            except Unsettled:
+                _pause(attempt)
+            except (Refused, Missing) as answer:
+                if if_match is None or (answer.repeated and self._head(key) is None):
+                    return
+                raise PreconditionFailed(key) from answer
+        raise PreconditionFailed(key)
+
+    def _demand(self, key: str, if_match: str | None, if_absent: bool) -> None:
+        head = self._head(key)
+        demand(key, head["ETag"] if head is not None else None, if_match, if_absent)
+
+    def _head(self, key: str) -> Any:
+        count_read(key)
+        try:
+            return self._client.send("head_object", key, Key=self._root + key, **self._read_parameters(key))
+        except Missing:
+            return None
+
+    def _keyed(self, key: str) -> tuple[str, Stored | None]:
+        return key, self.get(key)
+
+    def _write_parameters(self, key: str, token: str) -> dict[str, Any]:
+        parameters = {"ContentType": "application/json", **self._storage.get_object_parameters(key)}
+        if self._storage.default_acl:
+            parameters.setdefault("ACL", self._storage.default_acl)
+        parameters["Metadata"] = {**parameters.get("Metadata", {}), _WRITER: token}
+        return parameters
+
+    def _read_parameters(self, key: str) -> dict[str, Any]:
+        parameters = self._storage.get_object_parameters(key)
+        return {name: parameters[name] for name in S3Transfer.ALLOWED_DOWNLOAD_ARGS if name in parameters}
+
+
+_probing = threading.Lock()
+_known: dict[_Place, _Conditions] = {}
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0, _PAUSE * 2**attempt))

@@ -1,0 +1,115 @@
+"""The client of an ``S3Storage``, and the meaning of its errors."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from storages.backends.s3 import S3Storage
+
+from ..conf import Options
+from ..exceptions import SmarterBaseError, StorageUnavailable
+
+_ATTEMPTS = 3
+_SHORTEST_TIMEOUT = 1.0  # seconds
+_CONNECT_SHARE = 15  # of the write deadline: three attempts to connect and to read stay within it
+_READ_SHARE = 5
+_MISSING = frozenset(("NoSuchKey", "404", "NotFound"))
+
+
+class Answer(SmarterBaseError):
+    """A plain answer that is not success. ``repeated``: an earlier attempt of the request may have been applied."""
+
+    def __init__(self, key: str, repeated: bool = False) -> None:
+        super().__init__(key)
+        self.repeated = repeated
+
+
+class Missing(Answer):
+    """There is no such object (404)."""
+
+
+class Refused(Answer):
+    """The condition of a request does not hold (412)."""
+
+
+class Unsettled(Answer):
+    """Another conditional request for the object is under way (409)."""
+
+
+class Unsupported(Answer):
+    """The server does not know this kind of request (501)."""
+
+
+class S3Client:
+    """Sends requests through ``storage.connection.meta.client``, of one client for all threads of a process.
+
+    The client is the storage's own but for its configuration: where ``client_config`` says nothing, its timeouts are
+    such that all attempts end within ``write_deadline``, retries are botocore's adaptive mode, and the pool holds a
+    connection for each thread.
+    """
+
+    def __init__(self, storage: S3Storage, options: Options) -> None:
+        self._storage = storage
+        self._defaults = Config(
+            max_pool_connections=max(10, options.concurrency),
+            connect_timeout=max(_SHORTEST_TIMEOUT, options.write_deadline / _CONNECT_SHARE),
+            read_timeout=max(_SHORTEST_TIMEOUT, options.write_deadline / _READ_SHARE),
+            retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
+        )
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._pid = 0
+
+    def send(self, operation: str, key: str, **parameters: Any) -> Mapping[str, Any]:
+        """Send one request and return its response.
+
+        Raises Missing, Refused, Unsettled, Unsupported, StorageUnavailable. ``key`` is for the message.
+        """
+        try:
+            response: Mapping[str, Any] = getattr(self._connected(), operation)(
+                Bucket=self._storage.bucket_name, **parameters
+            )
+        except ClientError as error:
+            raise self._meaning(error, key) from error
+        except BotoCoreError as error:
+            raise self.unavailable(key, error) from error
+        return response
+
+    def unavailable(self, key: str, error: Exception) -> StorageUnavailable:
+        """The error for a request that got no answer, or one that says neither yes nor no."""
+        return StorageUnavailable(
+            f"The S3 bucket {self._storage.bucket_name!r} at {self._storage.endpoint_url or 'AWS'} failed for {key!r}: "
+            f"{error}. Check that the endpoint is reachable, that the bucket exists and that the credentials permit "
+            "s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket."
+        )
+
+    def _connected(self) -> Any:
+        with self._lock:
+            # A forked child must not share its parent's sockets.
+            if self._client is None or self._pid != os.getpid():
+                own = copy.copy(self._storage)  # a copy starts without connections
+                own.client_config = self._defaults.merge(self._storage.client_config)
+                self._client, self._pid = own.connection.meta.client, os.getpid()
+            return self._client
+
+    def _meaning(self, error: ClientError, key: str) -> SmarterBaseError:
+        response: Mapping[str, Any] = error.response
+        metadata = response.get("ResponseMetadata", {})
+        code = response.get("Error", {}).get("Code", "")
+        repeated = metadata.get("RetryAttempts", 0) > 0
+        match metadata.get("HTTPStatusCode"):
+            case 404 if code in _MISSING:
+                return Missing(key, repeated)
+            case 412:
+                return Refused(key, repeated)
+            case 409:
+                return Unsettled(key)
+            case 501:
+                return Unsupported(key)
+        return self.unavailable(key, error)
