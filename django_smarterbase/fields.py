@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import UUIDField
 
@@ -15,8 +15,13 @@ else:
 
 __all__ = ["UUID7Field", "uuid7"]
 
+if TYPE_CHECKING:
+    _UUIDField = UUIDField[Any, Any]
+else:
+    _UUIDField = UUIDField  # generic in the type stubs only
 
-class UUID7Field(UUIDField[Any, Any]):
+
+class UUID7Field(_UUIDField):
     """A UUID field whose default is a fresh UUIDv7 (RFC 9562, section 5.7) as a ``uuid.UUID``; not editable.
 
     Values made by one process rise in the order of their making, across its threads too. Between processes the order

@@ -24,6 +24,7 @@ class Database:
     """A smarterbase database whose options could be read."""
 
     alias: str
+    name: str
     options: Options
 
     @property
@@ -54,7 +55,7 @@ def smarterbase_databases(among: Sequence[str] | None = None) -> Iterator[Databa
     for alias in smarterbase_aliases():
         if among is None or alias in among:
             try:
-                yield Database(alias, Options.parse(raw_options(alias)))
+                yield Database(alias, str(connections.settings[alias]["NAME"]), Options.parse(raw_options(alias)))
             except ImproperlyConfigured:
                 continue
 

@@ -1,0 +1,100 @@
+"""Figures over profiles, held against definitions written out plainly."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_smarterbase.ops import RedisOps, StorageOps
+from django_smarterbase.profiling import GroupSummary
+from django_smarterbase.profiling.summary import percentile, summarize
+
+durations = st.lists(st.floats(min_value=0, max_value=1e6), min_size=1, max_size=300)
+
+
+@given(durations, st.sampled_from([1, 50, 95, 99, 100]))
+def test_percentile_is_the_smallest_duration_that_enough_others_do_not_exceed(values, per_cent):
+    found = percentile(sorted(values), per_cent)
+
+    enough = [value for value in values if sum(other <= value for other in values) * 100 >= per_cent * len(values)]
+    assert found == min(enough)
+
+
+@pytest.mark.parametrize(("per_cent", "expected"), [(50, 10.0), (95, 19.0), (99, 20.0)])
+def test_percentile_of_twenty_durations_is_by_nearest_rank(per_cent, expected):
+    assert percentile([float(n) for n in range(1, 21)], per_cent) == expected
+
+
+def test_summary_counts_slow_scans_and_fallbacks(make_profile):
+    summary = summarize(
+        [
+            make_profile(duration=99.9),
+            make_profile(duration=100.0, complexity="O(n)"),
+            make_profile(duration=300.1, complexity="O(n)", fallback=True),
+        ]
+    )
+
+    assert (summary.total, summary.slow, summary.full_scans, summary.fallbacks) == (3, 2, 2, 1)
+    assert summary.average == pytest.approx(500 / 3)
+    assert (summary.p50, summary.p95, summary.p99) == (100.0, 300.1, 300.1)
+
+
+def test_summary_groups_by_method_in_falling_order_of_time(make_profile):
+    ops = StorageOps(reads=2, lists=1, bytes_read=10)
+    summary = summarize(
+        [
+            make_profile(method="Count", duration=1.0),
+            make_profile(method="List", duration=2.0, storage_ops=ops, redis_ops=RedisOps(2, 1)),
+            make_profile(method="List", duration=4.0, storage_ops=ops, complexity="O(n)", fallback=True),
+        ]
+    )
+
+    assert list(summary.by_method) == ["List", "Count"]
+    assert summary.by_method["List"] == GroupSummary(
+        count=2,
+        total_ms=6.0,
+        average_ms=3.0,
+        slowest_ms=4.0,
+        full_scans=1,
+        fallbacks=1,
+        storage_ops=6,
+        redis_round_trips=1,
+        bytes_read=20,
+        cost_usd=pytest.approx(2 * (2 * 0.0004 + 0.005) / 1000),
+    )
+    assert {name: group.count for name, group in summary.by_complexity.items()} == {"O(1)": 2, "O(n)": 1}
+
+
+def test_summary_of_nothing_is_all_zero_and_has_no_tables():
+    summary = summarize([])
+
+    assert (summary.total, summary.average, summary.p50, summary.p99) == (0, 0.0, 0.0, 0.0)
+    assert summary.render() == (
+        "Queries: 0 (slow: 0, full scans: 0, fallbacks: 0)\n"
+        "Duration: average 0.0 ms, p50 0.0 ms, p95 0.0 ms, p99 0.0 ms"
+    )
+
+
+def test_summary_renders_aligned_tables(make_profile):
+    summary = summarize([make_profile(duration=2.0, storage_ops=StorageOps(reads=3)), make_profile(duration=4.0)])
+
+    assert summary.render() == (
+        "Queries: 2 (slow: 0, full scans: 0, fallbacks: 0)\n"
+        "Duration: average 3.0 ms, p50 2.0 ms, p95 4.0 ms, p99 4.0 ms\n"
+        "\n"
+        "Method                Count    Total ms  Average ms  Storage ops\n"
+        "ListAuthorArticles        2         6.0         3.0            3\n"
+        "\n"
+        "Complexity    Count    Total ms  Average ms  Storage ops\n"
+        "O(1)              2         6.0         3.0            3"
+    )
+
+
+def test_summary_as_dict_survives_json(make_profile):
+    figures = summarize([make_profile(duration=2.0)], slow_ms=1.0).as_dict()
+
+    assert json.loads(json.dumps(figures)) == figures
+    assert figures["slow"] == 1
+    assert figures["slow_ms"] == 1.0
+    assert figures["by_method"]["ListAuthorArticles"]["count"] == 1
