@@ -1,0 +1,67 @@
+"""``make demo``'s command, in a process of its own, on files and on S3."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE = 120  # seconds
+
+
+def demo(**environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the demonstration and return what it said."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "testproject" / "manage.py"), "demo"],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+def steps(output: str) -> dict[int, str]:
+    """``{number of the step: its text}``."""
+    parts = re.split(r"^(\d)\. ", output, flags=re.MULTILINE)
+    return {int(number): text for number, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+AUTHOR_QUERY_BY_INDEX = """\
+   • ListAuthorArticles: O(1)
+     - Index: redis:articles-by-author
+     - Storage ops: 3
+"""
+COUNT_BY_INDEX = """\
+   • GetPublishedArticlesCount: O(1)
+     - Index: redis:articles-by-status
+     - Storage ops: 0
+"""
+AUTHOR_QUERY_BY_SCAN = """\
+   • ListAuthorArticles: O(n) [FALLBACK]
+     - Index: none:full-scan
+"""
+
+
+@pytest.mark.parametrize("s3", ["0", "1"], ids=["files", "s3"])
+def test_demo_answers_right_throughout_an_outage(s3: str) -> None:
+    done = demo(S3=s3)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = steps(done.stdout)
+    assert list(told) == [1, 2, 3, 4, 5, 6, 7]
+    assert AUTHOR_QUERY_BY_INDEX in told[3]
+    assert COUNT_BY_INDEX in told[3]
+    assert AUTHOR_QUERY_BY_SCAN in told[4]
+    assert AUTHOR_QUERY_BY_SCAN in told[5]
+    assert AUTHOR_QUERY_BY_INDEX.replace("ops: 3", "ops: 4") in told[6]
+    assert COUNT_BY_INDEX in told[6]
+    assert '"title": "Written while Redis was down"' in told[7]
+    assert re.search(r"^All \d+ answers were as expected\.$", done.stdout, re.MULTILINE)
+    assert ("s3://demo" in done.stdout) == (s3 == "1")
+    assert "\x1b" not in done.stdout

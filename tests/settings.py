@@ -1,0 +1,24 @@
+"""Settings of the tests: objects in memory, and the Redis of the fixture ``redis_url``."""
+
+import os
+
+from testproject.services import LOOPBACK, free_port
+
+REDIS_URL = os.environ.get("REDIS_URL") or f"redis://{LOOPBACK}:{free_port()}/0"
+
+SECRET_KEY = "tests"
+USE_TZ = True
+INSTALLED_APPS: list[str] = []
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "smarterbase": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+    },
+}
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "smarterbase": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+}
