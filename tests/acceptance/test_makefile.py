@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = re.compile(r"^([a-z][a-z-]*):(?!=)", re.MULTILINE)
+COMMAND = re.compile(r"(?:[A-Z0-9]+=\S+ )*make ([a-z][a-z-]*)")
 MAKE = re.compile(r"\bmake ([a-z][a-z-]*)")
 
 
@@ -36,13 +38,28 @@ def test_help_is_what_make_does_without_a_target() -> None:
     assert make().stdout == make("help").stdout
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", ".ci/run"])
+def code_of(markdown: str) -> Iterator[str]:
+    """The code in a Markdown text: indented and fenced lines, and spans between backticks."""
+    fenced = False
+    for line in markdown.splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            yield line.strip().removeprefix("$ ")
+        else:
+            yield from re.findall(r"`([^`]+)`", line)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
 def test_every_make_command_in_the_documents_exists(name: str) -> None:
-    commands = set(
-        re.findall(r"(?:^|`|\$ |step )(?:S3=1 )?make ([a-z][a-z-]*)", (ROOT / name).read_text(), re.MULTILINE)
-    )
+    commands = [found for code in code_of((ROOT / name).read_text()) if (found := COMMAND.match(code))]
     assert commands
-    assert commands <= targets()
+    assert {command[1] for command in commands} <= targets()
+
+
+def test_ci_runs_lint_tests_and_conformance_in_that_order() -> None:
+    steps = re.findall(r"^step make ([a-z-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+    assert steps == ["setup", "lint", "test", "conformance"]
 
 
 def test_setup_says_what_is_needed_when_python_is_too_old(tmp_path: Path) -> None:
