@@ -165,7 +165,7 @@ def conclude(results: report.Results, log: Path) -> int:
         print(f"Passes that SQLite loses to the commit set-up: {sum(map(len, setup.values()))}")
         print("\n".join(f"  {loss.test}: {loss.detail}" for losses in setup.values() for loss in losses))
     if compared:
-        print(f"{report.accepted(compared)}\n")
+        print(f"{report.statements(results)}\n\n{report.accepted(compared)}\n")
     if broken:
         print("\n".join(["Broken runs:", *(f"  {line}" for line in broken)]))
     if lost:

@@ -42,14 +42,15 @@ class AppRun:
     """One app in one column.
 
     ``tests`` is ``{test id: TestOutcome}`` for every planned test; ``strays`` holds failures outside of any planned
-    test, such as in tearDownClass; ``skips`` is the engine's ``{reason: test ids}``; ``broken`` says why the process
-    did not reach its end, or is empty.
+    test, such as in tearDownClass; ``skips`` is the engine's ``{reason: test ids}``; ``statements`` says how the engine
+    answered, by the names of ``census``; ``broken`` says why the process did not reach its end, or is empty.
     """
 
     app: str
     tests: Mapping[str, TestOutcome] = field(default_factory=dict)
     strays: Mapping[str, TestOutcome] = field(default_factory=dict)
     skips: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    statements: Mapping[str, int] = field(default_factory=dict)
     broken: str = ""
     seconds: float = 0.0
 
@@ -69,6 +70,7 @@ def fold(app: str, records: Iterable[dict[str, Any]], broken: str = "", seconds:
     planned: list[str] = []
     skips: dict[str, frozenset[str]] = {}
     seen: dict[str, TestOutcome] = {}
+    statements: dict[str, int] = {}
     ended = False
     for record in records:
         match record["kind"]:
@@ -76,13 +78,16 @@ def fold(app: str, records: Iterable[dict[str, Any]], broken: str = "", seconds:
                 planned = record["tests"]
             case "skips":
                 skips = {reason: frozenset(tests) for reason, tests in record["reasons"].items()}
+            case "statements":
+                statements = record["figures"]
             case "event":
                 seen[record["test"]] = _worse(seen.get(record["test"]), record)
             case "end":
                 ended = True
     tests = {test: seen.pop(test, None) or _of_class(test, seen) for test in planned}
     strays = {test: found for test, found in seen.items() if found.outcome in (Outcome.ERROR, Outcome.FAILED)}
-    return AppRun(app, tests, strays, skips, broken or ("" if ended else "it ended before its tests did"), seconds)
+    broken = broken or ("" if ended else "it ended before its tests did")
+    return AppRun(app, tests, strays, skips, statements, broken, seconds)
 
 
 def _worse(known: TestOutcome | None, record: Mapping[str, Any]) -> TestOutcome:

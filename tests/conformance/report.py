@@ -82,7 +82,24 @@ def broken_lines(results: Results) -> list[str]:
                 lines.append(f"{app} on {column}: {run.broken}")
             elif not run.tests:
                 lines.append(f"{app} on {column}: it planned no tests")
+            elif (
+                column is Column.REDIS and run.statements.get("statements") and not run.statements["Redis round trips"]
+            ):
+                lines.append(f"{app} on {column}: Redis took no part in it")
     return lines
+
+
+def statements(results: Results) -> str:
+    """How the engine answered its statements, a line a column: what the profiles of all runs add up to."""
+    lines = []
+    for column in filter(lambda column: column.engine, Column):
+        figures = Counter[str]()
+        for runs in results.values():
+            figures.update(runs[column].statements if column in runs else {})
+        if figures:
+            counted = ", ".join(f"{number:,} {name}" for name, number in figures.items())
+            lines.append(f"  {column}: {counted}")
+    return "\n".join(["Statements of the engine:", *lines])
 
 
 def summary(run: AppRun, comparison: Comparison | None) -> str:

@@ -7,6 +7,7 @@ what it knew:
 - ``{"kind": "skips", "reasons": {reason: [id, ...]}}`` once: ``django_test_skips`` of the engine under test,
 - ``{"kind": "event", "test": id, "subtest": text or null, "outcome": Outcome, "detail": line, "traceback": text}``
   for everything that unittest reports; a test may have several,
+- ``{"kind": "statements", "figures": {name: number}}`` once: how the engine answered its statements; empty on SQLite,
 - ``{"kind": "end"}`` once, when every test has had its turn.
 """
 
@@ -26,6 +27,7 @@ from django.test.runner import DiscoverRunner
 from django.test.utils import iter_test_cases
 
 from tests.conformance import aliases, commit_setup
+from tests.conformance.census import Census
 from tests.conformance.outcomes import Outcome
 
 EVENTS_VARIABLE = "CONFORMANCE_EVENTS"
@@ -129,6 +131,9 @@ class RecordingRunner(DiscoverRunner):
         skips = {reason: sorted(tests) for reason, tests in connection.features.django_test_skips.items()}
         write({"kind": "planned", "tests": [test.id() for test in iter_test_cases(suite)]})
         write({"kind": "skips", "reasons": skips})
+        census = Census()
+        census.begin()
         result = super().run_suite(suite, **kwargs)
+        write({"kind": "statements", "figures": census.figures})
         write({"kind": "end"})
         return result

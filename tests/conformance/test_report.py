@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.conformance import report
@@ -12,7 +14,7 @@ from tests.conformance.runs import Column
 
 def app_run(app, outcomes, skips=None, broken="") -> AppRun:
     tests = {f"{app}.tests.Case.test_{name}": TestOutcome(outcome, "why") for name, outcome in outcomes.items()}
-    return AppRun(app, tests, {}, skips or {}, broken)
+    return AppRun(app, tests, {}, skips or {}, broken=broken)
 
 
 PASSED = {"a": Outcome.PASSED, "b": Outcome.PASSED}
@@ -72,3 +74,17 @@ def test_conclude_is_1_when_the_commit_set_up_costs_stock_a_pass(tmp_path, capsy
     results = {"basic": {Column.PLAIN: app_run("basic", PASSED), Column.STOCK: app_run("basic", HALF)}}
     assert conclude(results, tmp_path / "run.log") == 1
     assert "commit set-up: 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("trips", "status"), [(0, 1), (7, 0)])
+def test_conclude_is_1_when_redis_took_no_part_in_its_column(tmp_path, capsys, trips, status):
+    figures = {"statements": 9, "Redis round trips": trips}
+    engine = replace(app_run("basic", PASSED), statements=figures)
+    assert conclude(results_of(engine), tmp_path / "run.log") == status
+    assert ("Redis took no part" in capsys.readouterr().out) == bool(status)
+
+
+def test_statements_add_up_by_column_when_there_are_several_apps():
+    engine = replace(app_run("basic", PASSED), statements={"statements": 1200, "fallbacks": 0})
+    results = {"basic": {Column.REDIS: engine}, "lookup": {Column.REDIS: engine}}
+    assert report.statements(results).splitlines()[1:] == [f"  {Column.REDIS}: 2,400 statements, 0 fallbacks"]
