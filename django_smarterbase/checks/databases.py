@@ -14,6 +14,7 @@ from django.db import connections
 
 from django_smarterbase.conf import Options
 from django_smarterbase.routers import smarterbase_aliases
+from django_smarterbase.storage.keys import Keyspace
 
 #: What ``storages[alias]`` raises for a missing alias, an unknown class and arguments that the class refuses.
 STORAGE_ERRORS = (InvalidStorageError, ImproperlyConfigured, TypeError)
@@ -24,7 +25,7 @@ class Database:
     """A smarterbase database whose options could be read."""
 
     alias: str
-    name: str
+    keys: Keyspace
     options: Options
 
     @property
@@ -51,13 +52,18 @@ class Database:
 
 
 def smarterbase_databases(among: Sequence[str] | None = None) -> Iterator[Database]:
-    """The databases whose options can be read (E001 and E002 report the others), those in ``among`` if given."""
+    """The databases whose settings can be read (E001, E002 and E008 report the others), those in ``among`` if given."""
     for alias in smarterbase_aliases():
         if among is None or alias in among:
             try:
-                yield Database(alias, str(connections.settings[alias]["NAME"]), Options.parse(raw_options(alias)))
+                yield Database(alias, Keyspace(raw_name(alias)), Options.parse(raw_options(alias)))
             except ImproperlyConfigured:
                 continue
+
+
+def raw_name(alias: str) -> str:
+    """The NAME of a database as it stands in the settings, "" without one."""
+    return str(connections.settings[alias].get("NAME") or "")
 
 
 def raw_options(alias: str) -> Mapping[str, Any]:

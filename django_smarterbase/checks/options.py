@@ -8,10 +8,11 @@ from typing import Any
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 
-from django_smarterbase.checks.databases import raw_options, setting
+from django_smarterbase.checks.databases import raw_name, raw_options, setting
 from django_smarterbase.conf import Options, unknown_option
 from django_smarterbase.profiling.prices import prices
 from django_smarterbase.routers import smarterbase_alias, smarterbase_aliases
+from django_smarterbase.storage.keys import Keyspace
 
 
 def check_option_names(**kwargs: Any) -> list[CheckMessage]:
@@ -61,3 +62,15 @@ def check_prices(**kwargs: Any) -> list[CheckMessage]:
         hint = "Correct SMARTERBASE_PRICES, or remove it to use the list prices of S3."
         return [Error(str(error), hint=hint, id="smarterbase.E007")]
     return []
+
+
+def check_name(**kwargs: Any) -> list[CheckMessage]:
+    """E008: a NAME that makes no object keys."""
+    messages: list[CheckMessage] = []
+    for alias in smarterbase_aliases():
+        try:
+            Keyspace(raw_name(alias))
+        except ImproperlyConfigured as error:
+            hint = f"Correct {setting(alias)}['NAME']."
+            messages.append(Error(str(error), hint=hint, obj=setting(alias), id="smarterbase.E008"))
+    return messages

@@ -12,7 +12,6 @@ from django.core.files.storage import FileSystemStorage, storages
 
 from django_smarterbase.checks.databases import STORAGE_ERRORS, Database, smarterbase_databases
 from django_smarterbase.storage.base import ObjectStore
-from django_smarterbase.storage.keys import Keyspace
 from django_smarterbase.storage.opening import open_store
 
 
@@ -77,7 +76,7 @@ def check_conditions_hold(databases: Sequence[str] | None = None, **kwargs: Any)
 
 def _store(database: Database) -> ObjectStore | None:
     storage = database.storage
-    return None if storage is None else open_store(storage, database.options, Keyspace(database.name))
+    return None if storage is None else open_store(storage, database.options, database.keys)
 
 
 def _exposures(database: Database) -> Iterator[str]:
