@@ -66,7 +66,7 @@ Exit status: 0 nothing lost, 1 tests lost or runs broken, 2 bad usage or no Djan
 
 examples:
   python -m tests.conformance basic lookup
-  RELOAD=0 python -m tests.conformance --columns redis --storage files queries
+  RELOAD=0 python -m tests.conformance --only redis --storage files queries
 """
 
 
@@ -76,14 +76,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("tests.conformance", None, DESCRIPTION, EPILOG, formatter_class=formatter)
     made.add_argument("apps", nargs="*", metavar="app", help=f"directories of Django's tests; {' '.join(DEFAULT_APPS)}")
     made.add_argument(
-        "--columns",
-        nargs="+",
-        choices=["redis", "no_cache"],
-        default=["redis", "no_cache"],
-        help="what to run beside stock SQLite (default: both)",
-    )
-    made.add_argument(
-        "--stock-only", action="store_true", help="run stock SQLite alone: the yardstick, without the engine"
+        "--only",
+        choices=["redis", "no-cache", "sqlite"],
+        help="one column of the engine beside stock SQLite, or stock SQLite alone (default: all)",
     )
     made.add_argument(
         "--check-setup", action="store_true", help="also run SQLite without the commit set-up, and compare"
@@ -122,8 +117,10 @@ def columns_of(arguments: argparse.Namespace) -> list[Column]:
     """The columns that the command line asks for, stock SQLite always among them."""
     chosen = [Column.PLAIN] if arguments.check_setup else []
     chosen.append(Column.STOCK)
-    if not arguments.stock_only:
-        chosen += [column for column in Column if column.name.lower() in arguments.columns]
+    if arguments.only in (None, "redis"):
+        chosen.append(Column.REDIS)
+    if arguments.only in (None, "no-cache"):
+        chosen.append(Column.NO_CACHE)
     return chosen
 
 
