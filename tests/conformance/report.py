@@ -99,7 +99,7 @@ def statements(results: Results) -> str:
         if figures:
             counted = ", ".join(f"{number:,} {name}" for name, number in figures.items())
             lines.append(f"  {column}: {counted}")
-    return "\n".join(["Statements of the engine:", *lines])
+    return "\n".join(["Statements of the engine:", *(lines or ["  none"])])
 
 
 def summary(run: AppRun, comparison: Comparison | None) -> str:

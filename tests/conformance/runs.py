@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -53,7 +53,11 @@ def run_app(plan: Plan, app: str, column: Column) -> AppRun:
     started = time.monotonic()
     with _environment(plan, column, events) as environment, (plan.output / f"{stem}.out").open("wb") as output:
         broken = _run(plan, app, column, environment, output)
-    return read_run(app, events, broken, time.monotonic() - started)
+    run = read_run(app, events, broken, time.monotonic() - started)
+    if not run.broken:
+        return run
+    words = (plan.output / f"{stem}.out").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return replace(run, broken=f"{run.broken}; its last words: {words[-1] if words else 'none'}")
 
 
 @contextlib.contextmanager

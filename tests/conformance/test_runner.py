@@ -88,6 +88,12 @@ def test_run_app_ends_the_process_and_keeps_what_is_known_when_time_is_up(tmp_pa
     monkeypatch.setenv("PROBE_SLEEP", "600")
     monkeypatch.setenv("PROBE_DEPTH", "1")
     run = run_app(Plan(PROBE, tmp_path, timeout=8), "probe", Column.STOCK)
-    assert run.broken == "it was ended after 8 s"
+    assert run.broken.startswith("it was ended after 8 s")
     assert run.tests["probe.tests.C1Endless.test_takes_forever"].outcome is Outcome.NOT_RUN
     assert run.tests["probe.tests.A1Outcomes.test_passes"].outcome is Outcome.PASSED
+
+
+def test_run_app_quotes_the_last_words_when_the_process_does_not_get_to_its_tests(tmp_path):
+    (tmp_path / "runtests.py").write_text("raise SystemExit('no such engine')")
+    run = run_app(Plan(tmp_path, tmp_path, timeout=60), "probe", Column.STOCK)
+    assert run.broken == "it ended before its tests did; its last words: no such engine"
