@@ -1,0 +1,536 @@
+"""System checks, compared as whole objects: message, hint, object and id are what a user reads."""
+
+import io
+
+import pytest
+from django.apps import apps
+from django.core import checks as django_checks
+from django.core.checks import Error, Tags, Warning
+from django.core.files.storage import Storage
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.db import connections, models
+from django.test.utils import isolate_apps
+
+import django_smarterbase
+from django_smarterbase import checks
+from django_smarterbase.apps import SmarterBaseConfig
+from django_smarterbase.checks import caches, options, routing, storage
+from django_smarterbase.models import SmarterBaseModel
+from django_smarterbase.routers import ENGINE, SmarterBaseRouter
+from django_smarterbase.storage.memory import MemoryStore
+
+REDIS = "django_redis.cache.RedisCache"
+MEMORY = "django.core.files.storage.InMemoryStorage"
+FILES = "django.core.files.storage.FileSystemStorage"
+S3 = "storages.backends.s3.S3Storage"
+OBJ = "DATABASES['objects']"
+TIMEOUTS = {"SOCKET_CONNECT_TIMEOUT": 0.25, "SOCKET_TIMEOUT": 0.25}
+
+
+with isolate_apps("django.contrib.messages"):
+
+    class Article(SmarterBaseModel):
+        class Meta:
+            app_label = "messages"
+
+    class Tag(models.Model):
+        class Meta:
+            app_label = "messages"
+
+
+class PlainStorage(Storage):
+    """A storage of an unknown kind."""
+
+
+@pytest.fixture(autouse=True)
+def project(monkeypatch, settings, tmp_path):
+    """A project without fault: one smarterbase database beside a plain default. The fixture is its OPTIONS."""
+    config = {
+        "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+        "objects": {"ENGINE": ENGINE, "NAME": "shop", "OPTIONS": {}},
+    }
+    monkeypatch.setattr(connections, "settings", connections.configure_settings(config))
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+        "smarterbase": {"BACKEND": REDIS, "LOCATION": "redis://127.0.0.1:1/0", "OPTIONS": TIMEOUTS},
+    }
+    settings.STORAGES = {"smarterbase": {"BACKEND": MEMORY}}
+    settings.DATABASE_ROUTERS = ["django_smarterbase.routers.SmarterBaseRouter"]
+    settings.MEDIA_ROOT, settings.MEDIA_URL, settings.STATIC_ROOT = str(tmp_path / "media"), "/media/", None
+    settings.SMARTERBASE_DATABASE = settings.SMARTERBASE_PRICES = None
+    return connections.settings["objects"]["OPTIONS"]
+
+
+@pytest.fixture
+def cache(settings):
+    """Change the cache alias of the indexes."""
+
+    def change(**facts):
+        settings.CACHES = settings.CACHES | {"smarterbase": settings.CACHES["smarterbase"] | facts}
+
+    return change
+
+
+def use_storage(settings, backend, **facts):
+    settings.STORAGES = {"smarterbase": {"BACKEND": backend, "OPTIONS": facts}}
+
+
+@pytest.mark.parametrize("check", checks.STATIC, ids=lambda check: check.__name__)
+def test_check_finds_nothing_in_a_project_without_fault(check):
+    assert check(app_configs=None, databases=None) == []
+
+
+def test_unknown_option_is_named_with_the_nearest_one(project):
+    project["trust_second"] = 3
+
+    assert options.check_option_names() == [
+        Error(
+            "Unknown smarterbase option 'trust_second'. Did you mean 'trust_seconds'? The options are: "
+            "allow_eviction, cache, concurrency, fsync, max_scan_objects, on_corrupt, on_index_outage, show_values, "
+            "storage, trust_seconds, write_deadline.",
+            hint="Correct or remove it in DATABASES['objects']['OPTIONS'].",
+            obj=OBJ,
+            id="smarterbase.E001",
+        )
+    ]
+    assert options.check_option_values() == []
+
+
+def test_option_out_of_its_range_is_named_with_the_range(project):
+    project["on_corrupt"] = "ignore"
+
+    assert options.check_option_values() == [
+        Error(
+            "The smarterbase option on_corrupt is 'ignore'; it must be one of ('raise', 'skip').",
+            hint="Correct it in DATABASES['objects']['OPTIONS'].",
+            obj=OBJ,
+            id="smarterbase.E002",
+        )
+    ]
+
+
+def test_other_checks_pass_over_a_database_whose_options_cannot_be_read(project):
+    project["concurrency"] = -1
+    project["storage"] = project["cache"] = "missing"
+
+    found = [message.id for check in checks.STATIC for message in check()]
+    assert found == ["smarterbase.E002"]
+
+
+def test_name_that_makes_no_object_keys_is_an_error():
+    connections.settings["objects"]["NAME"] = ""
+
+    assert options.check_name() == [
+        Error(
+            "The database NAME '' has an empty part. It is the prefix of every object key: give it one or more names "
+            "with single slashes between them, such as 'shop' or 'shop/eu'.",
+            hint="Correct DATABASES['objects']['NAME'].",
+            obj=OBJ,
+            id="smarterbase.E008",
+        )
+    ]
+
+
+def test_missing_storage_alias_is_an_error(project):
+    project["storage"] = "objects"
+
+    assert storage.check_storage_alias() == [
+        Error(
+            "The storage 'objects' cannot be opened: Could not find config for 'objects' in settings.STORAGES.",
+            hint="Give STORAGES['objects'] a usable BACKEND and OPTIONS, or set the option storage to another alias.",
+            obj=OBJ,
+            id="smarterbase.E003",
+        )
+    ]
+    assert storage.check_storage_is_private() == storage.check_conditional_writes() == []
+
+
+@pytest.mark.parametrize(
+    ("backend", "facts", "reason"),
+    [
+        ("no.such.Storage", {}, "Could not find backend 'no.such.Storage'"),
+        (FILES, {"folder": "x"}, "unexpected keyword"),
+    ],
+)
+def test_storage_that_cannot_be_made_is_an_error_with_its_reason(settings, backend, facts, reason):
+    use_storage(settings, backend, **facts)
+
+    (message,) = storage.check_storage_alias()
+    assert message.id == "smarterbase.E003"
+    assert reason in message.msg
+
+
+def test_missing_cache_alias_is_an_error(project):
+    project["cache"] = "indexes"
+
+    assert caches.check_cache_alias() == [
+        Error(
+            "The cache 'indexes' is not in CACHES.",
+            hint="Add it with the BACKEND django_redis.cache.RedisCache, or set the option cache to None to do without "
+            "indexes.",
+            obj=OBJ,
+            id="smarterbase.E004",
+        )
+    ]
+
+
+def test_no_cache_at_all_is_no_fault(project, cache):
+    project["cache"] = None
+    cache(BACKEND="no.such.Cache", OPTIONS={})
+
+    assert [message for check in checks.STATIC for message in check()] == []
+
+
+@pytest.mark.parametrize("backend", ["django.core.cache.backends.redis.RedisCache", "no.such.Cache"])
+def test_cache_that_is_not_django_redis_is_an_error(cache, backend):
+    cache(BACKEND=backend)
+
+    assert caches.check_cache_backend() == [
+        Error(
+            f"The cache 'smarterbase' is '{backend}', not django-redis.",
+            hint="Set CACHES['smarterbase']['BACKEND'] to 'django_redis.cache.RedisCache'.",
+            obj=OBJ,
+            id="smarterbase.E005",
+        )
+    ]
+
+
+def test_subclass_of_the_django_redis_cache_is_accepted(cache):
+    cache(BACKEND=f"{OwnRedisCache.__module__}.OwnRedisCache")
+
+    assert caches.check_cache_backend() == []
+
+
+class OwnRedisCache(caches.RedisCache):
+    """A project's own."""
+
+
+def test_chosen_database_of_another_engine_is_an_error(settings):
+    settings.SMARTERBASE_DATABASE = "default"
+
+    assert options.check_chosen_database() == [
+        Error(
+            "SMARTERBASE_DATABASE is 'default', which is no database with the engine django_smarterbase.backend; those "
+            "are: objects.",
+            hint="Name one of them, or remove the setting to use the first.",
+            id="smarterbase.E006",
+        )
+    ]
+
+
+def test_price_that_is_no_amount_is_an_error(settings):
+    settings.SMARTERBASE_PRICES = {"read": "cheap"}
+
+    assert options.check_prices() == [
+        Error(
+            "SMARTERBASE_PRICES['read'] is 'cheap'; it must be US dollars for 1,000 requests, 0 or more.",
+            hint="Correct SMARTERBASE_PRICES, or remove it to use the list prices of S3.",
+            id="smarterbase.E007",
+        )
+    ]
+
+
+def shared_cache_warning(alias):
+    return Warning(
+        f"The indexes stand in the cache '{alias}', which other code uses too. Its clear() empties the Redis database, "
+        "after which every query scans.",
+        hint="Give the indexes an alias of their own, with a Redis database of its own.",
+        obj=OBJ,
+        id="smarterbase.W001",
+    )
+
+
+def test_default_cache_for_the_indexes_is_a_warning(project):
+    project["cache"] = "default"
+
+    assert caches.check_cache_is_own() == [shared_cache_warning("default")]
+
+
+@pytest.mark.parametrize(("engine", "expected"), [("cached_db", 1), ("cache", 1), ("db", 0)])
+def test_session_cache_for_the_indexes_is_a_warning(settings, engine, expected):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    settings.SESSION_CACHE_ALIAS = "smarterbase"
+
+    assert caches.check_cache_is_own() == [shared_cache_warning("smarterbase")] * expected
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("redis://localhost", "redis://127.0.0.1:6379/0"),
+        ("redis://user:secret@redis:6379/1", "redis://redis/9?db=1"),
+        (["redis://a/1", "redis://b/1"], "redis://b/1"),
+        ("redis://a/1,redis://b/1", ["redis://b/1"]),
+        ("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2"),
+        ("rediss://redis:6380/0", "redis://redis:6380"),
+    ],
+)
+def test_another_alias_of_the_same_redis_database_is_a_warning(cache, settings, ours, theirs):
+    cache(LOCATION=ours)
+    settings.CACHES = settings.CACHES | {"pages": {"BACKEND": REDIS, "LOCATION": theirs}}
+
+    assert caches.check_redis_database_is_own() == [
+        Warning(
+            "The caches 'smarterbase' and 'pages' lead to one Redis database; clear() of the second empties the "
+            "indexes, after which every query scans.",
+            hint="Give the indexes a Redis database of their own, such as redis://host:6379/1.",
+            obj=OBJ,
+            id="smarterbase.W002",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("redis://127.0.0.1/0", "redis://127.0.0.1/1"),
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6380/0"),
+        ("redis://a/0", "redis://b/0"),
+        ("unix:///run/a.sock", "unix:///run/b.sock"),
+        ("redis://127.0.0.1/0", "127.0.0.1:11211"),
+    ],
+)
+def test_another_redis_database_is_no_fault(cache, settings, ours, theirs):
+    cache(LOCATION=ours)
+    settings.CACHES = settings.CACHES | {"pages": {"BACKEND": REDIS, "LOCATION": theirs}}
+
+    assert caches.check_redis_database_is_own() == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "missing"),
+    [
+        ({}, "no SOCKET_CONNECT_TIMEOUT and no SOCKET_TIMEOUT"),
+        ({"SOCKET_CONNECT_TIMEOUT": 1}, "no SOCKET_TIMEOUT"),
+        ({"SOCKET_TIMEOUT": 1, "SOCKET_CONNECT_TIMEOUT": None}, "no SOCKET_CONNECT_TIMEOUT"),
+    ],
+)
+def test_missing_socket_timeouts_are_a_warning(cache, facts, missing):
+    cache(OPTIONS=facts)
+
+    assert caches.check_socket_timeouts() == [
+        Warning(
+            f"The cache 'smarterbase' has {missing}: while Redis hangs, a query waits for redis-py's own timeout (5 "
+            "seconds, in older releases for ever) before it scans instead.",
+            hint="Set both in CACHES['smarterbase']['OPTIONS'], to 0.25 for example (seconds).",
+            obj=OBJ,
+            id="smarterbase.W003",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"OPTIONS": {"CONNECTION_POOL_KWARGS": {"socket_timeout": 1, "socket_connect_timeout": 1}}},
+        {"OPTIONS": {}, "LOCATION": "redis://redis/0?socket_timeout=1&socket_connect_timeout=1"},
+    ],
+    ids=["pool arguments", "address"],
+)
+def test_socket_timeouts_may_stand_elsewhere(cache, facts):
+    cache(**facts)
+
+    assert caches.check_socket_timeouts() == []
+
+
+def exposure_warning(exposure):
+    return Warning(
+        f"The objects of this database can be fetched by anybody: {exposure}.",
+        hint="Give STORAGES['smarterbase'] a private location that nothing else is served from.",
+        obj=OBJ,
+        id="smarterbase.W004",
+    )
+
+
+@pytest.mark.parametrize("place", ["media", "media/objects", ".", "media/../media"])
+def test_objects_in_the_media_folder_are_a_warning(settings, tmp_path, place):
+    use_storage(settings, FILES, location=str(tmp_path / place))
+
+    location = (tmp_path / place).resolve()
+    assert storage.check_storage_is_private() == [exposure_warning(f"its folder {location} and MEDIA_ROOT overlap")]
+
+
+def test_objects_in_the_static_folder_are_a_warning(settings, tmp_path):
+    settings.STATIC_ROOT = tmp_path / "static"
+    use_storage(settings, FILES, location=tmp_path / "static" / "objects")
+
+    found = storage.check_storage_is_private()
+    assert found == [exposure_warning(f"its folder {tmp_path.resolve()}/static/objects and STATIC_ROOT overlap")]
+
+
+@pytest.mark.parametrize(("place", "url"), [("objects", "/media/"), ("media-objects", "/media/"), ("media", "")])
+def test_objects_in_a_folder_that_is_not_served_are_no_fault(settings, tmp_path, place, url):
+    settings.MEDIA_URL = url
+    use_storage(settings, FILES, location=tmp_path / place)
+
+    assert storage.check_storage_is_private() == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "exposure"),
+    [
+        ({"default_acl": "public-read"}, "default_acl is 'public-read'"),
+        ({"querystring_auth": False}, "querystring_auth is False, so its addresses need no signature"),
+    ],
+)
+def test_public_bucket_is_a_warning(settings, facts, exposure):
+    use_storage(settings, S3, bucket_name="shop", **facts)
+
+    assert storage.check_storage_is_private() == [exposure_warning(exposure)]
+
+
+def test_private_bucket_is_no_fault(settings):
+    use_storage(settings, S3, bucket_name="shop", default_acl="private")
+
+    assert storage.check_storage_is_private() == storage.check_conditional_writes() == []
+
+
+def test_storage_of_an_unknown_kind_is_a_warning(settings):
+    use_storage(settings, f"{PlainStorage.__module__}.PlainStorage")
+
+    assert storage.check_conditional_writes() == [
+        Warning(
+            "The storage 'smarterbase' has no conditional writes: when two processes change one document at a time, "
+            "the last one wins and nobody is told.",
+            hint="Use storages.backends.s3.S3Storage or django.core.files.storage.FileSystemStorage, or let one "
+            "process write at a time.",
+            obj=OBJ,
+            id="smarterbase.W005",
+        )
+    ]
+
+
+@pytest.fixture
+def two_models(monkeypatch):
+    """The project has one smarterbase model and one other."""
+    monkeypatch.setattr(apps, "get_models", lambda: [Article, Tag])
+
+
+STRAY = Warning(
+    "Models with a SmarterBaseManager are not in a smarterbase database: messages.Article.",
+    hint="Add 'django_smarterbase.routers.SmarterBaseRouter' to DATABASE_ROUTERS.",
+    id="smarterbase.W006",
+)
+
+
+@pytest.mark.usefixtures("two_models")
+def test_missing_router_is_a_warning_that_names_the_models(monkeypatch):
+    monkeypatch.setattr(routing.router, "routers", [])
+
+    assert routing.check_router() == [STRAY]
+
+
+@pytest.mark.usefixtures("two_models")
+def test_router_in_place_is_no_fault(monkeypatch):
+    monkeypatch.setattr(routing.router, "routers", [SmarterBaseRouter()])
+
+    assert routing.check_router() == []
+
+
+@pytest.mark.usefixtures("two_models")
+def test_missing_router_is_no_fault_when_smarterbase_is_the_default(monkeypatch):
+    monkeypatch.setattr(routing.router, "routers", [])
+    connections.settings["default"]["ENGINE"] = ENGINE
+
+    assert routing.check_router() == []
+
+
+@pytest.mark.usefixtures("two_models")
+def test_missing_router_is_no_fault_without_a_smarterbase_database(monkeypatch):
+    monkeypatch.setattr(routing.router, "routers", [])
+    del connections.settings["objects"]
+
+    assert routing.check_router() == []
+
+
+@pytest.fixture
+def redis_with_policy(own_redis, cache):
+    """Set the maxmemory-policy of the Redis that the cache alias leads to."""
+    cache(LOCATION=own_redis.url)
+    client = caches.get_redis_connection("smarterbase", write=True)
+    yield lambda policy: client.config_set("maxmemory-policy", policy)
+    client.close()
+    client.connection_pool.disconnect()
+
+
+def test_evicting_redis_is_a_warning(redis_with_policy):
+    redis_with_policy("allkeys-lru")
+
+    assert caches.check_eviction(databases=["default", "objects"]) == [
+        Warning(
+            "The Redis of the cache 'smarterbase' has maxmemory-policy allkeys-lru: it may evict index sets, so the "
+            "indexes are not trusted and every query scans.",
+            hint="Set maxmemory-policy to noeviction (or a volatile-* policy) there, or give the indexes a Redis of "
+            "their own. The option allow_eviction trusts it all the same.",
+            obj=OBJ,
+            id="smarterbase.W007",
+        )
+    ]
+
+
+def test_redis_that_evicts_no_index_sets_is_no_fault(redis_with_policy):
+    for policy in ("noeviction", "volatile-lru"):
+        redis_with_policy(policy)
+        assert caches.check_eviction(databases=["objects"]) == []
+
+
+def test_evicting_redis_is_no_fault_when_it_is_allowed_or_not_asked_for(redis_with_policy, project):
+    redis_with_policy("allkeys-lru")
+    assert caches.check_eviction(databases=None) == caches.check_eviction(databases=["default"]) == []
+
+    project["allow_eviction"] = True
+    assert caches.check_eviction(databases=["objects"]) == []
+
+
+def test_redis_that_is_down_is_no_fault():
+    assert caches.check_eviction(databases=["objects"]) == []
+
+
+def test_server_that_ignores_conditions_is_a_warning(monkeypatch):
+    monkeypatch.setattr(MemoryStore, "verify_conditions", lambda self: False)
+
+    assert storage.check_conditions_hold(databases=None) == []
+    assert storage.check_conditions_hold(databases=["objects"]) == [
+        Warning(
+            "The server behind the storage 'smarterbase' ignores If-Match and If-None-Match: when two processes change "
+            "one document at a time, the last one can win and nobody be told.",
+            hint="Use a server that keeps them: Amazon S3, or a recent MinIO or Ceph.",
+            obj=OBJ,
+            id="smarterbase.W008",
+        )
+    ]
+
+
+def test_server_that_keeps_conditions_is_no_fault():
+    assert storage.check_conditions_hold(databases=["objects"]) == []
+
+
+def test_register_all_registers_each_check_once_with_its_tags(monkeypatch):
+    registry = django_checks.registry.CheckRegistry()
+    monkeypatch.setattr(checks, "register", registry.register)
+
+    SmarterBaseConfig("django_smarterbase", django_smarterbase).ready()
+
+    tagged = {check.__name__: set(check.tags) for check in registry.get_checks()}
+    assert tagged == {
+        **{check.__name__: {"smarterbase"} for check in checks.STATIC},
+        **{check.__name__: {"smarterbase", Tags.database} for check in checks.CONNECTING},
+    }
+
+
+def test_check_command_reports_them_when_the_application_is_installed(settings, project):
+    settings.INSTALLED_APPS = ["django_smarterbase"]
+    project["trust_second"] = 3
+    output = io.StringIO()
+
+    with pytest.raises(SystemCheckError, match=r"smarterbase\.E001"):
+        call_command("check", "--tag", "smarterbase", stdout=output, stderr=output)
+
+
+@pytest.mark.parametrize("check", [*checks.STATIC, *checks.CONNECTING], ids=lambda check: check.__name__)
+def test_table_of_the_module_names_the_id_of_each_check(check):
+    id_of_check = check.__doc__.partition(":")[0]
+
+    assert f"\n{id_of_check}   " in checks.__doc__
