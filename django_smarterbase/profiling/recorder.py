@@ -11,7 +11,9 @@ import sys
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from types import CodeType
+from functools import lru_cache
+from types import CodeType, FrameType
+from typing import Literal
 
 from django_smarterbase.profiling.profile import QueryProfile
 
@@ -79,21 +81,29 @@ def caller_method() -> str:
     view did not make its queries. A query that Django's own applications make on nobody's behalf is named after their
     function (``ChangeList.get_results``); failing that, "unknown".
     """
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     application = "unknown"
     while frame is not None:
         module: str = frame.f_globals.get("__name__", "")
-        if module.partition(".")[0] not in _GO_BETWEENS:
-            if name := _function(frame.f_code, module):
-                return name
-        elif module.startswith("django.core.handlers."):
+        role = _role(module)
+        if role == "caller" and (name := _function(frame.f_code, module)):
+            return name
+        if role == "handler":
             break
-        elif application == "unknown" and module.startswith("django.contrib."):
+        if role == "application" and application == "unknown":
             application = _function(frame.f_code, module) or application
-        if frame.f_back is None:
-            break
         frame = frame.f_back
     return application
+
+
+@lru_cache(maxsize=4096)
+def _role(module: str) -> Literal["caller", "application", "handler", "go-between"]:
+    """What the code of a module has to do with a query; an application is one of Django's own."""
+    if module.partition(".")[0] not in _GO_BETWEENS:
+        return "caller"
+    if module.startswith("django.contrib."):
+        return "application"
+    return "handler" if module.startswith("django.core.handlers.") else "go-between"
 
 
 def _function(code: CodeType, module: str) -> str:
