@@ -1,0 +1,161 @@
+"""The engine: ``DATABASES[alias]["ENGINE"] = "django_smarterbase.backend"``."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.sqlite3 import base as sqlite_base
+from django.db.models import Field, Model
+from django.utils.asyncio import async_unsafe
+
+from django_smarterbase.backend.catalog import Catalog
+from django_smarterbase.backend.client import DatabaseClient
+from django_smarterbase.backend.creation import DatabaseCreation
+from django_smarterbase.backend.cursor import WorkspaceCursor
+from django_smarterbase.backend.features import DatabaseFeatures
+from django_smarterbase.backend.index_counts import index_counts
+from django_smarterbase.backend.introspection import DatabaseIntrospection
+from django_smarterbase.backend.operations import DatabaseOperations
+from django_smarterbase.backend.resources import Resources, resources_for
+from django_smarterbase.backend.schema import DatabaseSchemaEditor
+from django_smarterbase.backend.session import Execution, Request, Session
+from django_smarterbase.backend.statements import StatementRunner
+from django_smarterbase.indexes.service import FallbackReason
+from django_smarterbase.planner.plan import QueryPlan
+from django_smarterbase.planner.scopes import Statement
+from django_smarterbase.tables import TableSchema
+
+
+class DatabaseWrapper(sqlite_base.DatabaseWrapper):
+    """A connection: a private in-memory SQLite as workspace, over the documents of one database.
+
+    ``statement`` and ``request`` are those of the ORM statement that is being compiled and run; None for raw SQL.
+    ``defining`` is above 0 while a schema editor works on scratch tables, whose SQL concerns no documents.
+    """
+
+    display_name = "smarterbase"
+    SchemaEditorClass = DatabaseSchemaEditor
+    client_class = DatabaseClient
+    creation_class = DatabaseCreation
+    features_class = DatabaseFeatures
+    introspection_class = DatabaseIntrospection
+    ops_class = DatabaseOperations
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.statement: Statement | None = None
+        self.request: Request | None = None
+        self.defining = 0
+        self.catalog = Catalog(self)
+        self._session: Session | None = None
+
+    @property
+    def resources(self) -> Resources:
+        """The store, indexes and sequences that this process shares. Raises ImproperlyConfigured."""
+        return resources_for(self.settings_dict)
+
+    @property
+    def session(self) -> Session:
+        """The session of the open connection, which is opened when there is none."""
+        self.ensure_connection()
+        if self._session is None:
+            raise ImproperlyConfigured("A smarterbase connection is opened by Django, not by hand.")
+        return self._session
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Parameters for sqlite3: always a database in memory. Raises ImproperlyConfigured without a NAME."""
+        if not self.settings_dict["NAME"]:
+            raise ImproperlyConfigured(
+                f"DATABASES[{self.alias!r}] has no NAME. It is the prefix of every object key: give it a short name."
+            )
+        self.transaction_mode = None
+        self.init_commands: list[str] = []
+        return {
+            "database": ":memory:",
+            "detect_types": sqlite3.PARSE_DECLTYPES | sqlite3.PARSE_COLNAMES,
+            "check_same_thread": False,
+            "cached_statements": 512,
+        }
+
+    @async_unsafe
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Open a workspace. No request is made to the storage or to Redis."""
+        sqlite = super().get_new_connection(conn_params)
+        sqlite.execute("PRAGMA foreign_keys = OFF")
+        sqlite.execute("PRAGMA recursive_triggers = ON")
+        self._session = Session(self, self.resources, sqlite)
+        return sqlite
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """A cursor on the workspace."""
+        return WorkspaceCursor(self.connection, wrapper=self)
+
+    def run_statement(self, cursor: WorkspaceCursor, query: str, params: Any, execution: Execution) -> None:
+        """Run what a cursor was given; the ORM has announced its request, raw SQL is looked into."""
+        StatementRunner(self, self.session, cursor, execution).run(query, params)
+
+    def plan(self, sql: str) -> QueryPlan:
+        """The plan of the statement that has just been compiled to ``sql``."""
+        return self.catalog.plan(self.statement or Statement(), sql)
+
+    def untrusted_reason(self, plan: QueryPlan) -> FallbackReason | None:
+        """Why an index that ``plan`` wants is not trusted at this moment, or None."""
+        return self.catalog.untrusted_reason(plan)
+
+    def schema_of_model(self, model: type[Model]) -> TableSchema:
+        """The table of a model."""
+        return self.catalog.of_model(model)
+
+    def table_schema(self, table: str) -> TableSchema:
+        """The table of this name, as the statement under way sees it. Raises ProgrammingError when there is none."""
+        return self.catalog.of_table(table)
+
+    def ensure_table(self, table: str, *, armed: bool = False) -> None:
+        """Make the scratch table, with triggers when the statement is going to write it."""
+        self.catalog.ensure(table, armed=armed)
+
+    def index_counts(self, model: type[Model], field: Field[Any, Any]) -> dict[Any, int]:
+        """``{value: documents}`` of an indexed field, from the index alone. See ``SmarterBaseQuerySet.index_counts``."""
+        return index_counts(self, model, field)
+
+    def disable_constraint_checking(self) -> bool:
+        """Foreign keys are not enforced; the SQLite schema editor wants to hear that checks are off."""
+        return True
+
+    def enable_constraint_checking(self) -> None:
+        """Foreign keys are not enforced."""
+
+    def check_constraints(self, table_names: Sequence[str] | None = None) -> None:
+        """Foreign keys are not enforced."""
+
+    def is_in_memory_db(self) -> bool:
+        """False: what counts is in the storage, and a connection may be closed at any time."""
+        return False
+
+    def _commit(self) -> None:
+        if self.connection is not None:
+            with self.wrap_database_errors:
+                self.session.commit()
+                self.connection.commit()
+
+    def _rollback(self) -> None:
+        if self.connection is not None:
+            super()._rollback()
+            self.session.rolled_back()
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        super()._savepoint_rollback(sid)
+        self.session.rolled_back_to_savepoint()
+
+    @async_unsafe
+    def close(self) -> None:
+        """Close the workspace; stored documents are not concerned."""
+        BaseDatabaseWrapper.close(self)
+
+    def _close(self) -> None:
+        super()._close()
+        self._session = None

@@ -1,0 +1,207 @@
+"""The tables that a connection knows: from models, or, for raw DDL, from the workspace itself."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from django.apps import apps as installed_apps
+from django.apps.registry import Apps
+from django.db.models import Model
+from django.db.utils import ProgrammingError
+
+from django_smarterbase.backend.modeltables import affinity_of, schema_of_model
+from django_smarterbase.backend.rawsql import RawTables, missing_table, tables_of
+from django_smarterbase.backend.workspace import ROWID, quote
+from django_smarterbase.indexes.service import FallbackReason
+from django_smarterbase.planner.plan import IndexLookup, JoinLookup, QueryPlan, Scan, Step, SubqueryLookup
+from django_smarterbase.planner.planner import plan_statement
+from django_smarterbase.planner.scopes import Statement
+from django_smarterbase.tables import Affinity, Column, TableSchema
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.base import DatabaseWrapper
+
+_FROM_TABLE: Final = re.compile(r"\bFROM\s+(?!\()", re.IGNORECASE)
+_UNIQUE_INDEX: Final = "CREATE UNIQUE INDEX"
+
+
+class Catalog:
+    """Finds ``TableSchema`` objects by table name, and makes their scratch tables."""
+
+    def __init__(self, wrapper: DatabaseWrapper) -> None:
+        self.wrapper = wrapper
+        self._models: dict[str, type[Model]] = {}
+        self._editing: dict[str, type[Model]] = {}
+        self._source: list[type[Model]] | None = None
+        self._defined: dict[str, TableSchema] = {}
+        self._creation: dict[TableSchema, tuple[str, ...]] = {}
+
+    def of_model(self, model: type[Model]) -> TableSchema:
+        """The table of a model."""
+        return schema_of_model(model, self.wrapper)
+
+    def of_table(self, table: str) -> TableSchema:
+        """The table of this name: of a model if there is one, otherwise as it stands in the workspace."""
+        model = self.model_of(table)
+        if model is not None:
+            return self.of_model(model)
+        schema = self._defined.get(table) or self._inspect(table)
+        if schema is None:
+            raise ProgrammingError(
+                f"No model and no table {table!r} is known. Tables are made from the models in INSTALLED_APPS; check "
+                "its spelling, or install the app that it belongs to."
+            )
+        self._defined[table] = schema
+        return schema
+
+    def find(self, table: str) -> TableSchema | None:
+        """As ``of_table``, but None for a table that nobody knows."""
+        try:
+            return self.of_table(table)
+        except ProgrammingError:
+            return None
+
+    def model_of(self, table: str) -> type[Model] | None:
+        """The model of a table, in the registry of the query under way (historical models have one of their own)."""
+        statement = self.wrapper.statement
+        for scope in statement.scopes if statement is not None else ():
+            model = scope.query.model
+            if model is not None:
+                found = self._registered(model._meta.apps, table) or _own_table(model, table)
+                if found is not None:
+                    return found
+        return self._editing.get(table) or self._registered(installed_apps, table)
+
+    def _registered(self, registry: Apps, table: str) -> type[Model] | None:
+        models = registry.get_models(include_auto_created=True, include_swapped=True)
+        if models is not self._source:
+            self._source = models
+            self._models = {}
+            for model in models:
+                concrete = model._meta.concrete_model
+                if concrete is not None:
+                    self._models.setdefault(concrete._meta.db_table, concrete)
+        return self._models.get(table)
+
+    def _inspect(self, table: str) -> TableSchema | None:
+        """The schema of a table that raw DDL has made in this workspace."""
+        rows = self.wrapper.session.workspace.sqlite.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
+        if not rows:
+            return None
+        columns = [Column(row[1], affinity=affinity_of(row[2]), generated=row[6] in (2, 3)) for row in rows]
+        pk = tuple(row[1] for row in sorted((row for row in rows if row[5]), key=lambda row: row[5]))
+        if not pk:
+            columns.insert(0, Column(ROWID, affinity=Affinity.INTEGER))
+        return TableSchema(table, table, tuple(columns), pk or (ROWID,))
+
+    def forget(self, table: str | None = None) -> None:
+        """Look at the workspace again for tables that are no model's."""
+        if table is None:
+            self._defined.clear()
+        else:
+            self._defined.pop(table, None)
+
+    def ensure(self, table: str, *, armed: bool = False) -> None:
+        """Make the scratch table."""
+        schema = self.of_table(table)
+        self.wrapper.session.workspace.ensure(schema, lambda: self._creation_sql(schema), armed=armed)
+
+    def _creation_sql(self, schema: TableSchema) -> Sequence[str]:
+        if schema not in self._creation:
+            model = self.model_of(schema.table)
+            if model is None:
+                raise ProgrammingError(f"The table {schema.table!r} is no model's and is gone from the workspace.")
+            self._creation[schema] = creation_sql(self.wrapper, model)
+        return self._creation[schema]
+
+    def plan(self, statement: Statement, sql: str) -> QueryPlan:
+        """The plan of a compiled statement.
+
+        SQL text that came in from outside (``.extra()``, ``RawSQL``) can read tables that no compiler has noted. Then
+        there are more FROM clauses in the SQL than were compiled, and every table in it is scanned.
+        """
+        if len(_FROM_TABLE.findall(sql)) > len(statement.scopes):
+            read = self.raw_tables(re.sub(r"(?<!%)%s", "?", sql).replace("%%", "%")).read
+            return QueryPlan(tuple(Step(table, table, Scan()) for table in read), read)
+        previous, self.wrapper.statement = self.wrapper.statement, statement
+        try:
+            return plan_statement(statement, self.find, self.wrapper)
+        finally:
+            self.wrapper.statement = previous
+
+    def raw_tables(self, sql: str) -> RawTables:
+        """The tables of raw SQL, made on demand when they are models'. Raises sqlite3.OperationalError."""
+        sqlite = self.wrapper.session.workspace.sqlite
+        while True:
+            try:
+                return tables_of(sqlite, sql)
+            except sqlite3.OperationalError as error:
+                table = missing_table(error)
+                if table is None or self.model_of(table) is None or self.wrapper.session.workspace.has_table(table):
+                    raise
+                self.ensure(table)
+
+    def untrusted_reason(self, plan: QueryPlan) -> FallbackReason | None:
+        """Why the first untrusted index that a plan wants is not trusted now, or None."""
+        for step in plan.steps:
+            wants = isinstance(step.path, IndexLookup) or (
+                isinstance(step.path, (JoinLookup, SubqueryLookup)) and step.path.index is not None
+            )
+            if wants:
+                reason = self.wrapper.resources.indexes.state(self.of_table(step.table)).reason
+                if reason is not None:
+                    return reason
+        return None
+
+    def migrated_tables(self) -> list[str]:
+        """The tables that have a schema object, those of the transaction under way included. One listing."""
+        resources = self.wrapper.resources
+        prefix = resources.keys.schema_prefix()
+        keys = {listed.key for listed in resources.store.list(prefix)}
+        for pending in self.wrapper.session.workspace.pending(""):
+            (keys.add if pending.body is not None else keys.discard)(pending.key)
+        tables = (resources.keys.table_of_schema(key) for key in keys)
+        return [table for table in tables if table is not None]
+
+    def has_schema_object(self, table: str) -> bool:
+        """Whether a migration has made the table."""
+        resources = self.wrapper.resources
+        key = resources.keys.schema(table)
+        pending = self.wrapper.session.workspace.pending_one(key)
+        return pending.body is not None if pending is not None else resources.store.get(key) is not None
+
+    def ensure_model(self, model: type[Model]) -> None:
+        """Make the scratch table of a model that a migration is at work on."""
+        schema = self.of_model(model)
+        self.wrapper.session.workspace.ensure(schema, lambda: creation_sql(self.wrapper, model))
+
+
+def _own_table(model: type[Model], table: str) -> type[Model] | None:
+    """The model, or the parent or relation of it, that has this table though no registry lists it."""
+    meta = model._meta
+    candidates = [model, *meta.all_parents, *(field.related_model for field in meta.get_fields() if field.is_relation)]
+    candidates += [field.remote_field.through for field in meta.local_many_to_many]
+    for candidate in candidates:
+        if isinstance(candidate, type) and candidate._meta.db_table == table:
+            return candidate._meta.concrete_model
+    return None
+
+
+def creation_sql(wrapper: DatabaseWrapper, model: type[Model], table: str | None = None) -> tuple[str, ...]:
+    """The SQL that makes a model's scratch table and its unique indexes, as Django's own schema editor writes it.
+
+    ``table`` is another name for it, before or after a migration renames it.
+    """
+    editor = wrapper.SchemaEditorClass(wrapper)
+    editor.deferred_sql = []
+    sql, params = editor.table_sql(model)
+    if params:
+        sql %= tuple(editor.quote_value(param) for param in params)
+    editor.deferred_sql.extend(editor._model_indexes_sql(model))
+    statements = (sql, *(str(each) for each in editor.deferred_sql if str(each).startswith(_UNIQUE_INDEX)))
+    if table is None:
+        return statements
+    return tuple(each.replace(quote(model._meta.db_table), quote(table), 1) for each in statements)

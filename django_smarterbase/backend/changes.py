@@ -1,0 +1,95 @@
+"""From the rows that a statement touched to the documents that are to be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django_smarterbase.backend.resources import Resources
+from django_smarterbase.backend.snapshot import Snapshot
+from django_smarterbase.backend.unit_of_work import DocumentWrite
+from django_smarterbase.backend.workspace import PendingDocument, TouchedRow, Workspace
+from django_smarterbase.storage.keys import stem as stem_of
+from django_smarterbase.tables import Row, TableSchema, Value
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What a write replaces: the stored document, or the pending one, with the ETag of the stored one."""
+
+    etag: str | None
+    values: tuple[Value, ...] | None
+    extras: Mapping[str, Any]
+
+
+_NOTHING = _Base(None, None, {})
+
+
+class ChangeReader:
+    """Reads the change log of the workspace."""
+
+    def __init__(self, resources: Resources, workspace: Workspace, snapshot: Snapshot) -> None:
+        self.resources = resources
+        self.workspace = workspace
+        self.snapshot = snapshot
+
+    def take(self, schema: TableSchema) -> list[DocumentWrite]:
+        """The writes that the touched rows of a table come to; a row made and removed at once comes to none."""
+        writes = (self._write(schema, touched) for touched in self.workspace.take_touched(schema.table))
+        return [write for write in writes if write is not None]
+
+    def _write(self, schema: TableSchema, touched: TouchedRow) -> DocumentWrite | None:
+        stem = stem_of(touched.pk)
+        key = self.resources.keys.document(schema.table, stem)
+        base = self._base(schema, stem, key)
+        if touched.values is None and base.values is None and base.etag is None:
+            return None
+        codec = self.resources.codec(schema)
+        return DocumentWrite(
+            schema=schema,
+            stem=stem,
+            key=key,
+            body=None if touched.values is None else codec.encode(touched.values, base.extras),
+            base_etag=base.etag,
+            row=None if touched.values is None else as_row(schema, touched.values),
+            undo_body=None if base.etag is None or base.values is None else codec.encode(base.values, base.extras),
+            undo_row=None if base.etag is None or base.values is None else as_row(schema, base.values),
+        )
+
+    def _base(self, schema: TableSchema, stem: str, key: str) -> _Base:
+        pending = self.workspace.pending_one(key)
+        if pending is not None:
+            if pending.body is None:
+                return _Base(pending.base_etag, None, {})
+            document = self.resources.decode(schema, key, pending.body)
+            return _Base(pending.base_etag, document.values, document.extras)
+        known = self.snapshot.table(schema.table).known.get(stem)
+        return _NOTHING if known is None else _Base(known.etag, known.values, known.extras)
+
+    def stage(self, write: DocumentWrite) -> None:
+        """Let a write wait for the transaction's COMMIT."""
+        table = write.schema.table if write.schema is not None else ""
+        if write.body is None and write.base_etag is None:
+            self.workspace.unstage(write.key)
+        else:
+            self.workspace.stage(PendingDocument(write.key, table, write.stem, write.body, write.base_etag))
+        self.snapshot.table(table).present.add(write.stem)
+
+    def staged(self, pending: PendingDocument, schema: TableSchema | None) -> DocumentWrite:
+        """A pending document as the write that COMMIT makes of it."""
+        known = self.snapshot.table(pending.table).known.get(pending.stem) if schema is not None else None
+        row = undo_body = undo_row = None
+        if schema is not None and pending.body is not None:
+            row = self.resources.row_of(schema, pending.key, pending.body)
+        if schema is not None and known is not None:
+            undo_body = self.resources.codec(schema).encode(known.values, known.extras)
+            undo_row = as_row(schema, known.values)
+        return DocumentWrite(
+            schema, pending.stem, pending.key, pending.body, pending.base_etag, row, undo_body, undo_row
+        )
+
+
+def as_row(schema: TableSchema, values: tuple[Value, ...]) -> Row:
+    """Values in the order of the schema's columns as ``{column: value}``."""
+    return dict(zip(schema.by_name, values, strict=True))

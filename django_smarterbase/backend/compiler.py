@@ -1,0 +1,206 @@
+"""Django's compilers, listening to themselves: what they compile is noted for the planner. Their SQL is unchanged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models.sql import compiler
+from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
+from django.db.models.sql.datastructures import BaseTable, Join
+
+from django_smarterbase.backend.index_only import shortcut_for
+from django_smarterbase.backend.session import Request
+from django_smarterbase.hints import hints_of
+from django_smarterbase.planner.explain import explain_json, explain_text
+from django_smarterbase.planner.scopes import Scope, Statement
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.base import DatabaseWrapper
+
+Sql = tuple[str, tuple[Any, ...]]
+
+
+class NotingCompiler(compiler.SQLCompiler):
+    """What the compilers have in common: the statement under way is ``connection.statement``."""
+
+    connection: DatabaseWrapper
+    operation: Any = "select"
+    noted_order_by: Any = ()
+    _outermost = False
+
+    def pre_sql_setup(self, *args: Any, **kwargs: Any) -> Any:
+        """Set up as Django does, and keep the ordering that was found."""
+        setup = super().pre_sql_setup(*args, **kwargs)
+        if setup is not None:
+            self.noted_order_by = setup[1] or ()
+        return setup
+
+    @contextmanager
+    def _statement(self) -> Iterator[Statement]:
+        """Note one statement. A statement that is run while another is being compiled has its own."""
+        outer, outer_request = self.connection.statement, self.connection.request
+        self.connection.statement = Statement()
+        self.connection.request = None
+        try:
+            yield self.connection.statement
+        finally:
+            self.connection.statement, self.connection.request = outer, outer_request
+
+    def _note(self, position: int | None, aliases: dict[str, BaseTable | Join], where: Any) -> None:
+        statement = self.connection.statement
+        if statement is not None:
+            scope = Scope(self.query, self, where, aliases, tuple(self.query.extra_tables))
+            statement.scopes.insert(len(statement.scopes) if position is None else position, scope)
+
+    def _position(self) -> int:
+        statement = self.connection.statement
+        return len(statement.scopes) if statement is not None else 0
+
+    def get_from_clause(self) -> Any:
+        """Note the aliases of this FROM clause: only now are all joins there, and soon some are gone again."""
+        aliases = {
+            alias: table
+            for alias, table in self.query.alias_map.items()
+            if self.query.alias_refcount[alias] and table.table_name is not None
+        }
+        self._note(None, aliases, self.where)
+        return super().get_from_clause()
+
+    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        """Compile; the outermost call of a statement also announces the request to the cursor."""
+        outermost, self._outermost = self._outermost, False
+        sql = super().as_sql(*args, **kwargs)
+        if outermost and sql[0]:
+            self.connection.request = self._request(sql[0])
+        return sql
+
+    def _request(self, sql: str) -> Request:
+        plan = self.connection.plan(sql)
+        return Request(
+            plan=plan,
+            operation=self.operation,
+            hints=hints_of(self.query),
+            written=self._written(),
+            model=self.query.model._meta.label if self.query.model else None,
+            shortcut=shortcut_for(self, plan) if self.operation == "select" else None,
+        )
+
+    def _written(self) -> tuple[str, ...]:
+        return ()
+
+    def execute_sql(
+        self, result_type: Any = MULTI, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
+    ) -> Any:
+        """Run the statement; its rows are read in full, whatever ``chunked_fetch`` says."""
+        with self._statement():
+            self._outermost = True
+            return super().execute_sql(result_type, chunked_fetch, chunk_size)
+
+
+class SQLCompiler(NotingCompiler):
+    """SELECT."""
+
+    def explain_query(self) -> Iterator[str]:
+        """The plan of the query, in the form that ``format`` asks for. Nothing is read."""
+        with self._statement():
+            info, self.query.explain_info = self.query.explain_info, None
+            try:
+                sql, _params = super().as_sql()
+                plan = self.connection.plan(sql)
+            except EmptyResultSet:
+                yield "Nothing is read: no row can match."
+                return
+            finally:
+                self.query.explain_info = info
+        reason = self.connection.untrusted_reason(plan)
+        if info.format and info.format.lower() == "json":
+            yield json.dumps(explain_json(plan, reason))
+        else:
+            yield from explain_text(plan, reason)
+
+
+class SQLInsertCompiler(NotingCompiler, compiler.SQLInsertCompiler):
+    """INSERT."""
+
+    operation = "insert"
+
+    def as_sql(self) -> list[Sql]:
+        """Compile; the request holds for every statement of the list."""
+        statements: list[Sql] = compiler.SQLInsertCompiler.as_sql(self)
+        if self._outermost:
+            self._outermost = False
+            self.connection.request = self._insert_request(len(statements))
+        return statements
+
+    def _insert_request(self, statements: int) -> Request:
+        meta = self.query.get_meta()
+        schema = self.connection.schema_of_model(self.query.model)
+        numbered = schema.auto is not None and all(field.column != schema.auto for field in self.query.fields)
+        return Request(
+            plan=self.connection.plan(""),
+            operation="insert",
+            hints=hints_of(self.query),
+            written=(meta.db_table,),
+            model=meta.label,
+            auto_values=(len(self.query.objs) if statements == 1 else 1) if numbered else 0,
+            upsert=self.query.on_conflict is not None,
+        )
+
+    def execute_sql(self, returning_fields: Any = None) -> Any:
+        """Run the INSERT."""
+        with self._statement():
+            self._outermost = True
+            return compiler.SQLInsertCompiler.execute_sql(self, returning_fields)
+
+
+class SQLDeleteCompiler(NotingCompiler, compiler.SQLDeleteCompiler):
+    """DELETE."""
+
+    operation = "delete"
+
+    def _written(self) -> tuple[str, ...]:
+        return (self.query.get_meta().db_table,)
+
+    def _as_sql(self, query: Any) -> Any:
+        position = self._position()
+        sql = super()._as_sql(query)
+        table = query.alias_map[query.base_table]
+        statement = self.connection.statement
+        if statement is not None:
+            statement.scopes.insert(position, Scope(query, self, query.where, {query.base_table: table}))
+        return sql
+
+
+class SQLUpdateCompiler(NotingCompiler, compiler.SQLUpdateCompiler):
+    """UPDATE."""
+
+    operation = "update"
+
+    def _written(self) -> tuple[str, ...]:
+        return (self.query.get_meta().db_table,)
+
+    def as_sql(self) -> Any:
+        """Compile; the table that is updated is noted before its subqueries."""
+        outermost, self._outermost = self._outermost, False
+        position = self._position()
+        sql: Sql = compiler.SQLUpdateCompiler.as_sql(self)
+        if sql[0]:
+            table = self.query.alias_map[self.query.base_table]
+            self._note(position, {self.query.base_table: table}, self.query.where)
+            if outermost:
+                self.connection.request = self._request(sql[0])
+        return sql
+
+    def execute_sql(self, result_type: Any) -> Any:
+        """Run the UPDATE and those of the parents' tables."""
+        with self._statement():
+            self._outermost = True
+            return compiler.SQLUpdateCompiler.execute_sql(self, result_type)
+
+
+class SQLAggregateCompiler(NotingCompiler, compiler.SQLAggregateCompiler):
+    """An aggregate over a subquery."""

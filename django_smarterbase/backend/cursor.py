@@ -1,0 +1,81 @@
+"""The cursor: every statement, of the ORM or raw, passes here on its way to the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from django.db.backends.sqlite3.base import SQLiteCursorWrapper
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.base import DatabaseWrapper
+
+Row = tuple[Any, ...]
+
+
+class WorkspaceCursor(SQLiteCursorWrapper):
+    """A cursor whose rows are taken in full while the workspace holds them, and handed out afterwards."""
+
+    def __init__(self, connection: Any, *, wrapper: DatabaseWrapper) -> None:
+        super().__init__(connection)
+        self.wrapper = wrapper
+        self.rows: list[Row] | None = None
+        self._unread: Iterator[Row] = iter(())
+
+    def execute(self, query: str, params: Any = None) -> WorkspaceCursor:
+        """Run a statement. Raises the errors of SQLite and of this package."""
+        self._run(query, params, lambda: super(WorkspaceCursor, self).execute(query, params))
+        return self
+
+    def executemany(self, query: str, param_list: Any) -> WorkspaceCursor:
+        """Run a statement once for each set of parameters; they are one unit."""
+        params = list(param_list)
+        self._run(query, None, lambda: super(WorkspaceCursor, self).executemany(query, params))
+        return self
+
+    def _run(self, query: str, params: Any, run: Callable[[], Any]) -> None:
+        self.rows = None
+        self.wrapper.run_statement(self, query, params, _Execution(self, run))
+        self._unread = iter(self.rows or ())
+
+    def fetchone(self) -> Row | None:
+        """The next row, or None."""
+        return next(self._unread, None)
+
+    def fetchmany(self, size: int | None = None) -> list[Row]:
+        """The next rows, ``arraysize`` of them unless ``size`` says otherwise."""
+        return list(islice(self._unread, self.arraysize if size is None else size))
+
+    def fetchall(self) -> list[Row]:
+        """All rows that have not been handed out yet."""
+        return list(self._unread)
+
+    def __iter__(self) -> WorkspaceCursor:
+        return self
+
+    def __next__(self) -> Row:
+        return next(self._unread)
+
+
+class _Execution:
+    """One statement's SQL, bound to its cursor. ``rows`` are the cursor's."""
+
+    def __init__(self, cursor: WorkspaceCursor, run: Callable[[], Any]) -> None:
+        self.cursor = cursor
+        self._run = run
+
+    @property
+    def rows(self) -> list[Row] | None:
+        """The rows of the last run; None for a statement that returns none."""
+        return self.cursor.rows
+
+    @rows.setter
+    def rows(self, rows: list[Row] | None) -> None:
+        self.cursor.rows = rows
+
+    def execute(self) -> None:
+        """Run the SQL and take its rows, since the workspace may be emptied before anybody asks for them."""
+        self._run()
+        rows = super(WorkspaceCursor, self.cursor).fetchall()
+        self.cursor.rows = rows if self.cursor.description is not None else None

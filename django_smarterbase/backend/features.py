@@ -1,0 +1,27 @@
+"""What the engine can do, as Django asks it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db.backends.sqlite3.features import DatabaseFeatures as SQLiteFeatures
+from django.utils.functional import cached_property
+
+FOREIGN_KEYS: Final = "Foreign keys are not enforced: no object store can hold one object to another."
+
+
+class DatabaseFeatures(SQLiteFeatures):
+    """SQLite's features, less what only a database file can do, plus what shared objects can."""
+
+    supports_foreign_keys = False
+    can_introspect_foreign_keys = True
+    can_defer_constraint_checks = False
+    test_db_allows_multiple_connections = True
+    can_use_chunked_reads = False
+    supports_explaining_query_execution = True
+    supported_explain_formats = {"JSON", "TEXT"}
+
+    @cached_property
+    def django_test_skips(self) -> dict[str, set[str]]:
+        """Tests of Django's own suite that this engine does not pass, ``{reason: test ids}``."""
+        return {**super().django_test_skips, FOREIGN_KEYS: set()}

@@ -1,0 +1,175 @@
+"""Answers from the index alone: ``count()``, ``exists()`` and lists of primary keys over indexed conditions.
+
+The index tells which of its documents are in doubt (a write is under way); those are read and judged by SQLite, and all
+the others are certain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Count
+from django.db.models.expressions import Col, Star, Value
+from django.db.models.sql.compiler import SQLCompiler
+
+from django_smarterbase.backend.loader import Loader
+from django_smarterbase.indexes.service import IndexUntrusted, Reading
+from django_smarterbase.planner.plan import IndexLookup, QueryPlan, Scan
+from django_smarterbase.storage.keys import pk_texts
+from django_smarterbase.tables import Affinity, IndexCondition, Kind, TableSchema
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.session import Execution, Shortcut
+
+Row = tuple[Any, ...]
+
+
+def shortcut_for(compiler: SQLCompiler, plan: QueryPlan) -> Shortcut | None:
+    """The shortcut that a compiled SELECT can take, or None."""
+    query = compiler.query
+    condition = _whole_condition(compiler, plan)
+    if condition is None or query.combinator or query.group_by or query.extra or query.distinct_fields:
+        return None
+    if compiler.having is not None or compiler.qualify is not None or len(compiler.select) != 1:
+        return None
+    selected = compiler.select[0][0]
+    table = plan.steps[0].table
+    if _is_plain_count(selected) and not query.is_sliced and not query.distinct:
+        return _CountShortcut(table, condition)
+    if isinstance(selected, Value) and query.high_mark == 1 and not query.low_mark:
+        return _ExistsShortcut(table, condition, selected.value)
+    return _keys_shortcut(compiler, table, condition, selected)
+
+
+def _whole_condition(compiler: SQLCompiler, plan: QueryPlan) -> IndexCondition | None:
+    """The index condition that says all that the WHERE clause says of the only table."""
+    statement = compiler.connection.statement
+    if len(plan.steps) != 1 or len(statement.scopes) != 1 or len(statement.scopes[0].aliases) != 1:
+        return None
+    path = plan.steps[0].path
+    if isinstance(path, IndexLookup) and path.exact:
+        return path.condition
+    if isinstance(path, Scan) and (compiler.where is None or not compiler.where.children):
+        return IndexCondition()
+    return None
+
+
+def _is_plain_count(selected: Any) -> bool:
+    if type(selected) is not Count or selected.distinct or selected.filter is not None:
+        return False
+    return isinstance(selected.get_source_expressions()[0], Star)
+
+
+def _keys_shortcut(compiler: SQLCompiler, table: str, condition: IndexCondition, selected: Any) -> Shortcut | None:
+    schema: TableSchema = compiler.connection.table_schema(table)
+    if not isinstance(selected, Col) or schema.pk != (selected.target.column,):
+        return None
+    column = schema.by_name[schema.pk[0]]
+    if column.kind not in (Kind.PLAIN, Kind.UUID) or column.affinity not in (Affinity.INTEGER, Affinity.TEXT):
+        return None
+    order = _pk_order(compiler, selected)
+    if order is None:
+        return None
+    query = compiler.query
+    return _KeysShortcut(table, condition, column.affinity is Affinity.INTEGER, order, query.low_mark, query.high_mark)
+
+
+def _pk_order(compiler: SQLCompiler, selected: Col) -> int | None:
+    """1 or -1 for an ascending or descending primary key, 0 for no order, None for any other order."""
+    pairs = [pair[0] for pair in compiler.noted_order_by]
+    if not pairs:
+        return 0
+    first = pairs[0]
+    if not isinstance(first.expression, Col) or first.expression.target.column != selected.target.column:
+        return None
+    return -1 if first.descending else 1
+
+
+@dataclass(frozen=True)
+class _IndexShortcut:
+    table: str
+    condition: IndexCondition
+
+    def _read(self, loader: Loader, *, members: bool) -> Reading | None:
+        """The index's answer, with the documents in doubt in the workspace; None when it may not answer."""
+        schema = loader.schema_of(self.table)
+        if loader.access == "scan" or loader.has_pending(schema):
+            return None
+        try:
+            reading = loader.resources.indexes.read(schema, self.condition, members=members)
+        except IndexUntrusted:
+            return None
+        loader.fetch(schema, reading.in_doubt)
+        loader.account.indexes.extend(clause[0].index.name for clause in self.condition.clauses)
+        if not self.condition.clauses:
+            loader.account.indexes.append(f"{self.table}-all")
+        return reading
+
+
+@dataclass(frozen=True)
+class _CountShortcut(_IndexShortcut):
+    """SELECT COUNT(*)."""
+
+    def answer(self, loader: Loader, execution: Execution) -> bool:
+        """The number of certain documents, and SQLite's count of those in doubt."""
+        reading = self._read(loader, members=False)
+        if reading is None:
+            return False
+        found = 0
+        if reading.in_doubt:
+            execution.execute()
+            found = execution.rows[0][0] if execution.rows else 0
+        execution.rows = [(reading.count + found,)]
+        return True
+
+
+@dataclass(frozen=True)
+class _ExistsShortcut(_IndexShortcut):
+    """SELECT 1 ... LIMIT 1."""
+
+    constant: Any
+
+    def answer(self, loader: Loader, execution: Execution) -> bool:
+        """One row when a document is certain; otherwise what SQLite says of those in doubt."""
+        reading = self._read(loader, members=False)
+        if reading is None:
+            return False
+        if reading.count:
+            execution.rows = [(self.constant,)]
+        elif reading.in_doubt:
+            execution.execute()
+        else:
+            execution.rows = []
+        return True
+
+
+@dataclass(frozen=True)
+class _KeysShortcut(_IndexShortcut):
+    """SELECT pk, in the order of the primary key or in none."""
+
+    integers: bool
+    order: int
+    low: int
+    high: int | None
+
+    def answer(self, loader: Loader, execution: Execution) -> bool:
+        """The certain keys, and those in doubt that SQLite selects; not when a key is only known by its hash."""
+        reading = self._read(loader, members=True)
+        if reading is None or reading.stems is None or (reading.in_doubt and (self.low or self.high is not None)):
+            return False
+        keys: list[Any] = []
+        for stem in reading.stems:
+            if stem in reading.in_doubt:
+                continue
+            texts = pk_texts(stem)
+            if texts is None:
+                return False
+            keys.append(int(texts[0]) if self.integers else texts[0])
+        rows: list[Row] = [(key,) for key in keys]
+        if reading.in_doubt:
+            execution.execute()
+            rows += execution.rows or []
+        rows.sort(reverse=self.order < 0)
+        execution.rows = rows[self.low : self.high]
+        return True

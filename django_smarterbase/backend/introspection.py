@@ -1,0 +1,45 @@
+"""Introspection: the tables are those that migrations made; their columns are read from the workspace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.backends.base.introspection import TableInfo
+from django.db.backends.sqlite3.introspection import DatabaseIntrospection as SQLiteIntrospection
+
+
+class DatabaseIntrospection(SQLiteIntrospection):
+    """SQLite's introspection, over scratch tables that are made when they are asked for."""
+
+    def get_table_list(self, cursor: Any) -> list[TableInfo]:
+        """The tables with a schema object, and those that raw DDL made in this workspace. One listing."""
+        names = set(self.connection.catalog.migrated_tables())
+        names |= {name for name in self._workspace_tables() if self.connection.catalog.model_of(name) is None}
+        return [TableInfo(name, "t") for name in sorted(names)]
+
+    def _workspace_tables(self) -> list[str]:
+        return self.connection.session.workspace.table_names()
+
+    def _prepare(self, table_name: str) -> None:
+        if self.connection.catalog.find(table_name) is not None:
+            self.connection.ensure_table(table_name)
+
+    def get_table_description(self, cursor: Any, table_name: str) -> Any:
+        """As SQLite's."""
+        self._prepare(table_name)
+        return super().get_table_description(cursor, table_name)
+
+    def get_relations(self, cursor: Any, table_name: str) -> Any:
+        """As SQLite's."""
+        self._prepare(table_name)
+        return super().get_relations(cursor, table_name)
+
+    def get_primary_key_columns(self, cursor: Any, table_name: str) -> Any:
+        """As SQLite's."""
+        self._prepare(table_name)
+        return super().get_primary_key_columns(cursor, table_name)
+
+    def get_constraints(self, cursor: Any, table_name: str) -> Any:
+        """As SQLite's."""
+        self._prepare(table_name)
+        return super().get_constraints(cursor, table_name)

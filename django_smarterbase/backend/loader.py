@@ -1,0 +1,273 @@
+"""Executes a plan: finds the candidates of each access path, reads them, and puts them in the workspace."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from django_smarterbase.backend.resources import Resources
+from django_smarterbase.backend.snapshot import Known, Snapshot, TableSnapshot
+from django_smarterbase.backend.workspace import Workspace
+from django_smarterbase.exceptions import CorruptDocument, FullScanRefused, ScanBudgetExceeded
+from django_smarterbase.hints import Access
+from django_smarterbase.indexes.affinity import stored as value_as_stored
+from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted
+from django_smarterbase.planner.plan import (
+    AccessPath,
+    IndexLookup,
+    JoinLookup,
+    KeyLookup,
+    QueryPlan,
+    SubqueryLookup,
+)
+from django_smarterbase.storage.base import Stored
+from django_smarterbase.storage.codec import Document
+from django_smarterbase.storage.keys import stem as stem_of
+from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value
+
+logger = logging.getLogger("django_smarterbase.documents")
+
+_ENTRIES_A_READ: Final = 1000
+
+
+@dataclass
+class Account:
+    """What the loading of one statement came to, for its profile."""
+
+    candidates: int = 0
+    skipped: int = 0
+    scanned: list[str] = field(default_factory=list)
+    indexes: list[str] = field(default_factory=list)
+    fallback_reason: FallbackReason | None = None
+
+
+class Loader:
+    """Loads the workspace for one statement.
+
+    ``access`` is the caller's wish (``hints``): "index" refuses scans, "scan" does not consult the index.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        workspace: Workspace,
+        snapshot: Snapshot,
+        schema_of: Callable[[str], TableSchema],
+        access: Access = "any",
+    ) -> None:
+        self.resources = resources
+        self.workspace = workspace
+        self.snapshot = snapshot
+        self.schema_of = schema_of
+        self.access = access
+        self.account = Account()
+
+    def load(self, plan: QueryPlan) -> None:
+        """Load the candidates of every step, in the plan's order."""
+        for step in plan.steps:
+            schema = self.schema_of(step.table)
+            self.overlay(schema)
+            self._follow(schema, step.path)
+
+    def _follow(self, schema: TableSchema, path: AccessPath) -> None:
+        if isinstance(path, KeyLookup):
+            self.fetch(schema, self._stems_of(schema, path.pks))
+        elif isinstance(path, IndexLookup):
+            self.consult(schema, path.condition)
+        elif isinstance(path, JoinLookup):
+            values = self.workspace.column_values(path.source_table, path.source_column)
+            narrowed_by = path.narrowed_by or IndexCondition()
+            self._reach(schema, path.column, path.index, values, narrowed_by)
+        elif isinstance(path, SubqueryLookup):
+            rows = self.workspace.sqlite.execute(f"SELECT * FROM {path.sql}".replace("%s", "?"), path.params)  # noqa: S608
+            values = [row[0] for row in rows if row[0] is not None]
+            self._reach(schema, path.column, path.index, values, IndexCondition())
+        else:
+            self.scan(schema)
+
+    def _reach(
+        self,
+        schema: TableSchema,
+        column: str,
+        index: IndexDefinition | None,
+        values: Sequence[Value],
+        narrowed_by: IndexCondition,
+    ) -> None:
+        """Load the documents whose ``column`` holds one of ``values``."""
+        if index is None:
+            self.fetch(schema, self._stems_of(schema, [(value,) for value in values]))
+            return
+        for start in range(0, len(values), _ENTRIES_A_READ):
+            clause = tuple(IndexEntry(index, (value,)) for value in values[start : start + _ENTRIES_A_READ])
+            self.consult(schema, IndexCondition((clause, *narrowed_by.clauses)))
+
+    def _stems_of(self, schema: TableSchema, pks: Iterable[tuple[Value, ...]]) -> list[str]:
+        columns = [schema.by_name[name] for name in schema.pk]
+        stems = (
+            stem_of([value_as_stored(column.affinity, value) for column, value in zip(columns, pk, strict=True)])
+            for pk in pks
+        )
+        return list(dict.fromkeys(stems))
+
+    def consult(self, schema: TableSchema, condition: IndexCondition) -> None:
+        """Load what the index names, or scan when it may not be trusted."""
+        if self.access == "scan":
+            self.scan(schema)
+            return
+        try:
+            reading = self.resources.indexes.read(schema, condition)
+        except IndexUntrusted as untrusted:
+            self.account.fallback_reason = untrusted.reason
+            self.scan(schema)
+            return
+        for clause in condition.clauses:
+            self.account.indexes.append(clause[0].index.name)
+        self.fetch(schema, reading.stems or ())
+
+    def has_pending(self, schema: TableSchema) -> bool:
+        """Whether the transaction has changed documents of the table, of which no index knows."""
+        return bool(self.workspace.pending(schema.table))
+
+    def overlay(self, schema: TableSchema) -> None:
+        """Load the pending documents of the transaction, which stand in for the stored ones."""
+        table = self.snapshot.table(schema.table)
+        if table.overlaid:
+            return
+        table.overlaid = True
+        rows = []
+        for pending in self.workspace.pending(schema.table):
+            if pending.stem not in table.present:
+                table.present.add(pending.stem)
+                if pending.body is not None:
+                    rows.append(self.resources.decode(schema, pending.key, pending.body).values)
+        self.workspace.insert(schema.table, rows)
+
+    def learn(self, schema: TableSchema, stems: Iterable[str]) -> None:
+        """Read the documents with these stems that are not known yet, without loading them."""
+        table = self.snapshot.table(schema.table)
+        if not table.complete:
+            self._read(schema, table, [stem for stem in stems if stem not in table.known])
+
+    def learn_all(self, schema: TableSchema) -> None:
+        """Read every document of the table that is not known yet, without loading them."""
+        table = self.snapshot.table(schema.table)
+        if table.complete:
+            return
+        self._refuse_scan(schema)
+        self.account.scanned.append(schema.table)
+        for stem, key, stored in self._stored(schema):
+            if stem not in table.known:
+                known = self._known_or_skipped(schema, stem, key, stored)
+                if known is not None:
+                    table.known[stem] = known
+        table.complete = True
+
+    def fetch(self, schema: TableSchema, stems: Iterable[str]) -> None:
+        """Load the documents with these stems that are not in the workspace yet."""
+        table = self.snapshot.table(schema.table)
+        wanted = [stem for stem in stems if stem not in table.present]
+        self.account.candidates += len(wanted)
+        self.learn(schema, wanted)
+        loaded = ((stem, table.known.get(stem)) for stem in wanted)
+        self._insert(schema, ((stem, known.values) for stem, known in loaded if known is not None))
+        table.present.update(wanted)
+
+    def _read(self, schema: TableSchema, table: TableSnapshot, stems: list[str]) -> None:
+        keys = {self.resources.keys.document(schema.table, stem): stem for stem in stems}
+        for key, stored in self.resources.store.get_many(keys):
+            table.known[keys[key]] = None if stored is None else self._known(schema, keys[key], key, stored)
+
+    def _known(self, schema: TableSchema, stem: str, key: str, stored: Stored) -> Known:
+        document = self.resources.decode(schema, key, stored.body)
+        self._check_pk(schema, stem, key, document)
+        return Known(stored.etag, document.values, document.extras)
+
+    def _check_pk(self, schema: TableSchema, stem: str, key: str, document: Document) -> None:
+        positions = self.pk_positions(schema)
+        if positions and stem != (stem_of([document.values[position] for position in positions])):
+            raise CorruptDocument(key, "its primary key is not the one that the object's key names")
+
+    def pk_positions(self, schema: TableSchema) -> list[int]:
+        """Where the primary key's columns stand in a row; none for a table that has only a rowid."""
+        names = list(schema.by_name)
+        return [names.index(column) for column in schema.pk if column in schema.by_name]
+
+    def scan(self, schema: TableSchema) -> None:
+        """Load every document of the table."""
+        self.learn_all(schema)
+        table = self.snapshot.table(schema.table)
+        wanted = [(stem, known.values) for stem, known in table.known.items() if known and stem not in table.present]
+        self.account.candidates += len(wanted)
+        self._insert(schema, wanted)
+        table.present.update(stem for stem, _values in wanted)
+
+    def _refuse_scan(self, schema: TableSchema) -> None:
+        if self.access != "index":
+            return
+        reason = self.account.fallback_reason or FallbackReason.NOT_INDEXED
+        raise FullScanRefused(
+            f"{schema.label}: require_index() was asked for, and this query could only be answered by reading every "
+            f"document ({reason}). Filter by the primary key or an indexed field, or bring the index back with "
+            f"manage.py sb_reindex {schema.label}."
+        )
+
+    def _stored(self, schema: TableSchema) -> Iterator[tuple[str, str, Stored]]:
+        """Each stored document of the table as (stem, key, object); foreign objects are passed over."""
+        limit, seen = self.resources.options.max_scan_objects, 0
+        for key, stored in self.resources.store.scan(self.resources.keys.table_prefix(schema.table)):
+            stem = self.resources.keys.stem_of_key(schema.table, key)
+            if stem is None:
+                self.account.skipped += 1
+                logger.warning("The object %r is not a document of %s and is passed over.", key, schema.label)
+                continue
+            seen += 1
+            if limit is not None and seen > limit:
+                raise ScanBudgetExceeded(
+                    f"{schema.label}: a scan met more than {limit} documents (option max_scan_objects). Filter by the "
+                    "primary key or an indexed field, bring the index back with manage.py sb_reindex "
+                    f"{schema.label}, or raise the limit."
+                )
+            yield stem, key, stored
+
+    def _known_or_skipped(self, schema: TableSchema, stem: str, key: str, stored: Stored) -> Known | None:
+        try:
+            return self._known(schema, stem, key, stored)
+        except CorruptDocument as error:
+            if self.resources.options.on_corrupt == "raise":
+                raise
+            self.account.skipped += 1
+            logger.warning("%s It is passed over.", error)
+            return None
+
+    def _insert(self, schema: TableSchema, rows: Iterable[tuple[str, tuple[Value, ...]]]) -> None:
+        """Put rows in the scratch table; ``rows`` are (stem, values)."""
+        rows = list(rows)
+        try:
+            self.workspace.insert(schema.table, (values for _stem, values in rows))
+        except sqlite3.IntegrityError as error:
+            raise self._culprit(schema, rows, error) from error
+
+    def _culprit(
+        self, schema: TableSchema, rows: list[tuple[str, tuple[Value, ...]]], error: sqlite3.IntegrityError
+    ) -> Exception:
+        """Find the document that the table's constraints do not admit."""
+        for stem, values in rows:
+            try:
+                self.workspace.insert(schema.table, [values])
+            except sqlite3.IntegrityError as reason:
+                if "UNIQUE constraint failed" in str(reason) and self._stands(schema, values):
+                    continue
+                return CorruptDocument(self.resources.keys.document(schema.table, stem), str(reason))
+        return error
+
+    def _stands(self, schema: TableSchema, values: tuple[Value, ...]) -> bool:
+        positions = self.pk_positions(schema)
+        condition = " AND ".join(f'"{schema.columns[position].name}" IS ?' for position in positions)
+        found = self.workspace.sqlite.execute(
+            f'SELECT 1 FROM "{schema.table}" WHERE {condition}',  # noqa: S608
+            [values[position] for position in positions],
+        )
+        return found.fetchone() is not None

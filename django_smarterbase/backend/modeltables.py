@@ -1,0 +1,193 @@
+"""From a model to its ``TableSchema``: the model in the query is the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import AutoField, BigAutoField, Field, Model, SmallAutoField, UniqueConstraint
+from django.db.models.fields import NOT_PROVIDED
+
+from django_smarterbase.tables import Affinity, Column, IndexDefinition, Kind, TableSchema, Value
+
+_KINDS: Final = {
+    "BooleanField": Kind.BOOL,
+    "DateField": Kind.DATE,
+    "TimeField": Kind.TIME,
+    "DateTimeField": Kind.DATETIME,
+    "DurationField": Kind.DURATION,
+    "DecimalField": Kind.DECIMAL,
+    "UUIDField": Kind.UUID,
+    "BinaryField": Kind.BINARY,
+    "JSONField": Kind.JSON,
+}
+_KNOWN_COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
+
+_schemas: WeakKeyDictionary[type[Model], dict[tuple[str, bool], TableSchema]] = WeakKeyDictionary()
+
+
+def schema_of_model(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
+    """The table of ``model`` (of its concrete model, for a proxy). Kept for as long as the model class lives."""
+    concrete = model._meta.concrete_model or model
+    kept = _schemas.setdefault(concrete, {})
+    key = (concrete._meta.db_table, settings.USE_TZ)
+    if key not in kept:
+        kept[key] = _build(concrete, connection)
+    return kept[key]
+
+
+def named(model: type[Model], table: str, connection: BaseDatabaseWrapper) -> TableSchema:
+    """The table of ``model`` under another name, as it was before a migration or is going to be after it."""
+    return replace(schema_of_model(model, connection), table=table)
+
+
+def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
+    meta = model._meta
+    fields = [field for field in meta.local_concrete_fields if field.db_type(connection) is not None]
+    columns = tuple(column_of(field, connection) for field in fields)
+    indexable = {column.name for column in columns if column.collation.upper() in _KNOWN_COLLATIONS}
+    pk = tuple(field.column for field in meta.pk_fields)
+    return TableSchema(
+        table=meta.db_table,
+        label=meta.label,
+        columns=columns,
+        pk=pk,
+        auto=meta.pk.column if isinstance(meta.pk, (AutoField, BigAutoField, SmallAutoField)) else None,
+        indexes=tuple(_indexes(model, indexable, pk)),
+        unique=tuple(dict.fromkeys(_unique_sets(model))),
+        field_names={field.column: field.name for field in fields},
+    )
+
+
+def column_of(field: Field[Any, Any], connection: BaseDatabaseWrapper) -> Column:
+    """The column of a field that has one."""
+    value_field = _value_field(field)
+    kind = _KINDS.get(value_field.get_internal_type(), Kind.PLAIN)
+    required, default = _default(field, connection)
+    return Column(
+        name=field.column,
+        kind=kind,
+        affinity=affinity_of(field.db_type(connection) or ""),
+        collation=getattr(value_field, "db_collation", None) or "",
+        generated=field.generated,
+        required=required,
+        default=default,
+        utc=kind is Kind.DATETIME and settings.USE_TZ and connection.timezone_name == "UTC",
+        decimal_places=getattr(value_field, "decimal_places", None) if kind is Kind.DECIMAL else None,
+    )
+
+
+def _value_field(field: Field[Any, Any]) -> Field[Any, Any]:
+    """The field whose values the column holds: for a foreign key, the one that it finally points to."""
+    while field.remote_field is not None and hasattr(field, "target_field"):
+        field = field.target_field
+    return field
+
+
+def affinity_of(declared: str) -> Affinity:
+    """The affinity of a declared type, by the rules of https://www.sqlite.org/datatype3.html, section 3.1."""
+    declared = declared.upper()
+    if "INT" in declared:
+        return Affinity.INTEGER
+    if any(name in declared for name in ("CHAR", "CLOB", "TEXT")):
+        return Affinity.TEXT
+    if "BLOB" in declared or not declared:
+        return Affinity.BLOB
+    if any(name in declared for name in ("REAL", "FLOA", "DOUB")):
+        return Affinity.REAL
+    return Affinity.NUMERIC
+
+
+def _default(field: Field[Any, Any], connection: BaseDatabaseWrapper) -> tuple[bool, Value]:
+    """Whether a document must have the attribute, and what stands in for it otherwise.
+
+    A callable default is not called (it may answer something else each time) unless it is a plain container type.
+    """
+    if field.null or field.generated:
+        return False, None
+    if field.default is not NOT_PROVIDED and (not callable(field.default) or field.default in (dict, list)):
+        return False, sqlite_value(field.get_db_prep_save(field.get_default(), connection))
+    if field.blank and field.empty_strings_allowed and field.get_internal_type() != "BinaryField":
+        return False, ""
+    return True, None
+
+
+def sqlite_value(prepared: Any) -> Value:
+    """A value prepared by Django as SQLite is going to hold it."""
+    if prepared is None or type(prepared) in (int, float, str, bytes):
+        value: Value = prepared
+        return value
+    if isinstance(prepared, bool):
+        return int(prepared)
+    if isinstance(prepared, (memoryview, bytearray)):
+        return bytes(prepared)
+    if isinstance(prepared, Decimal):
+        return str(prepared)
+    return str(prepared)
+
+
+def _indexes(model: type[Model], indexable: set[str], pk: tuple[str, ...]) -> Iterator[IndexDefinition]:
+    """The index definitions, each set of columns once: named ones first, prefixes of composite ones last."""
+    seen: set[tuple[str, ...]] = {pk} if len(pk) == 1 else set()
+    for definition in (*_named(model), *_of_fields(model), *_composite(model), *_prefixes(model)):
+        if definition.columns not in seen and indexable.issuperset(definition.columns):
+            seen.add(definition.columns)
+            yield definition
+
+
+def _named(model: type[Model]) -> Iterator[IndexDefinition]:
+    meta = model._meta
+    for index in meta.indexes:
+        if index.fields and not index.expressions:
+            columns = tuple(meta.get_field(name).column for name, _order in index.fields_orders)
+            yield IndexDefinition(index.name, columns)
+
+
+def _of_fields(model: type[Model]) -> Iterator[IndexDefinition]:
+    for field in model._meta.local_concrete_fields:
+        if field.db_index or field.unique:
+            yield _default_name(model, (field.name,))
+
+
+def _composite(model: type[Model]) -> Iterator[IndexDefinition]:
+    for names in _constraint_fields(model):
+        yield _default_name(model, names)
+
+
+def _prefixes(model: type[Model]) -> Iterator[IndexDefinition]:
+    """As in a B-tree, an index over several columns also finds by the first ones of them."""
+    named = (tuple(name for name, _order in index.fields_orders) for index in model._meta.indexes if index.fields)
+    for names in (*named, *_constraint_fields(model)):
+        for length in range(len(names) - 1, 0, -1):
+            yield _default_name(model, names[:length])
+
+
+def _default_name(model: type[Model], names: tuple[str, ...]) -> IndexDefinition:
+    meta = model._meta
+    columns = tuple(meta.get_field(name).column for name in names)
+    return IndexDefinition(f"{meta.db_table}-by-{'-'.join(names)}", columns)
+
+
+def _constraint_fields(model: type[Model]) -> Iterator[tuple[str, ...]]:
+    meta = model._meta
+    local = {field.name for field in meta.local_concrete_fields}
+    candidates = [tuple(names) for names in meta.unique_together]
+    candidates += [tuple(each.fields) for each in meta.constraints if isinstance(each, UniqueConstraint)]
+    for names in candidates:
+        if names and local.issuperset(names):
+            yield names
+
+
+def _unique_sets(model: type[Model]) -> Iterator[tuple[str, ...]]:
+    """The column sets whose values no two documents share, the primary key apart (conditions are not looked at)."""
+    meta = model._meta
+    for field in meta.local_concrete_fields:
+        if field.unique and not field.primary_key:
+            yield (field.column,)
+    for names in _constraint_fields(model):
+        yield tuple(meta.get_field(name).column for name in names)

@@ -1,0 +1,57 @@
+"""Operations: SQLite's SQL, and how a database is flushed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.backends.sqlite3.operations import DatabaseOperations as SQLiteOperations
+
+from django_smarterbase.backend.unit_of_work import WriteFailed
+from django_smarterbase.backend.upkeep import delete_documents
+
+
+class FlushStatement(str):
+    """One statement of ``sql_flush``: SQL to show, and the ``table`` that it empties or whose sequence it resets."""
+
+    __slots__ = ("resets_sequence", "table")
+
+    def __new__(cls, sql: str, table: str, *, resets_sequence: bool = False) -> FlushStatement:
+        statement = super().__new__(cls, sql)
+        statement.table = table
+        statement.resets_sequence = resets_sequence
+        return statement
+
+
+class DatabaseOperations(SQLiteOperations):
+    """SQLite's operations over documents."""
+
+    compiler_module = "django_smarterbase.backend.compiler"
+
+    def sql_flush(
+        self, style: Any, tables: Iterable[str], *, reset_sequences: bool = False, allow_cascade: bool = False
+    ) -> list[str]:
+        """One DELETE a table, and one UPDATE of its sequence when they are to begin anew."""
+        names = sorted(tables)
+        statements: list[str] = []
+        for table in names:
+            (sql,) = super().sql_flush(style, [table])
+            statements.append(FlushStatement(sql, table))
+        if reset_sequences:
+            for table in names:
+                (sql,) = self.sequence_reset_by_name_sql(style, [{"table": table, "column": None}])
+                statements.append(FlushStatement(sql, table, resets_sequence=True))
+        return statements
+
+    def execute_sql_flush(self, sql_list: Iterable[str]) -> None:
+        """Delete the documents without reading them: one listing a table. Raises StorageUnavailable."""
+        for statement in sql_list:
+            if not isinstance(statement, FlushStatement):
+                super().execute_sql_flush([statement])
+            elif statement.resets_sequence:
+                self.connection.resources.sequences.reset(statement.table)
+            else:
+                try:
+                    delete_documents(self.connection, statement.table)
+                except WriteFailed as failure:
+                    raise failure.error from failure

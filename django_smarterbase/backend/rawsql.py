@@ -1,0 +1,87 @@
+"""Which tables a piece of SQL reads and writes: SQLite itself says so.
+
+``EXPLAIN <sql>`` is prepared under an authorizer (https://www.sqlite.org/c3ref/set_authorizer.html), which is told of
+every table that the statement reads or changes. Nothing is executed.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from dataclasses import dataclass
+from typing import Final
+
+from django_smarterbase.backend.workspace import PREFIX
+
+_FIRST_WORD: Final = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
+_QUERIES: Final = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES"))
+_DEFINITIONS: Final = frozenset(("CREATE", "ALTER", "DROP"))
+_MISSING: Final = re.compile(r"no such table: (?:main\.)?(.+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class RawTables:
+    """The tables that a statement reads (also those it updates or deletes from), and those it writes."""
+
+    read: tuple[str, ...]
+    written: tuple[str, ...]
+
+
+def first_word(sql: str) -> str:
+    """The statement's verb in capitals, comments passed over; empty when there is none."""
+    found = _FIRST_WORD.match(sql)
+    return found.group(1).upper() if found else ""
+
+
+def touches_rows(sql: str) -> bool:
+    """Whether the statement reads or writes rows, as opposed to transactions, pragmas and definitions."""
+    return first_word(sql) in _QUERIES
+
+
+def defines_tables(sql: str) -> bool:
+    """Whether the statement changes SQLite's schema."""
+    return first_word(sql) in _DEFINITIONS
+
+
+def missing_table(error: sqlite3.OperationalError) -> str | None:
+    """The table that SQLite did not find, or None for another error."""
+    found = _MISSING.search(str(error))
+    return found.group(1) if found else None
+
+
+def tables_of(sqlite: sqlite3.Connection, sql: str) -> RawTables:
+    """Ask SQLite for the tables of ``sql``, in its own ``?`` or ``:name`` parameter style.
+
+    Raises sqlite3.OperationalError, also for a table that has no scratch table yet (see ``missing_table``).
+    """
+    read: dict[str, None] = {}
+    written: dict[str, None] = {}
+
+    def note(action: int, table: str | None, *_details: str | None) -> int:
+        if table is not None and not table.startswith(("sqlite_", PREFIX)):
+            if action in (sqlite3.SQLITE_READ, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE):
+                read[table] = None
+            if action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE):
+                written[table] = None
+        return sqlite3.SQLITE_OK
+
+    sqlite.set_authorizer(note)
+    try:
+        _prepare(sqlite, f"EXPLAIN {sql}")
+    finally:
+        sqlite.set_authorizer(None)
+    return RawTables(tuple(read), tuple(written))
+
+
+def _prepare(sqlite: sqlite3.Connection, sql: str) -> None:
+    """Compile a statement. Parameters are bound to NULL one by one until SQLite has enough of them."""
+    try:
+        sqlite.execute(sql).close()
+    except sqlite3.ProgrammingError as error:
+        needed = re.search(r"uses (\d+)", str(error))
+        if needed:
+            sqlite.execute(sql, (None,) * int(needed.group(1))).close()
+        elif named := set(re.findall(r":(\w+)", sql)):
+            sqlite.execute(sql, dict.fromkeys(named)).close()
+        else:
+            raise

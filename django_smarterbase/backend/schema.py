@@ -1,0 +1,240 @@
+"""The schema editor: SQLite's DDL on empty scratch tables, and steps in the tables' schema objects.
+
+No migration rewrites a document. What a migration does to a table is noted as a step, and documents of older versions
+are read through it (``storage.history``). Only a table that is dropped or renamed has its objects touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSchemaEditor
+from django.db.models import Field, Model
+
+from django_smarterbase.backend.catalog import creation_sql
+from django_smarterbase.backend.modeltables import column_of, named, sqlite_value
+from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
+from django_smarterbase.backend.upkeep import deletions
+from django_smarterbase.backend.workspace import PendingDocument
+from django_smarterbase.indexes.affinity import stored as value_as_stored
+from django_smarterbase.storage.history import Change, History
+from django_smarterbase.storage.values import tag
+from django_smarterbase.tables import Value
+
+
+class DatabaseSchemaEditor(SQLiteSchemaEditor):
+    """Edits scratch tables and schema objects. SQL that a migration brings itself (RunSQL) runs over the documents."""
+
+    _depth = 0
+    _remaking = 0
+
+    @contextmanager
+    def _structural(self, *models: type[Model]) -> Iterator[bool]:
+        """Run DDL on empty scratch tables of ``models``; yields whether it concerns the documents too.
+
+        It does not when Django's editor only goes through it to remake a scratch table.
+        """
+        outermost = self._depth == 0
+        if outermost and not self.collect_sql:
+            self.connection.session.empty()
+        if not self.collect_sql:
+            for model in models:
+                self.connection.catalog.ensure_model(model)
+        self._depth += 1
+        self.connection.defining += 1
+        try:
+            yield not self._remaking and not self.collect_sql
+        finally:
+            self._depth -= 1
+            self.connection.defining -= 1
+            if outermost and not self.collect_sql:
+                self.connection.session.workspace.forget()
+                self.connection.catalog.forget()
+
+    def _remake_table(self, model: type[Model], *args: Any, **kwargs: Any) -> Any:
+        with self._structural(model):
+            self._remaking += 1
+            try:
+                return super()._remake_table(model, *args, **kwargs)
+            finally:
+                self._remaking -= 1
+
+    def create_model(self, model: type[Model]) -> None:
+        """Make the scratch table and the schema object."""
+        table = model._meta.db_table
+        if not self._remaking and not self.collect_sql and not self.connection.catalog.has_schema_object(table):
+            self.connection.session.workspace.drop(table)
+        with self._structural() as concerns_documents:
+            super().create_model(model)
+            if concerns_documents:
+                self._save(table, History())
+
+    def delete_model(self, model: type[Model], handle_autom2m: bool = True) -> None:
+        """Drop the scratch table, and delete the documents, the schema object and the sequence."""
+        table = model._meta.db_table
+        with self._structural(model) as concerns_documents:
+            super().delete_model(model, handle_autom2m)
+            if concerns_documents:
+                self._delete_documents(model)
+                self._save(table, None)
+                self.connection.session.workspace.drop(table)
+
+    def alter_db_table(self, model: type[Model], old_db_table: str, new_db_table: str) -> None:
+        """Rename the scratch table, and move the documents to the new table's keys."""
+        renamed = old_db_table != new_db_table
+        with self._structural() as concerns_documents:
+            if concerns_documents and renamed:
+                old = named(model, old_db_table, self.connection)
+                self.connection.session.workspace.ensure(
+                    old, lambda: creation_sql(self.connection, model, old_db_table)
+                )
+            super().alter_db_table(model, old_db_table, new_db_table)
+            if concerns_documents and renamed:
+                self._move_documents(model, old_db_table, new_db_table)
+
+    def add_field(self, model: type[Model], field: Field[Any, Any]) -> None:
+        """Add the column; documents without it read the default that it has now."""
+        with self._structural(model) as concerns_documents:
+            super().add_field(model, field)
+            if concerns_documents and field.column and not field.generated and not field.many_to_many:
+                self._step(model, Change.ADD, field.column, value=self._tagged_default(field))
+
+    def remove_field(self, model: type[Model], field: Field[Any, Any]) -> None:
+        """Drop the column; its attributes go when their documents are next written."""
+        with self._structural(model) as concerns_documents:
+            super().remove_field(model, field)
+            if concerns_documents and field.column and not field.many_to_many:
+                self._step(model, Change.REMOVE, field.column)
+
+    def alter_field(
+        self, model: type[Model], old_field: Field[Any, Any], new_field: Field[Any, Any], strict: bool = False
+    ) -> None:
+        """Alter the column; older documents are read by its old name and type."""
+        with self._structural(model) as concerns_documents:
+            super().alter_field(model, old_field, new_field, strict)
+            if concerns_documents and old_field.column and new_field.column:
+                self._note_alteration(model, old_field, new_field)
+
+    def _note_alteration(self, model: type[Model], old_field: Field[Any, Any], new_field: Field[Any, Any]) -> None:
+        old, new = column_of(old_field, self.connection), column_of(new_field, self.connection)
+        fills = old_field.null and not new_field.null
+        if (old.kind, old.affinity) != (new.kind, new.affinity) or fills:
+            value = self._tagged_default(new_field) if fills else None
+            self._step(model, Change.RETYPE, old.name, value=value, kind=str(old.kind), affinity=str(old.affinity))
+        if old.name != new.name:
+            self._step(model, Change.RENAME, old.name, to=new.name)
+
+    def _alter_many_to_many(self, model: type[Model], old_field: Any, new_field: Any, strict: bool) -> None:
+        old, new = old_field.remote_field.through, new_field.remote_field.through
+        if old._meta.db_table == new._meta.db_table:
+            super()._alter_many_to_many(model, old_field, new_field, strict)
+            return
+        depth, self._depth, self.connection.defining = self._depth, 0, 0
+        try:
+            super()._alter_many_to_many(model, old_field, new_field, strict)
+        finally:
+            self._depth = self.connection.defining = depth
+
+    def alter_unique_together(self, model: type[Model], old_unique_together: Any, new_unique_together: Any) -> None:
+        """As SQLite's."""
+        with self._structural(model):
+            super().alter_unique_together(model, old_unique_together, new_unique_together)
+
+    def add_index(self, model: type[Model], index: Any) -> None:
+        """As SQLite's; the Redis index follows with the next ``sb_reindex``."""
+        with self._structural(model):
+            super().add_index(model, index)
+
+    def remove_index(self, model: type[Model], index: Any) -> None:
+        """As SQLite's."""
+        with self._structural(model):
+            super().remove_index(model, index)
+
+    def add_constraint(self, model: type[Model], constraint: Any) -> None:
+        """As SQLite's."""
+        with self._structural(model):
+            super().add_constraint(model, constraint)
+
+    def remove_constraint(self, model: type[Model], constraint: Any) -> None:
+        """As SQLite's."""
+        with self._structural(model):
+            super().remove_constraint(model, constraint)
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        self.connection.defining += 1
+        try:
+            super().__exit__(exc_type, exc_value, traceback)
+        finally:
+            self.connection.defining -= 1
+
+    def _tagged_default(self, field: Field[Any, Any]) -> Any:
+        value: Value
+        if field.has_db_default():
+            sql, params = self.db_default_sql(field)
+            sqlite = self.connection.session.workspace.sqlite
+            value = sqlite.execute(f"SELECT {sql}".replace("%s", "?"), params).fetchone()[0]
+        else:
+            value = sqlite_value(self.effective_default(field))
+        value = value_as_stored(column_of(field, self.connection).affinity, value)
+        return None if value is None else tag(value)
+
+    def _step(self, model: type[Model], change: Change, column: str, **details: Any) -> None:
+        table = model._meta.db_table
+        self._save(table, self.connection.resources.history(table).with_step(change, column, **details))
+
+    def _save(self, table: str, history: History | None) -> None:
+        """Write a table's schema object, or delete it, in the transaction if there is one."""
+        resources, workspace = self.connection.resources, self.connection.session.workspace
+        key = resources.keys.schema(table)
+        pending = workspace.pending_one(key)
+        stored = resources.store.get(key) if pending is None else None
+        etag = pending.base_etag if pending is not None else stored.etag if stored is not None else None
+        body = None if history is None else history.dump()
+        self._write([DocumentWrite(None, table, key, body, etag, None)])
+        self.connection.session.migrating.add(table)
+        if history is None:
+            resources.forget_history(table)
+        else:
+            resources.assume_history(table, history)
+
+    def _delete_documents(self, model: type[Model]) -> None:
+        schema = self.connection.schema_of_model(model)
+        workspace = self.connection.session.workspace
+        for pending in workspace.pending(schema.table):
+            if pending.base_etag is None:
+                workspace.unstage(pending.key)
+        self._write(list(deletions(self.connection.resources, schema)))
+        self.connection.resources.sequences.reset(schema.table)
+
+    def _move_documents(self, model: type[Model], old_table: str, new_table: str) -> None:
+        resources, writes = self.connection.resources, []
+        old, new = (named(model, table, self.connection) for table in (old_table, new_table))
+        history = resources.history(old_table)
+        for key, stored in resources.store.scan(resources.keys.table_prefix(old_table)):
+            stem = resources.keys.stem_of_key(old_table, key)
+            if stem is None:
+                continue
+            new_key = resources.keys.document(new_table, stem)
+            row = resources.row_of(old, key, stored.body)
+            writes.append(DocumentWrite(new, stem, new_key, stored.body, None, row))
+            writes.append(DocumentWrite(old, stem, key, None, stored.etag, None, stored.body, row))
+        self._write(writes)
+        self._save(new_table, history)
+        self._save(old_table, None)
+
+    def _write(self, writes: list[DocumentWrite]) -> None:
+        session = self.connection.session
+        if not session.in_transaction:
+            try:
+                UnitOfWork(self.connection.resources).commit(writes)
+            except WriteFailed as failure:
+                raise failure.error from failure
+            return
+        for write in writes:
+            table = write.schema.table if write.schema is not None else ""
+            if write.body is None and write.base_etag is None:
+                session.workspace.unstage(write.key)
+            else:
+                session.workspace.stage(PendingDocument(write.key, table, write.stem, write.body, write.base_etag))

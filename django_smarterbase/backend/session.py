@@ -1,0 +1,256 @@
+"""A connection's session: runs one statement after another over a workspace that is loaded for each.
+
+Autocommit: load, run, note what changed, empty the workspace, write; when another writer was faster, all of it again.
+Inside a transaction: the changes stay pending in the workspace and are written at COMMIT.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from django.db.utils import IntegrityError
+
+from django_smarterbase.backend.changes import ChangeReader
+from django_smarterbase.backend.loader import Account, Loader
+from django_smarterbase.backend.numbers import Numbering, catch_up, raise_sequences
+from django_smarterbase.backend.rivals import Rivals
+from django_smarterbase.backend.snapshot import Snapshot
+from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
+from django_smarterbase.backend.workspace import Workspace
+from django_smarterbase.exceptions import ConflictError
+from django_smarterbase.hints import QueryHints
+from django_smarterbase.planner.plan import QueryPlan
+from django_smarterbase.profiling.profile import Operation
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.base import DatabaseWrapper
+    from django_smarterbase.backend.resources import Resources
+
+MAX_ATTEMPTS: Final = 12
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.25
+_SAVEPOINT: Final = "_sb_statement"
+
+
+class Execution(Protocol):
+    """The SQL of a statement, which can be run more than once; ``rows`` are those of the last run."""
+
+    rows: list[tuple[Any, ...]] | None
+
+    def execute(self) -> None:
+        """Run the SQL in the workspace and take its rows."""
+
+
+class Shortcut(Protocol):
+    """A way to answer a statement from the index alone."""
+
+    def answer(self, loader: Loader, execution: Execution) -> bool:
+        """Put the rows in ``execution``, or say False: the statement then takes the long way."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One statement to run. ``written`` are the tables that it may change.
+
+    ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says that
+    an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see.
+    """
+
+    plan: QueryPlan
+    operation: Operation
+    hints: QueryHints
+    written: tuple[str, ...] = ()
+    model: str | None = None
+    auto_values: int | None = 0
+    upsert: bool = False
+    shortcut: Shortcut | None = None
+
+
+class Session:
+    """The statements of one connection. Not thread-safe, as a connection is not."""
+
+    def __init__(self, wrapper: DatabaseWrapper, resources: Resources, sqlite: sqlite3.Connection) -> None:
+        self.wrapper = wrapper
+        self.resources = resources
+        self.workspace = Workspace(sqlite)
+        self.unit = UnitOfWork(resources)
+        self.migrating: set[str] = set()
+        self._transaction: Snapshot | None = None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether statements wait for a COMMIT."""
+        return not self.wrapper.autocommit
+
+    @property
+    def reloads(self) -> bool:
+        """Whether the workspace is emptied after every statement of a transaction too (conformance runs)."""
+        return os.environ.get("SMARTERBASE_RELOAD") == "1"
+
+    def run(self, request: Request, execution: Execution) -> Account:
+        """Run a statement. Raises what SQLite and Django raise, and the errors of this package."""
+        for table in dict.fromkeys((*request.plan.tables, *request.written)):
+            self.wrapper.ensure_table(table, armed=table in request.written)
+        if self.in_transaction:
+            return self._run_pending(request, execution)
+        return self._run_autocommit(request, execution)
+
+    def _run_autocommit(self, request: Request, execution: Execution) -> Account:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            snapshot = Snapshot()
+            loader = self._loader(request, snapshot)
+            self.workspace.sqlite.execute("BEGIN")
+            try:
+                writes = self._attempt(request, execution, loader, keys=attempt > 1)
+            finally:
+                if self.workspace.sqlite.in_transaction:
+                    self.workspace.sqlite.execute("ROLLBACK")
+            failure = self._commit(writes, snapshot)
+            if failure is None:
+                return loader.account
+            if attempt < MAX_ATTEMPTS:
+                self._make_way(failure.write, snapshot)
+                _pause(attempt)
+        raise ConflictError(
+            f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a row. "
+            "Nothing was applied; run the statement again."
+        )
+
+    def _run_pending(self, request: Request, execution: Execution) -> Account:
+        if self._transaction is None:
+            self._transaction = Snapshot()
+        snapshot = self._transaction
+        loader = self._loader(request, snapshot)
+        try:
+            writes = self._attempt(request, execution, loader, keys=True)
+        except BaseException:
+            self._empty(snapshot)
+            raise
+        changes = ChangeReader(self.resources, self.workspace, snapshot)
+        for write in writes:
+            changes.stage(write)
+        if self.reloads:
+            self._empty(snapshot)
+        return loader.account
+
+    def _loader(self, request: Request, snapshot: Snapshot) -> Loader:
+        return Loader(self.resources, self.workspace, snapshot, self.wrapper.table_schema, request.hints.access)
+
+    def _attempt(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
+        if request.shortcut is not None and request.shortcut.answer(loader, execution):
+            return []
+        loader.load(request.plan)
+        if request.written:
+            return self._write(request, execution, loader, keys=keys)
+        execution.execute()
+        return []
+
+    def _write(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
+        """Run a writing statement, again whenever stored rows turn up that SQLite must see to judge it."""
+        schemas = [self.wrapper.table_schema(table) for table in request.written]
+        for schema in schemas:
+            loader.overlay(schema)
+        changes = ChangeReader(self.resources, self.workspace, loader.snapshot)
+        numbering = Numbering(self.resources, self.workspace, loader.snapshot, schemas, request.auto_values)
+        rivals = Rivals(loader, keys=keys or request.upsert, every_key=request.upsert or not self.in_transaction)
+        while True:
+            numbering.prepare()
+            self.workspace.sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
+            undone = True
+            try:
+                with self.workspace.recording():
+                    execution.execute()
+                writes = [write for schema in schemas for write in changes.take(schema)]
+                unseen = {} if numbering.falls_short(writes) else rivals.of(writes)
+                undone = bool(unseen) or numbering.repeats
+            finally:
+                if undone:
+                    self.workspace.sqlite.execute(f"ROLLBACK TO {_SAVEPOINT}")
+                self.workspace.sqlite.execute(f"RELEASE {_SAVEPOINT}")
+            if not undone:
+                return writes
+            for table, stems in unseen.items():
+                loader.fetch(self.wrapper.table_schema(table), stems)
+
+    def _commit(self, writes: list[DocumentWrite], snapshot: Snapshot) -> WriteFailed | None:
+        """Apply the writes; returns the failure when another writer was faster, raises any other."""
+        if not writes:
+            return None
+        try:
+            self.unit.commit(writes)
+        except WriteFailed as failure:
+            if failure.is_conflict:
+                return failure
+            raise failure.error from failure
+        raise_sequences(self.resources, snapshot, writes)
+        return None
+
+    def _make_way(self, write: DocumentWrite, snapshot: Snapshot) -> None:
+        """A new document met another with a value that a sequence gave out: the sequence is behind its table."""
+        schema = write.schema
+        if schema is None or schema.auto is None or write.row is None or write.base_etag is not None:
+            return
+        if snapshot.was_allocated(schema.table, write.row[schema.auto]):
+            catch_up(self.resources, schema)
+
+    def commit(self) -> None:
+        """Write what the transaction has pending. Raises ConflictError or IntegrityError, and then nothing is applied."""
+        snapshot, self._transaction = self._transaction or Snapshot(), None
+        pending = self.workspace.pending()
+        changes = ChangeReader(self.resources, self.workspace, snapshot)
+        writes = [
+            changes.staged(document, self.wrapper.table_schema(document.table) if document.table else None)
+            for document in pending
+        ]
+        failure = self._commit(writes, snapshot)
+        if failure is not None:
+            raise _commit_error(failure.write) from failure
+        self.migrating.clear()
+        self.workspace.clear_pending()
+        self._empty(snapshot)
+
+    def rolled_back(self) -> None:
+        """The transaction was rolled back as a whole, and so were the migrations in it."""
+        self._transaction = None
+        for table in self.migrating:
+            self.resources.forget_history(table)
+        self.migrating.clear()
+        self.workspace.forget()
+
+    def rolled_back_to_savepoint(self) -> None:
+        """Rows that were loaded or changed since the savepoint are gone; the documents that were read are not."""
+        self.workspace.forget()
+        if self._transaction is not None:
+            self._empty(self._transaction)
+
+    def empty(self) -> None:
+        """Empty the workspace; a transaction goes on from what it has read and what it has pending."""
+        if self._transaction is not None:
+            self._empty(self._transaction)
+
+    def _empty(self, snapshot: Snapshot) -> None:
+        self.workspace.empty(snapshot.tables)
+        snapshot.workspace_emptied()
+
+
+def _commit_error(write: DocumentWrite) -> Exception:
+    label = write.schema.label if write.schema is not None else "a system object"
+    if write.base_etag is None and write.schema is not None:
+        columns = ", ".join(f"{write.schema.table}.{column}" for column in write.schema.pk)
+        return IntegrityError(
+            f"UNIQUE constraint failed: {columns} (another transaction has committed {write.key!r} meanwhile)"
+        )
+    return ConflictError(
+        f"{label}: another writer changed {write.key!r} after this transaction had read it. Nothing of the transaction "
+        "was applied; run it again."
+    )
+
+
+def _pause(attempt: int) -> None:
+    """Wait a random while, longer after each attempt, so that competing writers do not meet again in step."""
+    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)))

@@ -1,0 +1,115 @@
+"""One statement's way through the house, from the cursor to its profile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from django_smarterbase.backend.loader import Account
+from django_smarterbase.backend.rawsql import defines_tables, touches_rows
+from django_smarterbase.backend.session import Execution, Request, Session
+from django_smarterbase.hints import hints_of
+from django_smarterbase.ops import Ops, counting
+from django_smarterbase.planner.plan import QueryPlan, Scan, Step
+from django_smarterbase.profiling.profile import FULL_SCAN, KEY, QueryProfile, redis_index
+from django_smarterbase.profiling.recorder import caller_method, listening, record
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.base import DatabaseWrapper
+    from django_smarterbase.backend.cursor import WorkspaceCursor
+
+
+class StatementRunner:
+    """Runs what one cursor was given."""
+
+    def __init__(
+        self, wrapper: DatabaseWrapper, session: Session, cursor: WorkspaceCursor, execution: Execution
+    ) -> None:
+        self.wrapper = wrapper
+        self.session = session
+        self.cursor = cursor
+        self.execution = execution
+
+    def run(self, query: str, params: Any) -> None:
+        """Run the statement and, when somebody listens, record its profile."""
+        request = self.wrapper.request
+        if request is None:
+            if self.wrapper.defining or not touches_rows(query):
+                self._pass_through(query)
+                return
+            request = self._raw_request(query, params)
+        if listening():
+            self._run_recorded(request)
+        else:
+            self.session.run(request, self.execution)
+
+    def _pass_through(self, query: str) -> None:
+        """Transactions, pragmas and definitions concern the workspace alone."""
+        self.execution.execute()
+        if defines_tables(query):
+            self.session.workspace.forget()
+            self.wrapper.catalog.forget()
+
+    def _raw_request(self, query: str, params: Any) -> Request:
+        sql = query
+        if params is not None:
+            names = list(params) if isinstance(params, Mapping) else None
+            sql = self.cursor.convert_query(query, param_names=names)
+        tables = self.wrapper.catalog.raw_tables(sql)
+        steps = tuple(Step(table, table, Scan()) for table in tables.read)
+        return Request(
+            plan=QueryPlan(steps, tables.read),
+            operation="raw",
+            hints=hints_of(None),
+            written=tables.written,
+            auto_values=None,
+            upsert=" CONFLICT" in sql.upper() or " OR " in sql.upper(),
+        )
+
+    def _run_recorded(self, request: Request) -> None:
+        started_at, begun = datetime.now(UTC), time.perf_counter()
+        account, error = Account(), None
+        with counting() as ops:
+            try:
+                account = self.session.run(request, self.execution)
+            except BaseException as raised:
+                error = type(raised).__name__
+                raise
+            finally:
+                duration = (time.perf_counter() - begun) * 1000
+                record(self._profile(request, account, ops, started_at, duration, error))
+
+    def _profile(
+        self, request: Request, account: Account, ops: Ops, started_at: datetime, duration: float, error: str | None
+    ) -> QueryProfile:
+        rows = self.execution.rows
+        scanned = bool(account.scanned)
+        return QueryProfile(
+            method=request.hints.name or caller_method(),
+            model=request.model,
+            database=self.wrapper.alias,
+            operation=request.operation,
+            complexity="O(n)" if scanned else "O(1)",
+            index_used=_index_used(account),
+            started_at=started_at,
+            duration=duration,
+            filter_fields=request.plan.filter_fields,
+            storage_ops=ops.storage,
+            redis_ops=ops.redis,
+            candidates=account.candidates,
+            result_count=len(rows) if rows is not None else max(self.cursor.rowcount, 0),
+            skipped_documents=account.skipped,
+            fallback=account.fallback_reason is not None,
+            fallback_reason=account.fallback_reason,
+            error=error,
+        )
+
+
+def _index_used(account: Account) -> str:
+    if account.scanned:
+        return FULL_SCAN
+    if account.indexes:
+        return redis_index("+".join(dict.fromkeys(account.indexes)))
+    return KEY

@@ -1,0 +1,51 @@
+"""Whole tables and whole databases: listed, moved and deleted without reading the documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork
+from django_smarterbase.tables import TableSchema
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.base import DatabaseWrapper
+    from django_smarterbase.backend.resources import Resources
+
+_TOGETHER = 1000
+
+
+def deletions(resources: Resources, schema: TableSchema) -> Iterator[DocumentWrite]:
+    """A write that deletes each document of a table, from one listing."""
+    for listed in resources.store.list(resources.keys.table_prefix(schema.table)):
+        stem = resources.keys.stem_of_key(schema.table, listed.key)
+        if stem is not None:
+            yield DocumentWrite(schema, stem, listed.key, None, listed.etag, None)
+
+
+def delete_documents(wrapper: DatabaseWrapper, table: str) -> None:
+    """Delete all documents of a table at once, outside of any transaction. Raises WriteFailed."""
+    schema = wrapper.catalog.find(table)
+    if schema is None:
+        return
+    unit, batch = UnitOfWork(wrapper.resources), []
+    for write in list(deletions(wrapper.resources, schema)):
+        batch.append(write)
+        if len(batch) == _TOGETHER:
+            unit.commit(batch)
+            batch = []
+    unit.commit(batch)
+
+
+def delete_database(resources: Resources) -> None:
+    """Delete every object of a database, system objects included."""
+    for listed in list(resources.store.list(resources.keys.prefix())):
+        resources.store.delete(listed.key)
+
+
+def copy_database(source: Resources, target: Resources) -> None:
+    """Copy every document and system object but the index manifest: the copy's indexes are not built."""
+    prefix = source.keys.prefix()
+    for key, stored in source.store.scan(prefix):
+        if key != source.keys.manifest():
+            target.store.put(target.keys.prefix() + key.removeprefix(prefix), stored.body)

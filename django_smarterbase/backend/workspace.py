@@ -1,0 +1,236 @@
+"""The workspace: scratch tables in a private in-memory SQLite, where Django's own SQL runs over candidate rows.
+
+A scratch table is a cache and nothing more: it can be emptied after any statement. Tables that a statement writes get
+triggers that note the keys of the touched rows in a change log, one table ``_sb_log:<table>`` each. The pending
+documents of a transaction stand in ``_sb_pending``, so that ROLLBACK TO SAVEPOINT undoes them with the rows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from django_smarterbase.tables import TableSchema, Value
+
+PREFIX: Final = "_sb_"
+ROWID: Final = "rowid"
+_SETUP: Final = """
+CREATE TABLE IF NOT EXISTS _sb_state (recording INTEGER NOT NULL);
+INSERT INTO _sb_state SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM _sb_state);
+CREATE TABLE IF NOT EXISTS _sb_pending (
+    object_key TEXT PRIMARY KEY, table_name TEXT, stem TEXT, body BLOB, base_etag TEXT
+);
+PRAGMA ignore_check_constraints = ON;
+"""
+
+
+class TouchedRow(NamedTuple):
+    """A row that a statement touched: its primary key and its values now, or None when it is gone."""
+
+    pk: tuple[Value, ...]
+    values: tuple[Value, ...] | None
+
+
+class PendingDocument(NamedTuple):
+    """A document that the transaction is going to write (``body``) or delete (None).
+
+    ``base_etag`` is the ETag it was read with; None when there was no document. A system object has an empty table.
+    """
+
+    key: str
+    table: str
+    stem: str
+    body: bytes | None
+    base_etag: str | None
+
+
+@dataclass
+class ScratchTable:
+    """A scratch table as it stands in SQLite. ``stored`` are the positions of the columns that can be inserted."""
+
+    schema: TableSchema
+    insert_sql: str
+    stored: tuple[int, ...] | None
+    armed: bool = False
+
+
+def quote(name: str) -> str:
+    """An SQL identifier."""
+    return '"{}"'.format(name.replace('"', '""'))
+
+
+class Workspace:
+    """The scratch tables of one connection. Not thread-safe, as a connection is not."""
+
+    def __init__(self, sqlite: sqlite3.Connection) -> None:
+        self.sqlite = sqlite
+        self._tables: dict[str, ScratchTable] = {}
+        sqlite.executescript(_SETUP)
+
+    def ensure(self, schema: TableSchema, create_sql: Callable[[], Sequence[str]], *, armed: bool = False) -> None:
+        """Make the scratch table of ``schema``, anew when it stands there with other columns."""
+        table = self._tables.get(schema.table)
+        if table is None or (table.schema is not schema and table.schema.columns != schema.columns):
+            table = self._adopt(schema) or self._create(schema, create_sql())
+            self._tables[schema.table] = table
+        if armed and not table.armed:
+            self._arm(table)
+
+    def forget(self) -> None:
+        """Look at SQLite's own schema again before a table is used: a rollback may have undone its creation."""
+        self._tables.clear()
+
+    def has_table(self, table: str) -> bool:
+        """Whether SQLite has this scratch table."""
+        found = self.sqlite.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+        return found.fetchone() is not None
+
+    def table_names(self) -> list[str]:
+        """The scratch tables, in alphabetical order."""
+        rows = self.sqlite.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+            "AND name NOT LIKE '\\_sb\\_%' ESCAPE '\\' ORDER BY name"
+        )
+        return [row[0] for row in rows]
+
+    def drop(self, table: str) -> None:
+        """Remove a scratch table and its change log."""
+        self._tables.pop(table, None)
+        self.sqlite.execute(f"DROP TABLE IF EXISTS {quote(table)}")
+        self.sqlite.execute(f"DROP TABLE IF EXISTS {quote(_log_of(table))}")
+
+    def _adopt(self, schema: TableSchema) -> ScratchTable | None:
+        found = [row[1] for row in self.sqlite.execute(f"PRAGMA table_xinfo({quote(schema.table)})")]
+        if sorted(found) != sorted(column.name for column in schema.columns):
+            return None
+        armed = self.sqlite.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = ?", (_trigger_of(schema.table, "insert"),)
+        )
+        return _described(schema, armed=armed.fetchone() is not None)
+
+    def _create(self, schema: TableSchema, statements: Sequence[str]) -> ScratchTable:
+        self.drop(schema.table)
+        for sql in statements:
+            self.sqlite.execute(sql)
+        return _described(schema)
+
+    def _arm(self, table: ScratchTable) -> None:
+        """Create the change log and the triggers that fill it while the workspace records."""
+        name, pk = table.schema.table, table.schema.pk
+        log = quote(_log_of(name))
+        columns = ", ".join(f"k{position}" for position in range(len(pk)))
+        self.sqlite.execute(f"CREATE TABLE IF NOT EXISTS {log} ({columns})")
+        for event, images in (("insert", ("NEW",)), ("update", ("OLD", "NEW")), ("delete", ("OLD",))):
+            body = " ".join(
+                f"INSERT INTO {log} VALUES ({', '.join(f'{image}.{quote(column)}' for column in pk)});"  # noqa: S608
+                for image in images
+            )
+            self.sqlite.execute(
+                f"CREATE TRIGGER {quote(_trigger_of(name, event))} AFTER {event.upper()} ON {quote(name)} "
+                f"WHEN (SELECT recording FROM _sb_state) BEGIN {body} END"
+            )
+        table.armed = True
+
+    def insert(self, table: str, rows: Iterable[tuple[Value, ...]]) -> None:
+        """Load rows, each in the order of the schema's columns. Raises sqlite3.IntegrityError."""
+        scratch = self._tables[table]
+        if scratch.stored is not None:
+            positions = scratch.stored
+            rows = (tuple(row[position] for position in positions) for row in rows)
+        self.sqlite.executemany(scratch.insert_sql, rows)
+
+    def empty(self, tables: Iterable[str]) -> None:
+        """Remove all rows of the tables."""
+        for table in tables:
+            if table in self._tables or self.has_table(table):
+                self.sqlite.execute(f"DELETE FROM {quote(table)}")  # noqa: S608
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Note the rows that SQL touches inside the block, under the table's own constraints."""
+        self.sqlite.execute("PRAGMA ignore_check_constraints = OFF")
+        self.sqlite.execute("UPDATE _sb_state SET recording = 1")
+        try:
+            yield
+        finally:
+            self.sqlite.execute("UPDATE _sb_state SET recording = 0")
+            self.sqlite.execute("PRAGMA ignore_check_constraints = ON")
+
+    def take_touched(self, table: str) -> list[TouchedRow]:
+        """The rows touched since the last call, each once, and forget them."""
+        schema, log = self._tables[table].schema, quote(_log_of(table))
+        width = len(schema.pk)
+        keys = ", ".join(f"l.k{position}" for position in range(width))
+        join = " AND ".join(f"t.{quote(column)} IS l.k{position}" for position, column in enumerate(schema.pk))
+        # A leading + keeps the converters that Django registers for declared types off: documents hold raw values.
+        values = "".join(f", +t.{quote(column.name)}" for column in schema.columns)
+        rows = self.sqlite.execute(
+            f"SELECT DISTINCT {keys}, t.rowid IS NOT NULL{values} FROM {log} l LEFT JOIN {quote(table)} t ON {join}"  # noqa: S608
+        ).fetchall()
+        if rows:
+            self.sqlite.execute(f"DELETE FROM {log}")  # noqa: S608
+        return [TouchedRow(row[:width], row[width + 1 :] if row[width] else None) for row in rows]
+
+    def column_values(self, table: str, column: str) -> list[Value]:
+        """The distinct values of a column in the rows that are loaded, NULL apart."""
+        name = quote(column)
+        rows = self.sqlite.execute(f"SELECT DISTINCT +{name} FROM {quote(table)} WHERE {name} IS NOT NULL")  # noqa: S608
+        return [row[0] for row in rows]
+
+    def highest(self, table: str, column: str) -> int:
+        """The highest value of an integer column in the rows that are loaded; 0 without any."""
+        found = self.sqlite.execute(f"SELECT MAX(+{quote(column)}) FROM {quote(table)}").fetchone()[0]  # noqa: S608
+        return found if isinstance(found, int) else 0
+
+    def next_auto_value(self, table: str, last: int) -> None:
+        """Let SQLite number the rows that come next from ``last + 1``."""
+        changed = self.sqlite.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (last, table))
+        if not changed.rowcount:
+            self.sqlite.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, last))
+
+    def stage(self, document: PendingDocument) -> None:
+        """Put a pending document in the transaction, in place of an earlier one under its key."""
+        self.sqlite.execute("INSERT OR REPLACE INTO _sb_pending VALUES (?, ?, ?, ?, ?)", document)
+
+    def unstage(self, key: str) -> None:
+        """Take a pending document out of the transaction."""
+        self.sqlite.execute("DELETE FROM _sb_pending WHERE object_key = ?", (key,))
+
+    def pending(self, table: str | None = None) -> list[PendingDocument]:
+        """The pending documents of a table, or of all, in the order of their keys."""
+        columns = "SELECT object_key, table_name, stem, body, base_etag FROM _sb_pending"
+        if table is None:
+            rows = self.sqlite.execute(f"{columns} ORDER BY object_key")
+        else:
+            rows = self.sqlite.execute(f"{columns} WHERE table_name = ? ORDER BY object_key", (table,))
+        return [PendingDocument(*row) for row in rows]
+
+    def pending_one(self, key: str) -> PendingDocument | None:
+        """The pending document under ``key``, or None."""
+        rows = self.sqlite.execute(
+            "SELECT object_key, table_name, stem, body, base_etag FROM _sb_pending WHERE object_key = ?", (key,)
+        ).fetchone()
+        return None if rows is None else PendingDocument(*rows)
+
+    def clear_pending(self) -> None:
+        """Forget all pending documents."""
+        self.sqlite.execute("DELETE FROM _sb_pending")
+
+
+def _described(schema: TableSchema, *, armed: bool = False) -> ScratchTable:
+    stored = tuple(position for position, column in enumerate(schema.columns) if not column.generated)
+    names = ", ".join(quote(schema.columns[position].name) for position in stored)
+    marks = ", ".join("?" * len(stored))
+    insert = f"INSERT INTO {quote(schema.table)} ({names}) VALUES ({marks})"  # noqa: S608
+    return ScratchTable(schema, insert, None if len(stored) == len(schema.columns) else stored, armed)
+
+
+def _log_of(table: str) -> str:
+    return f"{PREFIX}log:{table}"
+
+
+def _trigger_of(table: str, event: str) -> str:
+    return f"{PREFIX}{event}:{table}"

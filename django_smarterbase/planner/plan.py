@@ -1,0 +1,87 @@
+"""The plan of a statement, as frozen data: what is executed is what ``explain()`` prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django_smarterbase.tables import IndexCondition, IndexDefinition, Value
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLookup:
+    """Read the documents of these primary keys, each a tuple of the pk columns' values."""
+
+    pks: tuple[tuple[Value, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLookup:
+    """Read the documents that the index sets name.
+
+    ``exact`` says that the condition is the whole WHERE clause of the table, so that the sets alone can answer.
+    """
+
+    condition: IndexCondition
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JoinLookup:
+    """Read the documents whose ``column`` holds a value that ``source_column`` of the rows already loaded holds.
+
+    ``index`` is the index on ``column``, or None when ``column`` is the primary key. ``clauses`` narrow it further.
+    """
+
+    source_table: str
+    source_column: str
+    column: str
+    index: IndexDefinition | None
+    narrowed_by: IndexCondition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubqueryLookup:
+    """Read the documents whose ``column`` holds a value that ``sql``, an uncorrelated subquery, selects.
+
+    It runs in the workspace once the rows of its own tables are there. ``index`` as in JoinLookup.
+    """
+
+    sql: str
+    params: tuple[Any, ...]
+    column: str
+    index: IndexDefinition | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Read every document of the table."""
+
+
+AccessPath = KeyLookup | IndexLookup | JoinLookup | SubqueryLookup | Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One alias of the statement and how its candidate documents are found."""
+
+    table: str
+    alias: str
+    path: AccessPath
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPlan:
+    """The access paths of a statement in the order in which they are executed; a later one may need an earlier one.
+
+    ``tables`` are all the tables that the statement reads. ``filter_fields`` are the model fields that its conditions
+    name.
+    """
+
+    steps: tuple[Step, ...] = ()
+    tables: tuple[str, ...] = ()
+    filter_fields: tuple[str, ...] = ()
+
+    def scanned_tables(self) -> tuple[str, ...]:
+        """The tables of which every document is read, each once."""
+        return tuple(dict.fromkeys(step.table for step in self.steps if isinstance(step.path, Scan)))

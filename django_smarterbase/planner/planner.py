@@ -1,0 +1,177 @@
+"""From the scopes of a statement to its plan. Pure: no storage, no Redis, no SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.sql.constants import INNER
+from django.db.models.sql.datastructures import BaseTable, Join
+
+from django_smarterbase.planner.plan import (
+    AccessPath,
+    IndexLookup,
+    JoinLookup,
+    KeyLookup,
+    QueryPlan,
+    Scan,
+    Step,
+    SubqueryLookup,
+)
+from django_smarterbase.planner.predicates import ANYTHING, Narrowing, PredicateReader, condition_of
+from django_smarterbase.planner.scopes import Scope, Statement
+from django_smarterbase.tables import IndexCondition, IndexDefinition, TableSchema
+
+SchemaOf = Callable[[str], TableSchema | None]
+_RANK: Final = {KeyLookup: 0, IndexLookup: 1, SubqueryLookup: 2}
+
+
+def plan_statement(statement: Statement, schema_of: SchemaOf, connection: BaseDatabaseWrapper) -> QueryPlan:
+    """One access path for each alias of the statement.
+
+    Scopes are taken innermost first, so that a subquery's rows are there when the outer query needs its values.
+    """
+    steps: list[Step] = []
+    fields: list[str] = []
+    for scope in reversed(statement.scopes):
+        planner = _ScopePlanner(scope, schema_of, connection)
+        steps.extend(planner.steps())
+        fields.extend(planner.filter_fields)
+    steps = _without_covered(steps)
+    return QueryPlan(tuple(steps), tuple(dict.fromkeys(step.table for step in steps)), tuple(dict.fromkeys(fields)))
+
+
+def _without_covered(steps: list[Step]) -> list[Step]:
+    """A table that is scanned for one alias is scanned first, and no other alias of it needs a path of its own."""
+    scanned = {step.table: step for step in reversed(steps) if isinstance(step.path, Scan)}
+    return [*scanned.values(), *(step for step in steps if step.table not in scanned)]
+
+
+class _ScopePlanner:
+    """Plans the aliases of one FROM clause."""
+
+    def __init__(self, scope: Scope, schema_of: SchemaOf, connection: BaseDatabaseWrapper) -> None:
+        self.scope = scope
+        self.schema_of = schema_of
+        self.connection = connection
+        self.filter_fields: list[str] = []
+        self.narrowings: dict[str, Narrowing] = {}
+        self.placed: dict[str, Step] = {}
+
+    def steps(self) -> list[Step]:
+        """The steps of the scope in an order in which each finds what it depends on."""
+        tables = {alias: table for alias, table in self.scope.aliases.items() if table.table_name is not None}
+        self.narrowings = {alias: self._narrowing(alias, table) for alias, table in tables.items()}
+        self._place_seeds(tables)
+        while len(self.placed) < len(tables):
+            alias = self._next_joined(tables)
+            if alias is None:
+                alias = next(alias for alias in tables if alias not in self.placed)
+                self._place(alias, tables[alias], self._own_path(alias, tables[alias]) or Scan())
+        extra = [Step(name, name, Scan()) for name in self.scope.extra_tables]
+        return [*self.placed.values(), *extra]
+
+    def _narrowing(self, alias: str, table: BaseTable | Join) -> Narrowing:
+        schema = self.schema_of(table.table_name)
+        if schema is None:
+            return ANYTHING
+        found = PredicateReader(alias, schema, self.scope.compiler, self.connection).read(self.scope.where)
+        self.filter_fields += sorted(schema.field_names.get(column, column) for column in found.columns)
+        if not self._is_required(alias):
+            return ANYTHING
+        return found if len(self.scope.aliases) == 1 else replace(found, exact=False)
+
+    def _is_required(self, alias: str | None) -> bool:
+        """Whether the statement can only use rows of this alias that match: it and all its parents are inner joined."""
+        while alias is not None:
+            table = self.scope.aliases.get(alias)
+            if table is None or (table.join_type is not None and table.join_type != INNER):
+                return False
+            alias = table.parent_alias
+        return True
+
+    def _place(self, alias: str, table: BaseTable | Join, path: AccessPath) -> None:
+        self.placed[alias] = Step(table.table_name, alias, path)
+
+    def _place_seeds(self, tables: dict[str, BaseTable | Join]) -> None:
+        """Begin with the aliases of the best rank; a joined one before the base, whose sets it then narrows further."""
+        own = {alias: path for alias, table in tables.items() if (path := self._own_path(alias, table)) is not None}
+        if not own:
+            return
+        best = min(_RANK[type(path)] for path in own.values())
+        seeds = [alias for alias, path in own.items() if _RANK[type(path)] == best]
+        if best > 0:
+            seeds = seeds[-1:]
+        for alias in seeds:
+            self._place(alias, tables[alias], own[alias])
+
+    def _own_path(self, alias: str, table: BaseTable | Join) -> AccessPath | None:
+        narrowing = self.narrowings[alias]
+        if narrowing.pks is not None:
+            return KeyLookup(tuple((pk,) for pk in sorted(narrowing.pks, key=repr)))
+        if narrowing.clauses:
+            return IndexLookup(condition_of(narrowing), narrowing.exact)
+        return self._subquery_path(narrowing, table)
+
+    def _subquery_path(self, narrowing: Narrowing, table: BaseTable | Join) -> AccessPath | None:
+        schema = self.schema_of(table.table_name)
+        for column, lookup in narrowing.subqueries:
+            reachable, index = _reach(schema, column)
+            if not reachable or lookup.rhs.get_external_cols() or lookup.rhs.combinator:
+                continue
+            sql, params = lookup.process_rhs(self.scope.compiler, self.connection)
+            return SubqueryLookup(sql, tuple(params), column, index)
+        return None
+
+    def _next_joined(self, tables: dict[str, BaseTable | Join]) -> str | None:
+        for alias, table in tables.items():
+            if alias in self.placed:
+                continue
+            path = self._down(table) or self._up(alias, table, tables)
+            if path is not None:
+                self._place(alias, table, self._narrowed(alias, path))
+                return alias
+        return None
+
+    def _down(self, table: BaseTable | Join) -> JoinLookup | None:
+        """From a placed parent to its child, for inner and outer joins alike."""
+        if table.parent_alias not in self.placed or len(table.join_cols) != 1:
+            return None
+        source, column = table.join_cols[0]
+        return self._join(self.placed[table.parent_alias].table, source, table.table_name, column)
+
+    def _up(self, alias: str, table: BaseTable | Join, tables: dict[str, BaseTable | Join]) -> JoinLookup | None:
+        """From a placed child to its parent, which a required inner join allows: rows without a match are not used."""
+        for child_alias, child in tables.items():
+            if child.parent_alias != alias or child_alias not in self.placed or len(child.join_cols) != 1:
+                continue
+            if self._is_required(child_alias):
+                column, source = child.join_cols[0]
+                path = self._join(child.table_name, source, table.table_name, column)
+                if path is not None:
+                    return path
+        return None
+
+    def _join(self, source_table: str, source_column: str, table: str, column: str) -> JoinLookup | None:
+        reachable, index = _reach(self.schema_of(table), column)
+        return JoinLookup(source_table, source_column, column, index) if reachable else None
+
+    def _narrowed(self, alias: str, path: JoinLookup) -> AccessPath:
+        narrowing = self.narrowings[alias]
+        if narrowing.pks is not None:
+            return KeyLookup(tuple((pk,) for pk in sorted(narrowing.pks, key=repr)))
+        if path.index is not None and narrowing.clauses:
+            return replace(path, narrowed_by=IndexCondition(narrowing.clauses))
+        return path
+
+
+def _reach(schema: TableSchema | None, column: str) -> tuple[bool, IndexDefinition | None]:
+    """Whether documents can be found by this column, and by which index (None: it is the primary key)."""
+    if schema is None or column not in schema.by_name or schema.by_name[column].collation not in ("", "BINARY"):
+        return False, None
+    if schema.pk == (column,):
+        return True, None
+    index = next((index for index in schema.indexes if index.columns == (column,)), None)
+    return index is not None, index

@@ -1,0 +1,147 @@
+"""Rows to documents and back.
+
+A document is a UTF-8 JSON object for people too: the columns at the top level in the table's order, attributes that
+the model does not know (kept as they were found), ``_v`` (the schema version it was written with) and ``_rev`` (fresh
+at every write, so that no two bodies are ever equal: an S3 ETag is a hash of the content).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import orjson
+from uuid_utils import uuid7
+
+from django_smarterbase.exceptions import CorruptDocument
+from django_smarterbase.storage.history import Change, History, Step
+from django_smarterbase.storage.values import Decoder, decoder_of, encoder_of, untag
+from django_smarterbase.tables import Affinity, Column, Kind, TableSchema, Value
+
+VERSION = "_v"
+REVISION = "_rev"
+_FIRST_VERSION = 1
+
+
+class Document(NamedTuple):
+    """A document as it was read: ``values`` in the order of the schema's columns, ``extras`` unknown attributes."""
+
+    values: tuple[Value, ...]
+    extras: Mapping[str, Any]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How one attribute is read in documents of one version."""
+
+    attribute: str
+    decode: Decoder
+    column: Column
+    missing: Value
+    required: bool
+    null: Value
+
+
+def attribute_of(column: str) -> str:
+    """The attribute of a column: its name, with one more underscore when it would be read as ``_v`` or ``_rev``."""
+    reserved = column.startswith("_") and column.lstrip("_") in {"v", "rev"}
+    return f"_{column}" if reserved else column
+
+
+class DocumentCodec:
+    """Reads and writes the documents of one table, of every version in its history."""
+
+    def __init__(self, schema: TableSchema, history: History | None = None) -> None:
+        self.schema = schema
+        self.history = history or History()
+        self._readers: dict[int, tuple[_Reader, ...]] = {}
+        self._writers = tuple((attribute_of(column.name), encoder_of(column)) for column in schema.columns)
+
+    def encode(self, values: Sequence[Value], extras: Mapping[str, Any] | None = None) -> bytes:
+        """The body of a document with ``values`` in the order of the schema's columns."""
+        body: dict[str, Any] = {
+            attribute: None if value is None else encode(value)
+            for (attribute, encode), value in zip(self._writers, values, strict=True)
+        }
+        if extras:
+            body |= {name: extra for name, extra in extras.items() if name not in body}
+        body[VERSION] = self.history.version
+        body[REVISION] = str(uuid7())
+        return orjson.dumps(body)
+
+    def decode(self, key: str, body: bytes) -> Document:
+        """Read a document. Raises CorruptDocument, which names ``key`` and the attribute."""
+        raw = _parse(key, body)
+        version = raw.pop(VERSION, _FIRST_VERSION)
+        if type(version) is not int:
+            raise CorruptDocument(key, f"its {VERSION} is {version!r}, not a whole number")
+        raw.pop(REVISION, None)
+        values = tuple(self._read(key, raw, reader) for reader in self._readers_of(version))
+        if raw and version < self.history.version:
+            _drop_removed(raw, self.history.after(version))
+        return Document(values, raw, version)
+
+    def _read(self, key: str, raw: dict[str, Any], reader: _Reader) -> Value:
+        try:
+            attribute = raw.pop(reader.attribute)
+        except KeyError:
+            if reader.required:
+                raise CorruptDocument(key, f"it has no attribute {reader.attribute!r}") from None
+            return reader.missing
+        if attribute is None:
+            return reader.null
+        try:
+            return reader.decode(attribute)
+        except (ValueError, TypeError, OverflowError) as error:
+            problem = f"its attribute {reader.attribute!r} is not a {_expected(reader.column)}"
+            raise CorruptDocument(key, problem) from error
+
+    def _readers_of(self, version: int) -> tuple[_Reader, ...]:
+        readers = self._readers.get(version)
+        if readers is None:
+            steps = self.history.after(version)
+            readers = tuple(_reader(column, steps) for column in self.schema.columns)
+            self._readers[version] = readers
+        return readers
+
+
+def _parse(key: str, body: bytes) -> dict[str, Any]:
+    try:
+        raw = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise CorruptDocument(key, f"it is not JSON in UTF-8 ({error})") from error
+    if type(raw) is not dict:
+        raise CorruptDocument(key, f"it is a JSON {type(raw).__name__}, not an object")
+    return raw
+
+
+def _expected(column: Column) -> str:
+    return column.kind.value if column.kind is not Kind.PLAIN else f"plain {column.affinity.value} value"
+
+
+def _reader(column: Column, steps: Sequence[Step]) -> _Reader:
+    """Walk the steps backwards, from today's column to what the document's version called it and how it wrote it."""
+    name, source = column.name, column
+    missing, required, null = column.default, column.required, None
+    for step in reversed(steps):
+        if step.change is Change.RENAME and step.to == name:
+            name = step.column
+        elif step.change is Change.RETYPE and step.column == name:
+            null = _step_value(step) if step.value is not None else null
+            source = replace(source, kind=Kind(step.kind), affinity=Affinity(step.affinity))
+        elif step.change is Change.ADD and step.column == name:
+            missing, required = _step_value(step), False
+            break
+    return _Reader(attribute_of(name), decoder_of(source), column, missing, required, null)
+
+
+def _step_value(step: Step) -> Value:
+    return None if step.value is None else untag(step.value)
+
+
+def _drop_removed(raw: dict[str, Any], steps: Sequence[Step]) -> None:
+    for step in steps:
+        if step.change is Change.REMOVE:
+            raw.pop(attribute_of(step.column), None)

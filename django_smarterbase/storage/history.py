@@ -1,0 +1,68 @@
+"""What migrations did to a table: the steps by which a document of an older version is read as one of today.
+
+The object ``_sb/schema/<table>.json`` holds ``{"version": n, "steps": [...]}``. A document carries in ``_v`` the version
+it was written with, and the later steps are applied when it is read. No migration rewrites a document.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+
+class Change(enum.StrEnum):
+    """What one step of a migration does to a table's documents."""
+
+    ADD = "add"  # documents without the column read ``value``
+    RENAME = "rename"  # ``column`` is called ``to`` from now on
+    REMOVE = "remove"  # the attribute is dropped at the next write
+    RETYPE = "retype"  # values are read as ``kind`` and ``affinity``; null reads as ``value``
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. ``version`` is the first version whose documents do not need it; ``value`` is a tagged value."""
+
+    version: int
+    change: Change
+    column: str
+    to: str | None = None
+    value: Any = None  # tagged
+    kind: str | None = None
+    affinity: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The step as it stands in the schema object, without what it does not use."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The steps of a table in the order in which they were made. Version 1 has none."""
+
+    version: int = 1
+    steps: tuple[Step, ...] = ()
+
+    def after(self, version: int) -> tuple[Step, ...]:
+        """The steps that a document of ``version`` still needs."""
+        return tuple(step for step in self.steps if step.version > version)
+
+    def with_step(self, change: Change, column: str, **details: Any) -> History:
+        """This history and one more step, in a version of its own."""
+        step = Step(self.version + 1, change, column, **details)
+        return History(step.version, (*self.steps, step))
+
+    def dump(self) -> bytes:
+        """The body of the schema object."""
+        body = {"version": self.version, "steps": [step.as_json() for step in self.steps]}
+        return orjson.dumps(body, option=orjson.OPT_INDENT_2)
+
+    @classmethod
+    def load(cls, body: bytes) -> History:
+        """Read the body of a schema object. Raises ValueError, KeyError or TypeError when it is none."""
+        raw = orjson.loads(body)
+        steps = (Step(**{**step, "change": Change(step["change"])}) for step in raw["steps"])
+        return cls(int(raw["version"]), tuple(steps))

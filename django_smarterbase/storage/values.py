@@ -1,0 +1,288 @@
+"""How one value of SQLite is written in a document, and read back bit for bit.
+
+Each kind has a form for people. A value that its kind's form cannot carry (a text in an integer column, an infinite
+float, a JSON text with two equal keys) is written *tagged*: ``{"$text": ...}``, ``{"$integer": ...}``,
+``{"$real": ...}`` or ``{"$blob": ...}``. An encoder returns ``UNFIT`` for such a value; a decoder raises ValueError
+for an attribute that is neither in its kind's form nor tagged.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import orjson
+from django.utils.dateparse import parse_duration
+from django.utils.duration import duration_iso_string, duration_microseconds
+
+from django_smarterbase.tables import Affinity, Column, Kind, Value
+
+Json = Any
+Encoder = Callable[[Any], Json]
+Decoder = Callable[[Json], Value]
+
+UNFIT: Final = object()
+INT64: Final = range(-(2**63), 2**63)
+
+
+def tag(value: Value) -> Json:
+    """The tagged form of any value but None."""
+    if isinstance(value, str):
+        return {"$text": value}
+    if isinstance(value, bytes):
+        return {"$blob": base64.b64encode(value).decode("ascii")}
+    if isinstance(value, float):
+        return {"$real": repr(value)}
+    return {"$integer": value}
+
+
+_UNTAG: Final[Mapping[str, Callable[[Any], Value]]] = {
+    "$text": str,
+    "$blob": lambda text: base64.b64decode(text, validate=True),
+    "$real": float,
+    "$integer": int,
+}
+
+
+def is_tagged(attribute: Json) -> bool:
+    """Whether a document's attribute has the shape of a tagged value."""
+    return isinstance(attribute, dict) and len(attribute) == 1 and next(iter(attribute)) in _UNTAG
+
+
+def untag(attribute: Json) -> Value:
+    """The value of a tagged attribute. Raises ValueError, also for what is not tagged."""
+    if not is_tagged(attribute):
+        raise ValueError
+    name, inner = next(iter(attribute.items()))
+    return _UNTAG[name](inner)
+
+
+def _plain_integer(value: Value) -> Json:
+    return value if type(value) is int else UNFIT
+
+
+def _plain_text(value: Value) -> Json:
+    return value if type(value) is str else UNFIT
+
+
+def _plain_any(value: Value) -> Json:
+    if type(value) is float:
+        return value if math.isfinite(value) else UNFIT
+    return UNFIT if type(value) is bytes else value
+
+
+def _read_integer(attribute: Json) -> Value:
+    if type(attribute) is int and attribute in INT64:
+        return attribute
+    return untag(attribute)
+
+
+def _read_text(attribute: Json) -> Value:
+    return attribute if type(attribute) is str else untag(attribute)
+
+
+def _read_real(attribute: Json) -> Value:
+    return float(attribute) if type(attribute) in (float, int) else untag(attribute)
+
+
+def _read_any(attribute: Json) -> Value:
+    return attribute if type(attribute) in (int, float, str) else untag(attribute)
+
+
+def _bool(value: Value) -> Json:
+    return bool(value) if value in (0, 1) and type(value) is int else UNFIT
+
+
+def _read_bool(attribute: Json) -> Value:
+    return int(attribute) if type(attribute) is bool else untag(attribute)
+
+
+def _date(value: Value) -> Json:
+    return value if type(value) is str and date.fromisoformat(value).isoformat() == value else UNFIT
+
+
+def _read_date(attribute: Json) -> Value:
+    return date.fromisoformat(attribute).isoformat() if type(attribute) is str else untag(attribute)
+
+
+def _time(value: Value) -> Json:
+    if type(value) is not str:
+        return UNFIT
+    parsed = time.fromisoformat(value)
+    return parsed.isoformat(timespec="microseconds") if str(parsed) == value else UNFIT
+
+
+def _read_time(attribute: Json) -> Value:
+    return str(time.fromisoformat(attribute)) if type(attribute) is str else untag(attribute)
+
+
+def _datetime(value: Value) -> Json:
+    if type(value) is not str:
+        return UNFIT
+    parsed = datetime.fromisoformat(value)
+    return parsed.isoformat(timespec="microseconds") if str(parsed) == value and parsed.tzinfo is None else UNFIT
+
+
+def _datetime_utc(value: Value) -> Json:
+    text = _datetime(value)
+    return text if text is UNFIT else f"{text}Z"
+
+
+def _read_datetime(attribute: Json) -> Value:
+    if type(attribute) is not str:
+        return untag(attribute)
+    parsed = datetime.fromisoformat(attribute)
+    return str(parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed)
+
+
+def _duration(value: Value) -> Json:
+    return duration_iso_string(timedelta(microseconds=value)) if type(value) is int else UNFIT
+
+
+def _read_duration(attribute: Json) -> Value:
+    if type(attribute) is not str:
+        return untag(attribute)
+    parsed = parse_duration(attribute)
+    if parsed is None:
+        raise ValueError
+    return duration_microseconds(parsed)
+
+
+def _decimal(places: int | None) -> Encoder:
+    def encode(value: Value) -> Json:
+        if type(value) is int:
+            return _with_places(str(value), places)
+        if type(value) is not float or not math.isfinite(value):
+            return UNFIT
+        short = _with_places(f"{value:.15g}", places)
+        return short if float(short) == value else format(Decimal(repr(value)), "f")
+
+    return encode
+
+
+def _with_places(text: str, places: int | None) -> str:
+    number = Decimal(text)
+    if places is None or -number.as_tuple().exponent > places:  # type: ignore[operator]
+        return format(number, "f")
+    try:
+        return format(number.quantize(Decimal(1).scaleb(-places)), "f")
+    except InvalidOperation:
+        return format(number, "f")
+
+
+def _read_decimal(attribute: Json) -> Value:
+    if type(attribute) is not str:
+        return untag(attribute)
+    try:
+        number = Decimal(attribute)
+    except InvalidOperation as error:
+        raise ValueError from error
+    if number == number.to_integral_value() and int(number) in INT64:
+        return int(number)
+    return float(number)
+
+
+def _uuid(value: Value) -> Json:
+    if type(value) is not str or not _is_hex(value) or value != value.lower():
+        return UNFIT
+    return f"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}"
+
+
+def _read_uuid(attribute: Json) -> Value:
+    if type(attribute) is not str:
+        return untag(attribute)
+    digits = attribute.replace("-", "").lower()
+    if not _is_hex(digits):
+        raise ValueError
+    return digits
+
+
+def _is_hex(text: str) -> bool:
+    return len(text) == 32 and len(bytes.fromhex(text)) == 16
+
+
+def _binary(value: Value) -> Json:
+    return base64.b64encode(value).decode("ascii") if type(value) is bytes else UNFIT
+
+
+def _read_binary(attribute: Json) -> Value:
+    return base64.b64decode(attribute, validate=True) if type(attribute) is str else untag(attribute)
+
+
+def _json(value: Value) -> Json:
+    """Nested as it is, when writing it out again gives the very text that SQLite holds."""
+    if type(value) is not str:
+        return UNFIT
+    nested = json.loads(value)
+    if nested is None or is_tagged(nested) or json.dumps(nested) != value:
+        return UNFIT
+    return nested if json.dumps(orjson.loads(orjson.dumps(nested))) == value else UNFIT
+
+
+def _read_json(attribute: Json) -> Value:
+    return untag(attribute) if is_tagged(attribute) else json.dumps(attribute)
+
+
+_ENCODERS: Final[Mapping[Kind, Encoder]] = {
+    Kind.BOOL: _bool,
+    Kind.DATE: _date,
+    Kind.TIME: _time,
+    Kind.DATETIME: _datetime,
+    Kind.DURATION: _duration,
+    Kind.UUID: _uuid,
+    Kind.BINARY: _binary,
+    Kind.JSON: _json,
+}
+_DECODERS: Final[Mapping[Kind, Decoder]] = {
+    Kind.BOOL: _read_bool,
+    Kind.DATE: _read_date,
+    Kind.TIME: _read_time,
+    Kind.DATETIME: _read_datetime,
+    Kind.DURATION: _read_duration,
+    Kind.DECIMAL: _read_decimal,
+    Kind.UUID: _read_uuid,
+    Kind.BINARY: _read_binary,
+    Kind.JSON: _read_json,
+}
+_PLAIN_ENCODERS: Final[Mapping[Affinity, Encoder]] = {Affinity.INTEGER: _plain_integer, Affinity.TEXT: _plain_text}
+_PLAIN_DECODERS: Final[Mapping[Affinity, Decoder]] = {
+    Affinity.INTEGER: _read_integer,
+    Affinity.TEXT: _read_text,
+    Affinity.REAL: _read_real,
+}
+
+
+def encoder_of(column: Column) -> Encoder:
+    """The function that writes this column's values (None apart) in a document; it never fails."""
+    form = _form_of(column)
+
+    def encode(value: Any) -> Json:
+        try:
+            attribute = form(value)
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            attribute = UNFIT
+        return tag(value) if attribute is UNFIT else attribute
+
+    return encode
+
+
+def _form_of(column: Column) -> Encoder:
+    if column.kind is Kind.PLAIN:
+        return _PLAIN_ENCODERS.get(column.affinity, _plain_any)
+    if column.kind is Kind.DECIMAL:
+        return _decimal(column.decimal_places)
+    if column.kind is Kind.DATETIME and column.utc:
+        return _datetime_utc
+    return _ENCODERS[column.kind]
+
+
+def decoder_of(column: Column) -> Decoder:
+    """The function that reads this column's attributes (null apart). It raises ValueError or TypeError."""
+    if column.kind is Kind.PLAIN:
+        return _PLAIN_DECODERS.get(column.affinity, _read_any)
+    return _DECODERS[column.kind]
