@@ -115,6 +115,10 @@ class Keyspace:
         self._root = "/".join(_folder(part) for part in parts) + "/"
         self._system = f"{self._root}{SYSTEM}/"
 
+    def prefix(self) -> str:
+        """The prefix of every object of the database."""
+        return self._root
+
     def document(self, table: str, stem: str) -> str:
         """The key of a document. Raises ValueError for a text that ``stem()`` cannot have made."""
         if not _STEM.fullmatch(stem):
@@ -148,6 +152,11 @@ class Keyspace:
     def schema_prefix(self) -> str:
         """The prefix of the schema steps of all tables."""
         return f"{self._system}schema/"
+
+    def table_of_schema(self, key: str) -> str | None:
+        """The table of a schema object's key; None for a name so long that its key only holds a hash of it."""
+        texts = pk_texts(key[len(self.schema_prefix()) : -len(SUFFIX)])
+        return texts[0] if texts is not None else None
 
     def unique(self, table: str, constraint: str, digest: str) -> str:
         """The key of the claim to the unique values with this digest."""
