@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from django_smarterbase.conf import Options
-from django_smarterbase.indexes.answers import (
+from django.core.exceptions import ImproperlyConfigured
+
+from ..conf import Options
+from ..storage.base import ObjectStore
+from ..storage.keys import Keyspace
+from ..tables import IndexCondition, IndexDefinition, TableSchema
+from .answers import (
     Change,
     Counts,
     FallbackReason,
@@ -17,15 +21,21 @@ from django_smarterbase.indexes.answers import (
     Reading,
     RebuildReport,
 )
-from django_smarterbase.storage.base import ObjectStore
-from django_smarterbase.tables import IndexCondition, IndexDefinition, Row, TableSchema
-
-if TYPE_CHECKING:
-    from django_smarterbase.storage.keys import Keyspace
+from .client import RedisClient
+from .health import TrustLog
+from .inspection import Inspector
+from .keys import IndexKeys
+from .manifest import Manifest
+from .rebuild import Progress, Rebuilder
+from .room import Decode, Room
+from .sets import SetReader
+from .sweep import Sweeper
+from .writes import OpenWrite, Writer
 
 __all__ = [
     "Change",
     "Counts",
+    "Decode",
     "FallbackReason",
     "IndexService",
     "IndexState",
@@ -33,31 +43,18 @@ __all__ = [
     "ManifestEntry",
     "Marker",
     "OpenWrite",
+    "Progress",
     "Reading",
     "RebuildReport",
 ]
 
-Decode = Callable[[TableSchema, str, bytes], Row]
-Progress = Callable[[int, int | None], None]
-
-
-class OpenWrite:
-    """A write between begin and finish."""
-
-    degraded: bool
-    deadline: float
-
-    def finish(self, etags: Mapping[str, str | None]) -> None:
-        """Note the new ETags of the documents whose PUT or DELETE succeeded (None: deleted)."""
-        raise NotImplementedError
-
-    def abort(self, stems: Iterable[str]) -> None:
-        """Take back the notes of documents that were certainly not written."""
-        raise NotImplementedError
-
 
 class IndexService:
-    """Reads, writes and rebuilds the index sets of one database."""
+    """Reads, writes and rebuilds the index sets of one database. Thread-safe.
+
+    ``alias`` names the cache that holds the sets, or is None; ``name`` is the database's NAME. ``decode`` turns an
+    object into a row and may raise CorruptDocument. Making one costs no request.
+    """
 
     def __init__(
         self,
@@ -69,28 +66,81 @@ class IndexService:
         options: Options,
         decode: Decode,
     ) -> None:
-        raise NotImplementedError
+        if options.write_deadline <= options.trust_seconds:
+            raise ImproperlyConfigured(
+                f"The smarterbase option write_deadline ({options.write_deadline:g} s) must be above trust_seconds "
+                f"({options.trust_seconds:g} s): a write during an outage waits for the one within the other."
+            )
+        room = Room(
+            store=store,
+            objects=keys,
+            names=IndexKeys(name),
+            redis=RedisClient(alias) if alias is not None else None,
+            manifest=Manifest(store, keys.manifest(), options.trust_seconds),
+            options=options,
+            decode=decode,
+            trust_log=TrustLog(),
+        )
+        self._room = room
+        self._sweeper = Sweeper(room)
+        self._reader = SetReader(room, self._sweeper)
+        self._writer = Writer(room, self._sweeper)
+        self._rebuilder = Rebuilder(room, self._sweeper)
+        self._inspector = Inspector(room)
 
     def read(self, schema: TableSchema, condition: IndexCondition, *, members: bool = True) -> Reading:
-        """The documents that meet ``condition``."""
-        raise NotImplementedError
+        """The candidates for ``condition``, or with ``members=False`` only their number and those in doubt.
+
+        One round trip; a GET of the manifest when the lease on it has run out. Raises IndexUntrusted.
+        """
+        try:
+            reading = self._reader.read(schema, condition, members=members)
+        except IndexUntrusted as untrusted:
+            self._room.trust_log.lost(schema.table, untrusted)
+            raise
+        self._room.trust_log.kept(schema.table)
+        return reading
 
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
-        """The number of documents for each combination of values of ``index``."""
-        raise NotImplementedError
+        """The number of documents for each combination of values of ``index``.
+
+        One round trip whose work is proportional to the number of combinations; values that are too long for a key
+        or folded by a collation cost one read each. Raises IndexUntrusted.
+        """
+        try:
+            counts = self._reader.counts(schema, index)
+        except IndexUntrusted as untrusted:
+            self._room.trust_log.lost(schema.table, untrusted)
+            raise
+        self._room.trust_log.kept(schema.table)
+        return counts
 
     def begin(self, schema: TableSchema, changes: Sequence[Change]) -> OpenWrite:
-        """Announce ``changes``; the documents are to be written before the write's deadline."""
-        raise NotImplementedError
+        """Announce ``changes``, each of another document of the table, before they are written.
+
+        Each is then to be written on the condition of the ETag that was read *before* begin (or of absence), within
+        the write's deadline, and ended by ``finish`` or ``abort``. One round trip for 200 documents; the first write
+        of a process to a table also sees to the table's index. Where the index cannot take the write, the manifest
+        is made to say so (one GET, at most one PUT) and the first such write waits ``trust_seconds``. Raises
+        IndexUnavailable with ``on_index_outage = "refuse"``, StorageUnavailable, CorruptDocument (the manifest), and
+        ConflictError when a store without conditional writes has the document under another writer for too long.
+        """
+        return self._writer.begin(schema, changes)
 
     def sweep(self, schema: TableSchema, limit: int | None = None) -> int:
-        """Resolve overdue notes; returns how many were resolved."""
-        raise NotImplementedError
+        """Settle the notes of writers that died, ``limit`` at most; returns how many. Raises IndexUntrusted."""
+        return self._inspector.sweep(schema, self._sweeper, limit)
 
     def rebuild(self, schema: TableSchema, *, full: bool = False, progress: Progress | None = None) -> RebuildReport:
-        """Build the table's index anew, online."""
-        raise NotImplementedError
+        """Build the table's index anew while queries and writes go on; takes at least ``write_deadline``.
+
+        Documents whose ETag Redis still knows from the last index are not read again, unless ``full``. Memory does
+        not grow with the table. ``progress(done, total)`` is called at least every second, ``total`` None while it
+        is unknown. Raises IndexUnavailable (no cache, Redis down or emptied, another rebuild under way, a write
+        around the index), CorruptDocument unless ``on_corrupt`` is "skip". May be interrupted and run again.
+        """
+        return self._rebuilder.rebuild(schema, full=full, progress=progress)
 
     def state(self, schema: TableSchema) -> IndexState:
-        """What manifest and Redis say of the table's index."""
-        raise NotImplementedError
+        """What manifest and Redis say of the table's index: one GET, one round trip. Never raises for Redis."""
+        return self._inspector.state(schema)

@@ -1,0 +1,71 @@
+"""Values as a column of a declared affinity holds them, and as SQLite compares them with it.
+
+The rules are section 3 and 4.2 of https://www.sqlite.org/datatype3.html. What is not plain (text that looks like a
+number, a number in a text column) is asked of SQLite itself, so that no digit is rounded in another way.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+import threading
+from typing import Final
+
+from ..tables import Affinity, Value
+
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+
+_NUMERIC = frozenset((Affinity.INTEGER, Affinity.REAL, Affinity.NUMERIC))
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t\n\v\f\r]*")
+_SHORT_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+
+
+def stored(affinity: Affinity, value: Value) -> Value:
+    """``value`` as a column holds it once it is stored."""
+    held = compared(affinity, value)
+    if affinity is Affinity.REAL and isinstance(held, int):
+        return float(held)
+    return held
+
+
+def compared(affinity: Affinity, value: Value) -> Value:
+    """``value`` as SQLite compares it with a column, when it comes as a parameter.
+
+    It differs from ``stored`` in REAL columns: an integer that no float equals is found nowhere.
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if affinity in _NUMERIC and isinstance(value, str):
+        return _number(value)
+    if affinity is Affinity.TEXT and isinstance(value, (int, float)):
+        return str(int(value)) if isinstance(value, int) else _ask("text", value)
+    return value
+
+
+def _number(text: str) -> Value:
+    if not _NUMBER.fullmatch(text):
+        return text
+    if _SHORT_INTEGER.fullmatch(text):
+        return int(text)
+    return _ask("number", text)
+
+
+class _Oracle(threading.local):
+    """A private SQLite database for each thread, with one row whose columns have the affinities."""
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self.connection.execute("CREATE TABLE oracle (number NUMERIC, text TEXT)")
+        self.connection.execute("INSERT INTO oracle VALUES (NULL, NULL)")
+
+
+_oracle = _Oracle()
+
+
+def _ask(column: str, value: Value) -> Value:
+    connection = _oracle.connection
+    connection.execute(f"UPDATE oracle SET {column} = ?", (value,))  # noqa: S608 - a literal of this module
+    answer: Value = connection.execute(f"SELECT {column} FROM oracle").fetchone()[0]  # noqa: S608
+    return answer

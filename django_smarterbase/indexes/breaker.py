@@ -1,0 +1,78 @@
+"""The circuit breaker of one cache alias: a Redis that keeps failing is left alone for a while."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+logger = logging.getLogger("django_smarterbase.indexes")
+
+FAILURES: Final = 5
+REST: Final = 30.0  # seconds
+
+
+class Breaker:
+    """Opens after five failures in a row; thirty seconds later lets a single probe through. Thread-safe.
+
+    It also logs an outage once: a WARNING at its first failure, an INFO when Redis answers again.
+    """
+
+    def __init__(self, alias: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.alias = alias
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._opened: float | None = None
+        self._probing = False
+
+    def admits(self) -> bool:
+        """Whether Redis may be asked now. Who gets True must call ``succeeded``, ``failed`` or ``gave_up``."""
+        with self._lock:
+            if self._opened is None:
+                return True
+            if self._probing or self._clock() - self._opened < REST:
+                return False
+            self._probing = True
+            return True
+
+    def succeeded(self) -> None:
+        """Redis answered: close."""
+        with self._lock:
+            failures, self._failures = self._failures, 0
+            self._opened, self._probing = None, False
+        if failures:
+            logger.info("Redis (cache %r) answers again after %d failed requests.", self.alias, failures)
+
+    def failed(self, problem: str) -> None:
+        """Redis did not answer: count, and open when that was once too often."""
+        with self._lock:
+            self._failures += 1
+            first = self._failures == 1
+            if self._failures >= FAILURES:
+                self._opened = self._clock()
+            self._probing = False
+        if first:
+            logger.warning(
+                "Redis (cache %r) cannot be used: %s. Queries scan the stored objects and writes take the slow path "
+                "until it answers; afterwards sb_reindex may be needed.",
+                self.alias,
+                problem,
+            )
+
+    def gave_up(self) -> None:
+        """The request ended without telling anything about Redis."""
+        with self._lock:
+            self._probing = False
+
+
+_breakers: dict[str, Breaker] = {}
+_guard = threading.Lock()
+
+
+def breaker_of(alias: str) -> Breaker:
+    """The process's breaker for a cache alias."""
+    with _guard:
+        return _breakers.setdefault(alias, Breaker(alias))

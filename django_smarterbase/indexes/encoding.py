@@ -1,0 +1,160 @@
+"""Codes of values and entries of documents: two values have one code exactly when SQLite calls them equal.
+
+A code is a tag and text of ``[A-Za-z0-9_.~%+-]``::
+
+    n              NULL (index entries treat it as equal to itself, as ``IS`` does)
+    i<decimal>     an integer, or a float that equals one that SQLite can hold
+    f<repr>        any other float
+    t<encoded>     text, percent-encoded              !t<sha256>   text over 64 bytes
+    b<hex>         bytes                              !b<sha256>   more than 32 bytes
+    !c<encoded>    text folded by its collation, so that its value cannot be read back
+
+An *entry* is ``<index>:<code>[,<code>]``, or ``*``, which every document has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote
+
+from ..tables import Affinity, Column, IndexDefinition, IndexEntry, Row, TableSchema, Value
+from . import affinity
+from .keys import part
+
+VERSION: Final = 1  # raise it whenever an entry would be encoded differently: every index is then built anew
+ALL: Final = "*"
+LOSSY: Final = "!"  # begins each code that does not tell its value
+
+_INLINE_TEXT = 64  # bytes
+_INLINE_BYTES = 32
+_UPPER_TO_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+_COLLATIONS = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
+
+
+class NotIndexable(ValueError):  # noqa: N818 - not an error: the caller scans instead
+    """The index cannot be asked for this value, or cannot hold this column."""
+
+
+def code(column: Column, value: Value) -> str:
+    """The code of a value that a query compares with ``column``. Raises NotIndexable."""
+    return _code(column, affinity.compared(column.affinity, value))
+
+
+def stored_code(column: Column, value: Value) -> str:
+    """The code of a value that a row has in ``column``. Raises NotIndexable."""
+    return _code(column, affinity.stored(column.affinity, value))
+
+
+def value_of(column: Column, code: str) -> Value:
+    """The value that ``code`` stands for, as the column holds it. The code must not begin with ``LOSSY``."""
+    tag, text = code[0], code[1:]
+    if tag == "n":
+        return None
+    if tag == "i":
+        return float(text) if column.affinity is Affinity.REAL else int(text)
+    if tag == "f":
+        return float(text)
+    return bytes.fromhex(text) if tag == "b" else unquote(text, errors="strict")
+
+
+def entries_of(schema: TableSchema, row: Row) -> tuple[str, ...]:
+    """All entries of a document. A column that an index names must be in ``row``. Raises NotIndexable."""
+    names = schema.by_name
+    return (
+        ALL,
+        *(
+            entry(index, (stored_code(names[column], row[column]) for column in index.columns))
+            for index in indexable(schema)
+        ),
+    )
+
+
+def sought_entry(schema: TableSchema, sought: IndexEntry) -> str:
+    """The entry that a query asks for. Raises NotIndexable."""
+    index = sought.index
+    if index not in indexable(schema):
+        raise NotIndexable(f"{schema.table} has no index {index.name!r} on {', '.join(index.columns)}")
+    columns = (schema.by_name[name] for name in index.columns)
+    return entry(index, (code(column, value) for column, value in zip(columns, sought.values, strict=True)))
+
+
+def entry(index: IndexDefinition, codes: Iterable[str]) -> str:
+    """The entry of these codes in ``index``."""
+    return f"{part(index.name)}:{','.join(codes)}"
+
+
+def indexable(schema: TableSchema) -> tuple[IndexDefinition, ...]:
+    """The indexes that are kept: none on columns with an unknown collation, or whose value only SQLite computes."""
+    return _kept(schema.indexes, schema.columns)
+
+
+def definition(schema: TableSchema) -> str:
+    """The hash of all that entries depend on: indexes, affinities and collations of their columns, this encoding."""
+    return _definition(indexable(schema), schema.columns)
+
+
+@lru_cache(maxsize=1024)
+def _kept(indexes: tuple[IndexDefinition, ...], columns: tuple[Column, ...]) -> tuple[IndexDefinition, ...]:
+    usable = {c.name for c in columns if not c.generated and c.collation.upper() in _COLLATIONS}
+    return tuple(index for index in indexes if usable.issuperset(index.columns))
+
+
+@lru_cache(maxsize=1024)
+def _definition(indexes: tuple[IndexDefinition, ...], columns: tuple[Column, ...]) -> str:
+    names = {column.name: column for column in columns}
+    described = sorted(
+        [index.name, [[name, names[name].affinity, names[name].collation.upper()] for name in index.columns]]
+        for index in indexes
+    )
+    text = json.dumps([VERSION, described], ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _code(column: Column, value: Value) -> str:
+    if value is None:
+        return "n"
+    if isinstance(value, str):
+        return _text_code(column, value)
+    if isinstance(value, (int, float)):
+        return _number_code(column, value)
+    return f"b{value.hex()}" if len(value) <= _INLINE_BYTES else f"{LOSSY}b{hashlib.sha256(value).hexdigest()}"
+
+
+def _number_code(column: Column, value: int | float) -> str:
+    if isinstance(value, float) and not value.is_integer():
+        return f"f{value!r}"
+    whole = int(value)
+    if affinity.INT64_MIN <= whole <= affinity.INT64_MAX:
+        return f"i{whole}"
+    if isinstance(value, float):
+        return f"f{value!r}"
+    raise NotIndexable(f"{value} does not fit the 64 bits of an integer in column {column.name!r}")
+
+
+def _text_code(column: Column, value: str) -> str:
+    collation = column.collation.upper()
+    if collation not in _COLLATIONS:
+        raise NotIndexable(f"column {column.name!r} has the collation {column.collation!r}, which only SQLite knows")
+    try:
+        raw = _fold(collation, value).encode()
+    except UnicodeEncodeError:
+        raise NotIndexable(f"a value for column {column.name!r} is not Unicode text: {value!r}") from None
+    if len(raw) > _INLINE_TEXT:
+        return f"{LOSSY}t{hashlib.sha256(raw).hexdigest()}"
+    folded = collation in {"NOCASE", "RTRIM"}
+    return f"{LOSSY}c{part(raw.decode())}" if folded else f"t{part(raw.decode())}"
+
+
+def _fold(collation: str, value: str) -> str:
+    if collation == "RTRIM":
+        return value.rstrip(" ")
+    if collation != "NOCASE":
+        return value
+    folded = value.translate(_UPPER_TO_LOWER)
+    head, nul, _ = folded.partition("\0")
+    # SQLite's NOCASE looks no further than a NUL, and then compares the lengths.
+    return f"{head}\0{len(folded.encode())}" if nul else folded

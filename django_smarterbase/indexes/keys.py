@@ -1,0 +1,77 @@
+"""Every Redis key of the package, built here and in the scripts that continue these formats.
+
+With NAME and table percent-encoded, ``B`` the base ``sb:{<NAME>:<table>}:`` and ``E`` an epoch::
+
+    B marker            hash epoch, run_id: the complete epoch, and the run of the server that completed it
+    B live              hash {epoch: state definition run_id}: the epochs that writers feed
+    B builder           the epoch whose rebuild is under way, with a time to live
+    B tally:E           hash: the last ticket, and how many members the other keys must have
+    B tally:E:<index>   hash {code: number of documents}
+    B docs:E            hash {stem: committed record}
+    B pend:E            hash {stem: pending notes}
+    B age:E             sorted set of "<stem> <token>" by ticket: the pending notes, oldest first
+    B all:E             set of the stems of all documents
+    B set:E:<entry>     set of the stems of the documents with this entry (``encoding.entries_of``)
+    B seen:E            set of the stems that a rebuild's listing has shown
+
+The braces are a cluster's hash tag: all keys of a table share a slot, so a script may touch them all. Scripts get the
+marker's key and put the other endings to its base.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+_EPOCH_BYTES: Final = 8
+_TOKEN_BYTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class TableKeys:
+    """The keys of one table that Python names itself."""
+
+    base: str
+
+    @property
+    def marker(self) -> str:
+        """The key that every script gets."""
+        return f"{self.base}marker"
+
+    @property
+    def pattern(self) -> str:
+        """The glob pattern of all keys of the table. Encoded parts hold none of ``*?[]``, so it matches no other."""
+        return f"{self.base}*"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexKeys:
+    """The keys of the database ``name``."""
+
+    name: str
+
+    def table(self, table: str) -> TableKeys:
+        """The keys of ``table``."""
+        return TableKeys(f"sb:{{{part(self.name)}:{part(table)}}}:")
+
+
+def part(text: str) -> str:
+    """``text`` as a part of a key or entry: percent-encoded outside ``[A-Za-z0-9_.~-]``."""
+    return quote(text, safe="", errors="surrogatepass")
+
+
+def new_epoch() -> str:
+    """A name for an epoch that no other epoch ever has."""
+    return secrets.token_hex(_EPOCH_BYTES)
+
+
+def new_token() -> str:
+    """A name for a write that no other write ever has."""
+    return secrets.token_hex(_TOKEN_BYTES)
+
+
+def etag_text(etag: str | None) -> str:
+    """An ETag as the scripts compare it: ``e`` and the encoded ETag, or ``-`` where there is no document."""
+    return "-" if etag is None else f"e{part(etag)}"

@@ -1,0 +1,47 @@
+"""The Lua scripts of the folder ``lua``, each with the functions that all of them share in front."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+class Script(enum.Enum):
+    """A script by its file's name. Keys, arguments and answers are described at the head of the file."""
+
+    ADOPT = "adopt"
+    BEGIN = "begin"
+    CLEAR = "clear"
+    COMPARE = "compare"
+    COUNTS = "counts"
+    DROP = "drop"
+    FILL = "fill"
+    FINISH = "finish"
+    HOLD = "hold"
+    INSPECT = "inspect"
+    MARK = "mark"
+    MEND = "mend"
+    OVERDUE = "overdue"
+    READ = "read"
+    REGISTER = "register"
+    SETTLE = "settle"
+    UNSEEN = "unseen"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A script's text, and the SHA-1 by which Redis knows it."""
+
+    text: str
+    sha: str
+
+
+@cache
+def source_of(script: Script) -> Source:
+    """The script as it is sent to Redis."""
+    folder = files(__package__) / "lua"
+    text = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in ("common", script.value))
+    return Source(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -1,0 +1,116 @@
+"""Reading: from an index condition to candidates, or to counts, in one round trip."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from ..tables import IndexCondition, IndexDefinition, TableSchema, Value
+from .answers import Counts, FallbackReason, IndexUntrusted, Reading
+from .client import IndexDamaged, RedisClient, RedisDown
+from .encoding import ALL, LOSSY, NotIndexable, indexable, sought_entry, stored_code, value_of
+from .keys import part
+from .room import Room
+from .scripts import Script
+from .sweep import Sweeper
+from .trust import EvictionWatch, believed, check_answer, snapshot_of, unchanged
+
+_TRIES: Final = 3
+_PAUSE: Final = 0.005  # seconds between a publication in the manifest and in Redis, generously
+
+
+class SetReader:
+    """Asks the sets of one database."""
+
+    def __init__(self, room: Room, sweeper: Sweeper) -> None:
+        self._room = room
+        self._sweeper = sweeper
+        self._eviction = EvictionWatch(allowed=room.options.allow_eviction)
+
+    def read(self, schema: TableSchema, condition: IndexCondition, *, members: bool) -> Reading:
+        """As ``IndexService.read``."""
+        clauses = [_entries(schema, clause) for clause in condition.clauses] or [[ALL]]
+        rest: list[str | int] = [int(members), self._room.deadline_ms, len(clauses)]
+        for entries in clauses:
+            rest += [len(entries), *entries]
+        answer = self._ask(schema, Script.READ, rest)
+        _, _, _, count, overdue, in_doubt, stems = answer
+        if overdue:
+            self._sweeper.lend_a_hand(schema)
+        return Reading(tuple(stems) if members else None, count, frozenset(in_doubt))
+
+    def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
+        """As ``IndexService.counts``."""
+        if index not in indexable(schema):
+            raise IndexUntrusted(FallbackReason.NOT_INDEXED, f"{schema.table} has no index {index.name!r}")
+        _, _, _, in_doubt, flat = self._ask(schema, Script.COUNTS, [part(index.name)])
+        found = _Found(self._room, schema, index)
+        counts = {
+            found.values(code, sample): count
+            for code, count, sample in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        }
+        return Counts(counts, frozenset(in_doubt))
+
+    def _ask(self, schema: TableSchema, script: Script, rest: list[str | int]) -> list[Any]:
+        """Run a reading script. Asks again, with the manifest read anew, when another epoch turns out to be marked."""
+        redis = self._room.redis
+        if redis is None:
+            raise IndexUntrusted(FallbackReason.NO_CACHE)
+        for attempt in range(_TRIES):
+            answer = self._ask_once(redis, schema, script, rest, fresh=attempt > 0)
+            if answer is not None and (answer[0] != "other" or attempt == _TRIES - 1):
+                check_answer(answer)
+                return answer
+            time.sleep(_PAUSE * attempt)
+        raise IndexUntrusted(FallbackReason.SUSPECT, "the manifest changes all the time")
+
+    def _ask_once(
+        self, redis: RedisClient, schema: TableSchema, script: Script, rest: list[str | int], *, fresh: bool
+    ) -> list[Any] | None:
+        """The script's answer; None when the manifest has changed since the lease on it ran out."""
+        manifest = self._room.manifest
+        snapshot = snapshot_of(manifest, fresh=fresh)
+        epoch = believed(schema, snapshot.entries.get(schema.table))
+        try:
+            answer: list[Any] = redis.run(script, self._room.keys(schema), epoch, self._eviction.known_run(), *rest)
+        except RedisDown as down:
+            raise IndexUntrusted(down.reason, down.detail) from down
+        except IndexDamaged as damage:
+            self._withdraw(redis, schema)
+            raise IndexUntrusted(FallbackReason.DRIFT, str(damage)) from damage
+        self._eviction.learn(answer[1], answer[2])
+        return answer if unchanged(manifest, snapshot, schema.table) else None
+
+    def _withdraw(self, redis: RedisClient, schema: TableSchema) -> None:
+        try:
+            redis.run(Script.DROP, self._room.keys(schema), "")
+        except RedisDown as down:
+            raise IndexUntrusted(down.reason, down.detail) from down
+
+
+class _Found:
+    """The values behind codes; a document is read where the code does not tell."""
+
+    def __init__(self, room: Room, schema: TableSchema, index: IndexDefinition) -> None:
+        self._room = room
+        self._schema = schema
+        self._columns = [schema.by_name[name] for name in index.columns]
+
+    def values(self, codes: str, sample: str) -> tuple[Value, ...]:
+        """The values of an entry's codes. ``sample`` is the stem of a document that has them, where it is needed."""
+        parts = codes.split(",")
+        if not any(code.startswith(LOSSY) for code in parts):
+            return tuple(value_of(column, code) for column, code in zip(self._columns, parts, strict=True))
+        key = self._room.objects.document(self._schema.table, sample)
+        stored = self._room.store.get(key)
+        row = self._room.decode(self._schema, key, stored.body) if stored is not None else {}
+        if stored is None or [stored_code(column, row[column.name]) for column in self._columns] != parts:
+            raise IndexUntrusted(FallbackReason.CHANGED)
+        return tuple(row[column.name] for column in self._columns)
+
+
+def _entries(schema: TableSchema, clause: tuple[Any, ...]) -> list[str]:
+    try:
+        return [sought_entry(schema, sought) for sought in clause]
+    except NotIndexable as problem:
+        raise IndexUntrusted(FallbackReason.NOT_INDEXED, str(problem)) from problem

@@ -1,0 +1,82 @@
+"""Whether an index may be believed: the manifest before Redis is asked, what Redis says of itself afterwards."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final
+
+from ..exceptions import CorruptDocument
+from ..tables import TableSchema
+from .answers import FallbackReason, IndexUntrusted, ManifestEntry
+from .encoding import definition
+from .manifest import Manifest, Snapshot
+
+EVICTING: Final = "allkeys"  # policies of this family may evict keys that have no time to live
+_RECHECK: Final = 60.0  # seconds after which the eviction policy is read again
+
+_STATUS: Final = {
+    "flushed": FallbackReason.FLUSHED,
+    "other": FallbackReason.FLUSHED,
+    "restarted": FallbackReason.RESTARTED,
+    "drift": FallbackReason.DRIFT,
+}
+
+
+def believed(schema: TableSchema, entry: ManifestEntry | None) -> str:
+    """The epoch that ``entry`` lets this process trust. Raises IndexUntrusted."""
+    if entry is None or (not entry.ready and entry.epoch is None):
+        raise IndexUntrusted(FallbackReason.NOT_BUILT)
+    if not entry.ready or entry.epoch is None:
+        raise IndexUntrusted(FallbackReason.SUSPECT)
+    if entry.definition != definition(schema):
+        raise IndexUntrusted(FallbackReason.DEFINITIONS_CHANGED)
+    return entry.epoch
+
+
+def snapshot_of(manifest: Manifest, *, fresh: bool) -> Snapshot:
+    """The manifest, under the lease unless ``fresh``. An unreadable one trusts nothing: raises IndexUntrusted."""
+    try:
+        return manifest.fresh() if fresh else manifest.leased()
+    except CorruptDocument as error:
+        raise IndexUntrusted(FallbackReason.NOT_BUILT, str(error)) from error
+
+
+def unchanged(manifest: Manifest, snapshot: Snapshot, table: str) -> bool:
+    """Whether ``snapshot`` still held for ``table`` when an answer came: within the lease, or by a look after it."""
+    if not manifest.has_expired(snapshot):
+        return True
+    return snapshot_of(manifest, fresh=True).entries.get(table) == snapshot.entries.get(table)
+
+
+def check_answer(answer: list[Any]) -> None:
+    """Raise IndexUntrusted unless the script's status is ``ok``."""
+    status = answer[0]
+    if status != "ok":
+        detail = "another epoch is marked complete" if status == "other" else str(answer[3])
+        raise IndexUntrusted(_STATUS[status], detail)
+
+
+class EvictionWatch:
+    """Knows the eviction policy of the server that answered last, so that reads need not ask for it. Thread-safe."""
+
+    def __init__(self, *, allowed: bool) -> None:
+        self._allowed = allowed
+        self._lock = threading.Lock()
+        self._run_id = ""
+        self._policy = ""
+        self._checked = 0.0
+
+    def known_run(self) -> str:
+        """The run_id whose policy is known; "" when it is to be read again."""
+        with self._lock:
+            return self._run_id if time.monotonic() - self._checked < _RECHECK else ""
+
+    def learn(self, run_id: str, policy: str) -> None:
+        """Take what a script said; ``policy`` is "" when it was not asked. Raises IndexUntrusted when keys may go."""
+        with self._lock:
+            if policy:
+                self._run_id, self._policy, self._checked = run_id, policy, time.monotonic()
+            current = self._policy if self._run_id == run_id else ""
+        if not self._allowed and current.startswith(EVICTING):
+            raise IndexUntrusted(FallbackReason.EVICTING, f"{current}; set it to noeviction")

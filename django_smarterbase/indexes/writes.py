@@ -1,0 +1,208 @@
+"""The write protocol: begin, then the caller's PUT, then finish or abort; or the slow path where Redis cannot help."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ..exceptions import ConflictError, IndexUnavailable
+from ..tables import TableSchema
+from .answers import Change
+from .birth import Midwife
+from .client import Argument, IndexDamaged, RedisClient, RedisDown
+from .encoding import definition, entries_of
+from .keys import etag_text, new_token
+from .manifest import suspected
+from .room import Room
+from .scripts import Script
+from .sweep import Sweeper
+
+logger = logging.getLogger("django_smarterbase.indexes")
+
+PIECE: Final = 200  # documents for each script
+ABORTED: Final = "!"
+_LATE: Final = 0.9  # of the write deadline: from then on a sweep may have taken a note
+_BUSY_PAUSE: Final = 0.02  # seconds, the longest between two looks at what another writer does
+_BIRTH: Final = 1.0  # seconds that a write waits for an index that another process is just making
+
+
+class _Degraded(Exception):  # noqa: N818 - not an error: the write takes the slow path
+    """The index cannot take this write."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Documents announced by one script, and the epochs that it fed."""
+
+    stems: frozenset[str]
+    epochs: tuple[str, ...]
+
+
+class OpenWrite:
+    """A write between begin and finish. Used by one thread.
+
+    ``deadline`` (``time.monotonic``): each PUT and DELETE must have ended by then, its client's timeouts and retries
+    included, or must not be begun; a write that is not done by then begins anew. ``degraded`` tells that the index
+    did not take the write: its table's queries scan until ``sb_reindex``.
+    """
+
+    def __init__(
+        self, room: Room, schema: TableSchema, token: str, began: float, pieces: Sequence[_Piece], *, degraded: bool
+    ) -> None:
+        self.degraded = degraded
+        self.deadline = began + room.options.write_deadline
+        self._room = room
+        self._schema = schema
+        self._token = token
+        self._late_from = began + room.options.write_deadline * _LATE
+        self._pieces = pieces
+        self._open = {stem for piece in pieces for stem in piece.stems}
+
+    def finish(self, etags: Mapping[str, str | None]) -> None:
+        """Note the new ETags of the documents whose PUT or DELETE succeeded (None: deleted).
+
+        One round trip for 200 documents. Never raises for Redis: a note that stays is settled by a sweep, and until
+        then its document is in doubt.
+        """
+        self._end({stem: etag_text(etag) for stem, etag in etags.items()})
+
+    def abort(self, stems: Iterable[str]) -> None:
+        """Take back the announcement of documents that were certainly not written (a failed condition, no request).
+
+        Where it is not known whether the store applied the write (a timeout), call neither: a sweep will look.
+        """
+        self._end(dict.fromkeys(stems, ABORTED))
+
+    def _end(self, outcomes: Mapping[str, str]) -> None:
+        redis = self._room.redis
+        ending = {stem: outcome for stem, outcome in outcomes.items() if stem in self._open}
+        self._open.difference_update(ending)
+        if redis is None or not ending:
+            return
+        try:
+            for piece in self._pieces:
+                self._end_piece(redis, piece, ending)
+        except RedisDown as down:
+            logger.info("The notes of a write to table %r stay for a sweep: %s", self._schema.table, down)
+        except IndexDamaged as damage:
+            _withdraw(self._room, redis, self._schema, str(damage))
+
+    def _end_piece(self, redis: RedisClient, piece: _Piece, ending: Mapping[str, str]) -> None:
+        stems = piece.stems & ending.keys()
+        if not stems:
+            return
+        late = int(time.monotonic() >= self._late_from)
+        arguments: list[Argument] = [self._token, late, len(piece.epochs), *piece.epochs]
+        for stem in sorted(stems):
+            arguments += [stem, ending[stem]]
+        missing = redis.run(Script.FINISH, self._room.keys(self._schema), *arguments)
+        if missing:
+            logger.warning(
+                "The index of table %r is damaged: %s is missing in Redis. Queries scan; run sb_reindex.",
+                self._schema.table,
+                missing,
+            )
+
+
+class Writer:
+    """Opens the writes of one database."""
+
+    def __init__(self, room: Room, sweeper: Sweeper) -> None:
+        self._room = room
+        self._sweeper = sweeper
+        self._midwife = Midwife(room)
+
+    def begin(self, schema: TableSchema, changes: Sequence[Change]) -> OpenWrite:
+        """As ``IndexService.begin``."""
+        if len({change.stem for change in changes}) != len(changes):
+            raise ValueError(f"A write of {schema.label} names a document twice.")
+        self._midwife.attend(schema)
+        began, pieces = time.monotonic(), list[_Piece]()
+        token = new_token()
+        try:
+            for at in range(0, len(changes), PIECE):
+                pieces.append(self._announce(schema, token, changes[at : at + PIECE]))
+        except _Degraded as cause:
+            self._degrade(schema, cause)
+            return OpenWrite(self._room, schema, token, began, pieces, degraded=True)
+        return OpenWrite(self._room, schema, token, began, pieces, degraded=False)
+
+    def _announce(self, schema: TableSchema, token: str, changes: Sequence[Change]) -> _Piece:
+        redis = self._room.redis
+        if redis is None:
+            raise _Degraded("no cache is configured")
+        arguments = [text for change in changes for text in _texts(schema, change)]
+        deadline = time.monotonic() + self._room.options.write_deadline
+        patience = time.monotonic() + _BIRTH
+        while True:
+            answer = self._ask(redis, schema, token, arguments)
+            if answer[0] == "ok":
+                return _Piece(frozenset(change.stem for change in changes), tuple(answer[1:]))
+            if answer[0] == "definitions":
+                raise _Degraded("another version of the code keeps this table's index, for other definitions")
+            if answer[0] == "none":
+                if time.monotonic() >= patience or not self._midwife.expects(schema):
+                    raise _Degraded("Redis has no index of this table")
+                time.sleep(_BUSY_PAUSE)
+                continue
+            self._await_turn(schema, deadline, answer)
+
+    def _ask(self, redis: RedisClient, schema: TableSchema, token: str, arguments: Sequence[Argument]) -> list[str]:
+        exclusive = int(not self._room.store.conditional)
+        head: tuple[Argument, ...] = (definition(schema), token, exclusive, self._room.deadline_ms)
+        try:
+            answer: list[str] = redis.run(Script.BEGIN, self._room.keys(schema), *head, *arguments)
+        except RedisDown as down:
+            raise _Degraded(str(down)) from down
+        except IndexDamaged as damage:
+            _withdraw(self._room, redis, schema, str(damage))
+            raise _Degraded(str(damage)) from damage
+        return answer
+
+    def _await_turn(self, schema: TableSchema, deadline: float, answer: Sequence[str]) -> None:
+        """Wait for another writer of the same document: the store has no conditions, so notes are the locks."""
+        status, stem = answer
+        if time.monotonic() >= deadline:
+            raise ConflictError(
+                f"The document {stem!r} of {schema.label} is being written by others for longer than the write "
+                f"deadline of {self._room.options.write_deadline:g} s. Try again."
+            )
+        if status == "overdue":
+            try:
+                self._sweeper.sweep(schema)
+            except (RedisDown, IndexDamaged) as problem:
+                raise _Degraded(str(problem)) from problem
+        time.sleep(random.uniform(0, _BUSY_PAUSE))
+
+    def _degrade(self, schema: TableSchema, cause: _Degraded) -> None:
+        """Make sure that nobody trusts the sets that will miss this write, before it is made."""
+        room = self._room
+        if room.redis is not None and room.options.on_index_outage == "refuse":
+            raise IndexUnavailable(
+                f"A write of {schema.label} was refused, since its index cannot take it: {cause}. Bring Redis back and "
+                'run sb_reindex, or set the option on_index_outage to "degrade".'
+            )
+        while True:
+            entry = room.manifest.change(schema.table, suspected)
+            room.manifest.wait_out(schema.table, entry)
+            # Without conditional writes a rebuild may have overwritten the change unseen; then once more.
+            if room.store.conditional or room.manifest.fresh().entries.get(schema.table) == entry:
+                return
+
+
+def _texts(schema: TableSchema, change: Change) -> Iterator[str]:
+    yield change.stem
+    yield "1" if change.existed else "0"
+    yield " ".join(entries_of(schema, change.row)) if change.row is not None else ""
+
+
+def _withdraw(room: Room, redis: RedisClient, schema: TableSchema, why: str) -> None:
+    logger.warning("The index of table %r is damaged: %s. Queries scan; run sb_reindex.", schema.table, why)
+    try:
+        redis.run(Script.DROP, room.keys(schema), "")
+    except RedisDown as down:
+        logger.warning("The marker of table %r could not be withdrawn: %s", schema.table, down)
