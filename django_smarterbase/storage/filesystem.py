@@ -7,6 +7,7 @@ The location must be a local file system, or a network one whose flock and renam
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -59,17 +60,25 @@ class FileSystemStore(ObjectStore):
             yield key, self.get(key)
 
     def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:
+        root = f"{self._location}/"
         for key in self._keys(prefix):
             if start_after is None or key > start_after:
-                with self._translated(key):
-                    info = files.status(self._path(key))
+                try:
+                    info = files.status(root + key)
+                except OSError as error:
+                    raise self._unavailable(key, error) from error
                 if info is not None:
                     yield Listed(key, files.etag_of(info), info.st_size)
 
     def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+        root = f"{self._location}/"
         for key in self._keys(prefix):
-            stored = self.get(key)
+            try:
+                stored = files.read(root + key)
+            except OSError as error:
+                raise self._unavailable(key, error) from error
             if stored is not None:
+                count_read(key, len(stored.body))
                 yield key, stored
 
     def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
@@ -136,28 +145,26 @@ class FileSystemStore(ObjectStore):
         folders = [prefix[: prefix.rfind("/") + 1]]
         while folders:
             folder = folders.pop()
-            for name, is_folder in self._entries(folder):
-                key = folder + name
-                if not is_folder:
-                    if key.startswith(prefix):
-                        yield key
-                elif f"{key}/".startswith(prefix) and f"{key}/" not in _OWN_FOLDERS:
-                    folders.append(f"{key}/")
+            inner: builtins.list[str] = []
+            for key in self._files(folder, inner):
+                if key.startswith(prefix):
+                    yield key
+            folders += [found for found in inner if found.startswith(prefix) and found not in _OWN_FOLDERS]
 
-    def _entries(self, folder: str) -> Iterator[tuple[str, bool]]:
+    def _files(self, folder: str, inner: builtins.list[str]) -> Iterator[str]:
+        """The keys of the files of one folder; the prefixes of the folders in it are added to ``inner``."""
         path = self._path(folder.rstrip("/")) if folder else self._location
-        fence = Fence(self._location, folder, self._wait)
         with self._translated(folder):
             if not os.path.isdir(path):
                 return
-            with fence.listing() as log, os.scandir(path) as entries:
+            with Fence(self._location, folder, self._wait).listing() as log, os.scandir(path) as entries:
                 for entry in entries:
                     if entry.is_file(follow_symlinks=False):
-                        yield entry.name, False
+                        yield folder + entry.name
                     elif entry.is_dir(follow_symlinks=False):
-                        yield entry.name, True
+                        inner.append(f"{folder}{entry.name}/")
                 for name in log.names():
-                    yield name, False
+                    yield folder + name
 
     @property
     def _location(self) -> str:

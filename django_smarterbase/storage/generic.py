@@ -37,17 +37,15 @@ class GenericStore(ObjectStore):
         self._storage = storage
         self._pool = WorkerPool(options.concurrency)
         self._lock = threading.RLock()
+        self._version = 0  # odd while an object of this process is being replaced, and so may be missing or half there
 
     def get(self, key: str) -> Stored | None:
-        with self._translated(key):
-            try:
-                with self._storage.open(key, "rb") as file:
-                    body = bytes(file.read())
-            except FileNotFoundError:
-                count_read(key)
-                return None
-        count_read(key, len(body))
-        return Stored(body, _etag(body))
+        version = self._version
+        stored = self._read(key)
+        if version % 2 or version != self._version:
+            with self._lock:
+                return self._read(key)
+        return stored
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
         return self._pool.map(self._keyed, keys)
@@ -71,8 +69,12 @@ class GenericStore(ObjectStore):
     def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
         with self._lock:
             self._demand(key, if_match, if_absent)
-            with self._translated(key):
-                self._overwrite(key, body)
+            self._version += 1
+            try:
+                with self._translated(key):
+                    self._overwrite(key, body)
+            finally:
+                self._version += 1
         return _etag(body)
 
     def delete(self, key: str, *, if_match: str | None = None) -> None:
@@ -87,6 +89,17 @@ class GenericStore(ObjectStore):
     def verify_conditions(self) -> bool:
         """False: the public methods of a storage offer no conditions."""
         return False
+
+    def _read(self, key: str) -> Stored | None:
+        with self._translated(key):
+            try:
+                with self._storage.open(key, "rb") as file:
+                    body = bytes(file.read())
+            except FileNotFoundError:
+                count_read(key)
+                return None
+        count_read(key, len(body))
+        return Stored(body, _etag(body))
 
     def _keyed(self, key: str) -> tuple[str, Stored | None]:
         return key, self.get(key)

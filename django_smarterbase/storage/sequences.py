@@ -98,7 +98,7 @@ class Sequences:
             last = orjson.loads(stored.body)["last"]
         except (orjson.JSONDecodeError, TypeError, KeyError) as error:
             raise CorruptDocument(key, 'it must be {"last": <integer>}') from error
-        if not isinstance(last, int):
+        if type(last) is not int:  # a bool is an int to isinstance
             raise CorruptDocument(key, f"its last value is {last!r}, not an integer")
         return _Seen(last, stored.etag)
 
