@@ -34,7 +34,6 @@ class Catalog:
     def __init__(self, wrapper: DatabaseWrapper) -> None:
         self.wrapper = wrapper
         self._models: dict[str, type[Model]] = {}
-        self._editing: dict[str, type[Model]] = {}
         self._source: list[type[Model]] | None = None
         self._defined: dict[str, TableSchema] = {}
         self._creation: dict[TableSchema, tuple[str, ...]] = {}
@@ -67,13 +66,13 @@ class Catalog:
     def model_of(self, table: str) -> type[Model] | None:
         """The model of a table, in the registry of the query under way (historical models have one of their own)."""
         statement = self.wrapper.statement
-        for scope in statement.scopes if statement is not None else ():
-            model = scope.query.model
+        models = [statement.model, *(scope.query.model for scope in statement.scopes)] if statement is not None else []
+        for model in dict.fromkeys(models):
             if model is not None:
                 found = self._registered(model._meta.apps, table) or _own_table(model, table)
                 if found is not None:
                     return found
-        return self._editing.get(table) or self._registered(installed_apps, table)
+        return self._registered(installed_apps, table)
 
     def _registered(self, registry: Apps, table: str) -> type[Model] | None:
         models = registry.get_models(include_auto_created=True, include_swapped=True)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import EmptyResultSet
 from django.db.models.sql import compiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.db.models.sql.datastructures import BaseTable, Join
@@ -16,6 +15,7 @@ from django_smarterbase.backend.index_only import shortcut_for
 from django_smarterbase.backend.session import Request
 from django_smarterbase.hints import hints_of
 from django_smarterbase.planner.explain import explain_json, explain_text
+from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.planner.scopes import Scope, Statement
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class NotingCompiler(compiler.SQLCompiler):
     def _statement(self) -> Iterator[Statement]:
         """Note one statement. A statement that is run while another is being compiled has its own."""
         outer, outer_request = self.connection.statement, self.connection.request
-        self.connection.statement = Statement()
+        self.connection.statement = Statement(self.query.model)
         self.connection.request = None
         try:
             yield self.connection.statement
@@ -105,22 +105,29 @@ class SQLCompiler(NotingCompiler):
     """SELECT."""
 
     def explain_query(self) -> Iterator[str]:
-        """The plan of the query, in the form that ``format`` asks for. Nothing is read."""
+        """The plan of the query, then SQLite's own over the candidates. No document is read."""
         with self._statement():
             info, self.query.explain_info = self.query.explain_info, None
             try:
-                sql, _params = super().as_sql()
-                plan = self.connection.plan(sql)
-            except EmptyResultSet:
-                yield "Nothing is read: no row can match."
-                return
+                prefix = self.connection.ops.explain_query_prefix(info.format, **info.options)
+                sql, params = self.as_sql()
             finally:
                 self.query.explain_info = info
-        reason = self.connection.untrusted_reason(plan)
+            plan = self.connection.plan(sql)
+            reason = self.connection.untrusted_reason(plan)
+            inner = self._sqlite_plan(plan, f"{prefix} {sql}", params)
         if info.format and info.format.lower() == "json":
-            yield json.dumps(explain_json(plan, reason))
+            yield json.dumps({**explain_json(plan, reason), "sqlite": inner})
         else:
             yield from explain_text(plan, reason)
+            yield from (f"  SQLite, over the candidates: {line}" for line in inner)
+
+    def _sqlite_plan(self, plan: QueryPlan, sql: str, params: tuple[Any, ...]) -> list[str]:
+        for table in plan.tables:
+            self.connection.ensure_table(table)
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return [str(row[-1]) for row in cursor.fetchall()]
 
 
 class SQLInsertCompiler(NotingCompiler, compiler.SQLInsertCompiler):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count
 from django.db.models.expressions import Col, Star, Value
-from django.db.models.sql.compiler import SQLCompiler
+from django.db.models.sql.compiler import SQLAggregateCompiler, SQLCompiler
 
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.indexes.service import IndexUntrusted, Reading
@@ -27,6 +27,8 @@ Row = tuple[Any, ...]
 
 def shortcut_for(compiler: SQLCompiler, plan: QueryPlan) -> Shortcut | None:
     """The shortcut that a compiled SELECT can take, or None."""
+    if isinstance(compiler, SQLAggregateCompiler):
+        return None
     query = compiler.query
     condition = _whole_condition(compiler, plan)
     if condition is None or query.combinator or query.group_by or query.extra or query.distinct_fields:

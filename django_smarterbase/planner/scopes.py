@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from django.db.models import Model
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.query import Query
@@ -27,6 +28,7 @@ class Scope:
 
 @dataclass
 class Statement:
-    """The scopes of one statement, in the order in which their FROM clauses were compiled."""
+    """The scopes of one statement, in the order in which their FROM clauses were compiled, and its main model."""
 
+    model: type[Model] | None = None
     scopes: list[Scope] = field(default_factory=list)
