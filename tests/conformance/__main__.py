@@ -163,6 +163,8 @@ def conclude(results: report.Results, log: Path) -> int:
         print("\n".join(f"  {loss.test}: {loss.detail}" for losses in setup.values() for loss in losses))
     if compared:
         print(f"{report.statements(results)}\n\n{report.accepted(compared)}\n")
+    if beyond := report.beyond_lines(compared):
+        print("\n".join(["Failing where stock SQLite skips (not counted as lost):", *(f"  {line}" for line in beyond)]))
     if broken:
         print("\n".join(["Broken runs:", *(f"  {line}" for line in broken)]))
     if lost:

@@ -25,5 +25,7 @@ class Census:
             self.figures["scans"] += profile.full_scan
             self.figures["by index"] += profile.index_used.startswith("redis:")
             self.figures["fallbacks"] += profile.fallback
+            if profile.fallback:
+                self.figures[f"of these for '{profile.fallback_reason}'"] += 1
             self.figures["storage operations"] += profile.storage_ops.total
             self.figures["Redis round trips"] += profile.redis_ops.round_trips

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from tests.conformance.outcomes import AppRun, Outcome, TestOutcome
 
 
+_FAILURES = (Outcome.FAILED, Outcome.ERROR)
+
+
 @dataclass(frozen=True)
 class Lost:
     """A test that stock SQLite passes and the engine does not."""
@@ -21,10 +24,15 @@ class Lost:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An app's run held against stock SQLite's. ``accepted`` is ``{reason: number of tests}``."""
+    """An app's run held against stock SQLite's.
+
+    ``accepted`` is ``{reason: number of tests}``. ``beyond`` are tests that fail on the engine where stock SQLite skips
+    them: nothing is lost, but the engine says it can do what it cannot.
+    """
 
     lost: tuple[Lost, ...]
     accepted: Counter[str]
+    beyond: tuple[Lost, ...] = ()
 
 
 def compare(stock: AppRun, engine: AppRun) -> Comparison:
@@ -35,19 +43,21 @@ def compare(stock: AppRun, engine: AppRun) -> Comparison:
     """
     reasons = accepted_reasons(stock, engine)
     lost: list[Lost] = []
+    beyond: list[Lost] = []
     accepted: Counter[str] = Counter()
     for test, expected in stock.tests.items():
         found = engine.tests.get(test, TestOutcome(Outcome.NOT_RUN, "the engine's run did not plan this test"))
         if _holds(expected, found):
-            continue
-        if found.outcome is Outcome.SKIPPED and test in reasons:
+            if expected.outcome is Outcome.SKIPPED and found.outcome in _FAILURES:
+                beyond.append(Lost(test, found.outcome, found.detail, found.traceback))
+        elif found.outcome is Outcome.SKIPPED and test in reasons:
             accepted[reasons[test]] += 1
         else:
             lost.append(Lost(test, found.outcome, _explain(expected, found), found.traceback))
     for holder, found in engine.strays.items():
         if holder not in stock.strays and not holder.startswith(("setUpClass", "setUpModule")):
             lost.append(Lost(holder, found.outcome, found.detail, found.traceback))
-    return Comparison(tuple(lost), accepted)
+    return Comparison(tuple(lost), accepted, tuple(beyond))
 
 
 def accepted_reasons(stock: AppRun, engine: AppRun) -> Mapping[str, str]:

@@ -17,10 +17,10 @@ _FIGURES = ("plan", "pass", "fail", "err", "skip", "xfail")
 def comparisons(results: Results) -> dict[tuple[str, Column], Comparison]:
     """Every engine column of every app, held against stock SQLite's."""
     return {
-        (app, column): compare(runs[Column.STOCK], run)
+        (app, column): compare(runs[Column.STOCK], runs[column])
         for app, runs in results.items()
-        for column, run in runs.items()
-        if column.engine
+        for column in Column
+        if column.engine and column in runs
     }
 
 
@@ -66,6 +66,11 @@ def lost_lines(compared: Mapping[tuple[str, Column], Comparison], limit: int | N
     """A line a lost test, at most ``limit``."""
     lines = [_lost_line(column, lost) for column, lost in _lost(compared)]
     return lines[:limit]
+
+
+def beyond_lines(compared: Mapping[tuple[str, Column], Comparison]) -> list[str]:
+    """A line for each test that fails on the engine where stock SQLite skips it."""
+    return [_lost_line(column, test) for (_, column), comparison in compared.items() for test in comparison.beyond]
 
 
 def log(compared: Mapping[tuple[str, Column], Comparison]) -> str:

@@ -68,3 +68,9 @@ def test_compare_counts_a_failed_tear_down_of_a_class_as_lost_when_stock_has_non
     failing = app_run(Outcome.PASSED, strays=[stray])
     assert [lost.test for lost in compare(app_run(Outcome.PASSED), failing).lost] == [stray]
     assert compare(failing, failing).lost == ()
+
+
+def test_compare_names_a_test_as_beyond_when_the_engine_fails_what_stock_skips():
+    comparison = compare(app_run(Outcome.SKIPPED), app_run(Outcome.FAILED))
+    assert ([test.test for test in comparison.beyond], comparison.lost) == ([TEST], ())
+    assert compare(app_run(Outcome.SKIPPED), app_run(Outcome.PASSED)).beyond == ()
