@@ -15,7 +15,7 @@ class Stored(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """An object as a listing names it. ``size`` is in bytes."""
+    """An object as a listing names it. ``size`` is in bytes. Where a store's listing tells neither: ``""`` and -1."""
 
     key: str
     etag: str
@@ -49,7 +49,8 @@ class ObjectStore(ABC):
     through ``ops.storage_ops()`` in the calling thread.
     """
 
-    #: Whether ``if_match`` and ``if_absent`` hold between processes. Without, the last writer wins.
+    #: Whether ``if_match`` and ``if_absent`` hold between processes. Without, the last writer wins. A fact once
+    #: ``verify_conditions`` has been called, which the first conditional write does at the latest.
     conditional: bool
 
     @abstractmethod
@@ -67,12 +68,16 @@ class ObjectStore(ABC):
     def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:
         """Every object whose key begins with ``prefix`` (and is greater than ``start_after``), in the store's order.
 
-        Streams in constant memory. An object that is there throughout is listed, whatever else changes meanwhile.
+        Streams in constant memory. An object that is there throughout is listed, whatever else changes meanwhile; one
+        that is replaced meanwhile may be listed twice.
         """
 
     @abstractmethod
     def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
-        """Every object under ``prefix`` with its body: a listing whose objects are read in parallel, streamed."""
+        """Every object under ``prefix`` with its body: a listing whose objects are read in parallel, streamed.
+
+        Like a listing it misses nothing, and may give an object that is replaced meanwhile twice, the newer one last.
+        """
 
     @abstractmethod
     def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:

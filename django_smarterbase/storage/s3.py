@@ -51,7 +51,8 @@ class S3Store(ObjectStore):
     """ETags are S3's, quotes included; listings are in the order of keys.
 
     ``probe`` makes the key of the object that ``verify_conditions`` writes, from a token. Until that has been called,
-    ``conditional`` is True on trust. The storage's LOCATION, object parameters and default ACL apply; gzip does not.
+    by the first conditional write at the latest, ``conditional`` is True on trust. The storage's LOCATION, object
+    parameters and default ACL apply; gzip does not.
     """
 
     def __init__(self, storage: S3Storage, options: Options, probe: Callable[[str], str] = keys.probe) -> None:
@@ -63,6 +64,7 @@ class S3Store(ObjectStore):
         self._root: str = storage._normalize_name("x").removesuffix("x")
         self._place = _Place(storage.endpoint_url, storage.bucket_name, self._root)
         self._lock = threading.Lock()
+        self._conditions: _Conditions | None = None
 
     def get(self, key: str) -> Stored | None:
         attempt = 0
@@ -104,7 +106,7 @@ class S3Store(ObjectStore):
                 yield key, stored
 
     def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
-        if self.conditional or (if_match is None and not if_absent):
+        if (if_match is None and not if_absent) or self._verified().puts:
             return self._put(key, body, if_match, if_absent)
         with self._lock:
             self._demand(key, if_match, if_absent)
@@ -128,11 +130,13 @@ class S3Store(ObjectStore):
         return self._verified().puts
 
     def _verified(self) -> _Conditions:
-        with _probing:
-            if self._place not in _known:
-                _known[self._place] = self._probed()
-            self.conditional = _known[self._place].puts
-            return _known[self._place]
+        if self._conditions is None:
+            with _probing:
+                if self._place not in _known:
+                    _known[self._place] = self._probed()
+            self._conditions = _known[self._place]
+            self.conditional = self._conditions.puts
+        return self._conditions
 
     def _probed(self) -> _Conditions:
         key = self._probe_key(uuid.uuid4().hex)

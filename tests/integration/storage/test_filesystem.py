@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import tempfile
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,6 +20,7 @@ from django_smarterbase.storage import files
 from django_smarterbase.storage.base import Write
 from django_smarterbase.storage.fence import Fence
 from django_smarterbase.storage.keys import Keyspace, lock_file
+from django_smarterbase.storage.locks import locked
 from django_smarterbase.storage.opening import open_store
 
 from . import processes
@@ -233,23 +233,19 @@ def test_write_gives_up_when_another_process_keeps_the_lock(store, root):
     assert store.get(KEY).body == b"z"
 
 
-def test_lock_file_removed_meanwhile_still_excludes(store, root):
-    store.put(KEY, b"0")
-    stop = threading.Event()
+def test_lock_taken_on_a_file_that_was_removed_is_taken_again(tmp_path, monkeypatch):
+    path = tmp_path / "lock"
+    take, operations = fcntl.flock, []
 
-    def remove() -> None:
-        while not stop.is_set():
-            (root / lock_file(KEY)).unlink(missing_ok=True)
-            time.sleep(0.001)
+    def overtaken(descriptor, operation):
+        if not operations:
+            path.unlink()
+        operations.append(operation)
+        take(descriptor, operation)
 
-    remover = threading.Thread(target=remove)
-    remover.start()
-    try:
-        processes.join([processes.start(processes.increment, str(root), KEY, 20) for _ in range(2)])
-    finally:
-        stop.set()
-        remover.join()
-    assert store.get(KEY).body == b"40"
+    monkeypatch.setattr(fcntl, "flock", overtaken)
+    with locked(str(path), fcntl.LOCK_EX, 1) as descriptor:
+        assert os.path.samestat(os.fstat(descriptor), path.stat())
 
 
 def test_failure_of_the_file_system_names_place_and_remedy(store, root):

@@ -197,9 +197,21 @@ def test_system_keys_have_the_documented_form():
         "lease": "shop/_sb/leases/l.json",
         "probe": "shop/_sb/probe/p.json",
     }
+    assert all(key.startswith(KEYS.prefix()) for key in system_keys(KEYS).values())
+    assert KEYS.document("t", "1").startswith(KEYS.prefix())
     assert KEYS.schema("t").startswith(KEYS.schema_prefix())
     assert KEYS.unique("t", "c", "d").startswith(KEYS.unique_prefix("t"))
     assert KEYS.intent("i").startswith(KEYS.intent_prefix())
+
+
+@given(st.text(max_size=15))
+@example("_sb")
+def test_table_of_schema_reads_the_table_back_from_its_key(table):
+    assert KEYS.table_of_schema(KEYS.schema(table)) == table
+
+
+def test_table_of_schema_is_none_when_the_key_only_holds_a_hash():
+    assert KEYS.table_of_schema(KEYS.schema("t" * 201)) is None
 
 
 @given(TEXTS)
