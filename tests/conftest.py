@@ -25,6 +25,11 @@ def redis_url() -> Iterator[str]:
         yield settings.REDIS_URL
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(redis_url: str, django_db_setup: None) -> None:
+    """The test database, with its indexes in the Redis of ``redis_url``."""
+
+
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
     """A running Redis of the test's own, which it may stop, kill and empty."""

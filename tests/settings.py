@@ -8,7 +8,21 @@ REDIS_URL = os.environ.get("REDIS_URL") or f"redis://{LOOPBACK}:{free_port()}/0"
 
 SECRET_KEY = "tests"
 USE_TZ = True
-INSTALLED_APPS: list[str] = []
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django_smarterbase",
+    "testproject.articles",
+]
+DATABASES = {
+    "default": {
+        "ENGINE": "django_smarterbase.backend",
+        "NAME": "tests",
+        # Short, so that a test of an outage or of a rebuild takes no longer than it must.
+        "OPTIONS": {"trust_seconds": 0.2, "write_deadline": 1.0},
+    },
+}
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     "smarterbase": {

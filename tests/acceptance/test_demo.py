@@ -18,7 +18,7 @@ def demo(**environment: str) -> subprocess.CompletedProcess[str]:
     """Run the demonstration and return what it said."""
     return subprocess.run(
         [sys.executable, str(ROOT / "testproject" / "manage.py"), "demo"],
-        env={**os.environ, **environment},
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "testproject.settings", **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

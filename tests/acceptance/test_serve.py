@@ -74,6 +74,7 @@ def site(folder: Path) -> Iterator[Site]:
         "SMARTERBASE_OBJECTS": str(folder / "objects"),
         "SMARTERBASE_WRITE_DEADLINE": "1",
         "SMARTERBASE_TRUST_SECONDS": "0.3",
+        "DJANGO_SETTINGS_MODULE": "testproject.settings",
         "PYTHONUNBUFFERED": "1",
     }
     with log.open("wb") as output:
