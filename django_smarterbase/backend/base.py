@@ -39,7 +39,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
     display_name = "smarterbase"
     SchemaEditorClass = DatabaseSchemaEditor
-    client_class = DatabaseClient
+    client_class = DatabaseClient  # type: ignore[assignment]
     creation_class = DatabaseCreation
     features_class = DatabaseFeatures
     introspection_class = DatabaseIntrospection
@@ -119,7 +119,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         self.catalog.ensure(table, armed=armed)
 
     def index_counts(self, model: type[Model], field: Field[Any, Any]) -> dict[Any, int]:
-        """``{value: documents}`` of an indexed field, from the index alone. See ``SmarterBaseQuerySet.index_counts``."""
+        """``{value: documents}`` of an indexed field. See ``SmarterBaseQuerySet.index_counts``."""
         return index_counts(self, model, field)
 
     def disable_constraint_checking(self) -> bool:

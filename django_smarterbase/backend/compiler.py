@@ -30,6 +30,9 @@ class NotingCompiler(compiler.SQLCompiler):
     connection: DatabaseWrapper
     operation: Any = "select"
     noted_order_by: Any = ()
+    where: Any
+    having: Any
+    qualify: Any
     _outermost = False
 
     def pre_sql_setup(self, *args: Any, **kwargs: Any) -> Any:
@@ -107,7 +110,8 @@ class SQLCompiler(NotingCompiler):
     def explain_query(self) -> Iterator[str]:
         """The plan of the query, then SQLite's own over the candidates. No document is read."""
         with self._statement():
-            info, self.query.explain_info = self.query.explain_info, None
+            info: Any = self.query.explain_info
+            self.query.explain_info = None
             try:
                 prefix = self.connection.ops.explain_query_prefix(info.format, **info.options)
                 sql, params = self.as_sql()
@@ -145,7 +149,7 @@ class SQLInsertCompiler(NotingCompiler, compiler.SQLInsertCompiler):
 
     def _insert_request(self, statements: int) -> Request:
         meta = self.query.get_meta()
-        schema = self.connection.schema_of_model(self.query.model)
+        schema = self.connection.table_schema(meta.db_table)
         numbered = schema.auto is not None and all(field.column != schema.auto for field in self.query.fields)
         return Request(
             plan=self.connection.plan(""),

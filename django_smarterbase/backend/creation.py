@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.db.backends.sqlite3.creation import DatabaseCreation as SQLiteCreation
@@ -10,9 +10,14 @@ from django.db.backends.sqlite3.creation import DatabaseCreation as SQLiteCreati
 from django_smarterbase.backend.resources import Resources, close_resources, resources_for
 from django_smarterbase.backend.upkeep import copy_database, delete_database
 
+if TYPE_CHECKING:
+    from django_smarterbase.backend.base import DatabaseWrapper
+
 
 class DatabaseCreation(SQLiteCreation):
     """A test database is the prefix ``test_<NAME>``; it is deleted before and after."""
+
+    connection: DatabaseWrapper
 
     @staticmethod
     def is_in_memory_db(database_name: Any) -> bool:
@@ -21,7 +26,8 @@ class DatabaseCreation(SQLiteCreation):
 
     def _get_test_db_name(self) -> str:
         settings = self.connection.settings_dict
-        return settings["TEST"]["NAME"] or TEST_DATABASE_PREFIX + settings["NAME"]
+        name: str = settings["TEST"]["NAME"] or TEST_DATABASE_PREFIX + settings["NAME"]
+        return name
 
     def _resources(self, name: str) -> Resources:
         return resources_for({**self.connection.settings_dict, "NAME": name})

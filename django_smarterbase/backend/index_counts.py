@@ -12,6 +12,7 @@ from django.db.models import Field, Model
 from django.utils.dateparse import parse_date, parse_datetime, parse_time
 
 from django_smarterbase.backend.loader import Loader
+from django_smarterbase.backend.modeltables import column_name
 from django_smarterbase.backend.session import Execution, Request
 from django_smarterbase.backend.workspace import quote
 from django_smarterbase.hints import hints_of
@@ -52,7 +53,7 @@ def index_counts(wrapper: DatabaseWrapper, model: type[Model], field: Field[Any,
 def _run(
     wrapper: DatabaseWrapper, schema: TableSchema, index: IndexDefinition, field: Field[Any, Any]
 ) -> list[tuple[Value, int]]:
-    table, column = quote(schema.table), quote(field.column)
+    table, column = quote(schema.table), quote(column_name(field))
     wrapper.request = Request(
         plan=QueryPlan((Step(schema.table, schema.table, Scan()),), (schema.table,), (field.name,)),
         operation="select",
@@ -62,7 +63,7 @@ def _run(
     )
     try:
         with wrapper.cursor() as cursor:
-            cursor.execute(f"SELECT +{column}, COUNT(*) FROM {table} GROUP BY {column}")  # noqa: S608 - quoted names
+            cursor.execute(f"SELECT +{column}, COUNT(*) FROM {table} GROUP BY {column}")
             rows: list[tuple[Value, int]] = cursor.fetchall()
             return rows
     finally:
@@ -97,7 +98,7 @@ class _CountsShortcut:
 def _converter(wrapper: DatabaseWrapper, schema: TableSchema, field: Field[Any, Any]) -> Callable[[Value], Any]:
     column = field.get_col(schema.table)
     converters = [*wrapper.ops.get_db_converters(column), *field.get_db_converters(wrapper)]
-    declared = _DECLARED.get(schema.by_name[field.column].kind)
+    declared = _DECLARED.get(schema.by_name[column_name(field)].kind)
 
     def convert(value: Any) -> Any:
         if value is not None and declared is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count
 from django.db.models.expressions import Col, Star, Value
-from django.db.models.sql.compiler import SQLAggregateCompiler, SQLCompiler
+from django.db.models.sql.compiler import SQLAggregateCompiler
 
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.indexes.service import IndexUntrusted, Reading
@@ -20,12 +20,13 @@ from django_smarterbase.storage.keys import pk_texts
 from django_smarterbase.tables import Affinity, IndexCondition, Kind, TableSchema
 
 if TYPE_CHECKING:
+    from django_smarterbase.backend.compiler import NotingCompiler
     from django_smarterbase.backend.session import Execution, Shortcut
 
 Row = tuple[Any, ...]
 
 
-def shortcut_for(compiler: SQLCompiler, plan: QueryPlan) -> Shortcut | None:
+def shortcut_for(compiler: NotingCompiler, plan: QueryPlan) -> Shortcut | None:
     """The shortcut that a compiled SELECT can take, or None."""
     if isinstance(compiler, SQLAggregateCompiler):
         return None
@@ -44,10 +45,10 @@ def shortcut_for(compiler: SQLCompiler, plan: QueryPlan) -> Shortcut | None:
     return _keys_shortcut(compiler, table, condition, selected)
 
 
-def _whole_condition(compiler: SQLCompiler, plan: QueryPlan) -> IndexCondition | None:
+def _whole_condition(compiler: NotingCompiler, plan: QueryPlan) -> IndexCondition | None:
     """The index condition that says all that the WHERE clause says of the only table."""
     statement = compiler.connection.statement
-    if len(plan.steps) != 1 or len(statement.scopes) != 1 or len(statement.scopes[0].aliases) != 1:
+    if statement is None or len(plan.steps) != 1 or len(statement.scopes) != 1 or len(statement.scopes[0].aliases) != 1:
         return None
     path = plan.steps[0].path
     if isinstance(path, IndexLookup) and path.exact:
@@ -58,12 +59,12 @@ def _whole_condition(compiler: SQLCompiler, plan: QueryPlan) -> IndexCondition |
 
 
 def _is_plain_count(selected: Any) -> bool:
-    if type(selected) is not Count or selected.distinct or selected.filter is not None:
+    if type(selected) is not Count or getattr(selected, "distinct", False) or selected.filter is not None:
         return False
     return isinstance(selected.get_source_expressions()[0], Star)
 
 
-def _keys_shortcut(compiler: SQLCompiler, table: str, condition: IndexCondition, selected: Any) -> Shortcut | None:
+def _keys_shortcut(compiler: NotingCompiler, table: str, condition: IndexCondition, selected: Any) -> Shortcut | None:
     schema: TableSchema = compiler.connection.table_schema(table)
     if not isinstance(selected, Col) or schema.pk != (selected.target.column,):
         return None
@@ -77,7 +78,7 @@ def _keys_shortcut(compiler: SQLCompiler, table: str, condition: IndexCondition,
     return _KeysShortcut(table, condition, column.affinity is Affinity.INTEGER, order, query.low_mark, query.high_mark)
 
 
-def _pk_order(compiler: SQLCompiler, selected: Col) -> int | None:
+def _pk_order(compiler: NotingCompiler, selected: Col) -> int | None:
     """1 or -1 for an ascending or descending primary key, 0 for no order, None for any other order."""
     pairs = [pair[0] for pair in compiler.noted_order_by]
     if not pairs:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.backends.base.introspection import TableInfo
 from django.db.backends.sqlite3.introspection import DatabaseIntrospection as SQLiteIntrospection
 
+if TYPE_CHECKING:
+    from django_smarterbase.backend.base import DatabaseWrapper
+
 
 class DatabaseIntrospection(SQLiteIntrospection):
     """SQLite's introspection, over scratch tables that are made when they are asked for."""
+
+    connection: DatabaseWrapper
 
     def get_table_list(self, cursor: Any) -> list[TableInfo]:
         """The tables with a schema object, and those that raw DDL made in this workspace. One listing."""

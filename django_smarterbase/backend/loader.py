@@ -82,7 +82,7 @@ class Loader:
             narrowed_by = path.narrowed_by or IndexCondition()
             self._reach(schema, path.column, path.index, values, narrowed_by)
         elif isinstance(path, SubqueryLookup):
-            rows = self.workspace.sqlite.execute(f"SELECT * FROM {path.sql}".replace("%s", "?"), path.params)  # noqa: S608
+            rows = self.workspace.sqlite.execute(f"SELECT * FROM {path.sql}".replace("%s", "?"), path.params)
             values = [row[0] for row in rows if row[0] is not None]
             self._reach(schema, path.column, path.index, values, IndexCondition())
         else:
@@ -267,7 +267,7 @@ class Loader:
         positions = self.pk_positions(schema)
         condition = " AND ".join(f'"{schema.columns[position].name}" IS ?' for position in positions)
         found = self.workspace.sqlite.execute(
-            f'SELECT 1 FROM "{schema.table}" WHERE {condition}',  # noqa: S608
+            f'SELECT 1 FROM "{schema.table}" WHERE {condition}',
             [values[position] for position in positions],
         )
         return found.fetchone() is not None

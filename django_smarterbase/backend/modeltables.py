@@ -31,6 +31,12 @@ _KNOWN_COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
 _schemas: WeakKeyDictionary[type[Model], dict[tuple[str, bool], TableSchema]] = WeakKeyDictionary()
 
 
+def column_name(field: Any) -> str:
+    """The column of a concrete field, which has one (for the type checker, that of any field may be None)."""
+    name: str = field.column
+    return name
+
+
 def schema_of_model(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
     """The table of ``model`` (of its concrete model, for a proxy). Kept for as long as the model class lives."""
     concrete = model._meta.concrete_model or model
@@ -51,7 +57,7 @@ def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
     fields = [field for field in meta.local_concrete_fields if field.db_type(connection) is not None]
     columns = tuple(column_of(field, connection) for field in fields)
     indexable = {column.name for column in columns if column.collation.upper() in _KNOWN_COLLATIONS}
-    pk = tuple(field.column for field in meta.pk_fields)
+    pk = tuple(map(column_name, meta.pk_fields))
     return TableSchema(
         table=meta.db_table,
         label=meta.label,
@@ -60,7 +66,7 @@ def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
         auto=meta.pk.column if isinstance(meta.pk, (AutoField, BigAutoField, SmallAutoField)) else None,
         indexes=tuple(_indexes(model, indexable, pk)),
         unique=tuple(dict.fromkeys(_unique_sets(model))),
-        field_names={field.column: field.name for field in fields},
+        field_names={column_name(field): field.name for field in fields},
     )
 
 
@@ -70,7 +76,7 @@ def column_of(field: Field[Any, Any], connection: BaseDatabaseWrapper) -> Column
     kind = _KINDS.get(value_field.get_internal_type(), Kind.PLAIN)
     required, default = _default(field, connection)
     return Column(
-        name=field.column,
+        name=column_name(field),
         kind=kind,
         affinity=affinity_of(field.db_type(connection) or ""),
         collation=getattr(value_field, "db_collation", None) or "",
@@ -144,13 +150,13 @@ def _named(model: type[Model]) -> Iterator[IndexDefinition]:
     meta = model._meta
     for index in meta.indexes:
         if index.fields and not index.expressions:
-            columns = tuple(meta.get_field(name).column for name, _order in index.fields_orders)
+            columns = tuple(column_name(meta.get_field(name)) for name, _order in index.fields_orders)
             yield IndexDefinition(index.name, columns)
 
 
 def _of_fields(model: type[Model]) -> Iterator[IndexDefinition]:
     for field in model._meta.local_concrete_fields:
-        if field.db_index or field.unique:
+        if getattr(field, "db_index", False) or field.unique:
             yield _default_name(model, (field.name,))
 
 
@@ -169,7 +175,7 @@ def _prefixes(model: type[Model]) -> Iterator[IndexDefinition]:
 
 def _default_name(model: type[Model], names: tuple[str, ...]) -> IndexDefinition:
     meta = model._meta
-    columns = tuple(meta.get_field(name).column for name in names)
+    columns = tuple(column_name(meta.get_field(name)) for name in names)
     return IndexDefinition(f"{meta.db_table}-by-{'-'.join(names)}", columns)
 
 
@@ -188,6 +194,6 @@ def _unique_sets(model: type[Model]) -> Iterator[tuple[str, ...]]:
     meta = model._meta
     for field in meta.local_concrete_fields:
         if field.unique and not field.primary_key:
-            yield (field.column,)
+            yield (column_name(field),)
     for names in _constraint_fields(model):
-        yield tuple(meta.get_field(name).column for name in names)
+        yield tuple(column_name(meta.get_field(name)) for name in names)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.operations import DatabaseOperations as SQLiteOperations
 
 from django_smarterbase.backend.unit_of_work import WriteFailed
 from django_smarterbase.backend.upkeep import delete_documents
 
+if TYPE_CHECKING:
+    from django_smarterbase.backend.base import DatabaseWrapper
+
 
 class FlushStatement(str):
     """One statement of ``sql_flush``: SQL to show, and the ``table`` that it empties or whose sequence it resets."""
 
-    __slots__ = ("resets_sequence", "table")
+    table: str
+    resets_sequence: bool
 
     def __new__(cls, sql: str, table: str, *, resets_sequence: bool = False) -> FlushStatement:
         statement = super().__new__(cls, sql)
@@ -26,6 +30,7 @@ class FlushStatement(str):
 class DatabaseOperations(SQLiteOperations):
     """SQLite's operations over documents."""
 
+    connection: DatabaseWrapper
     compiler_module = "django_smarterbase.backend.compiler"
 
     def sql_flush(

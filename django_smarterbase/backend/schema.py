@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSchemaEditor
 from django.db.models import Field, Model
@@ -23,10 +23,14 @@ from django_smarterbase.storage.history import Change, History
 from django_smarterbase.storage.values import tag
 from django_smarterbase.tables import Value
 
+if TYPE_CHECKING:
+    from django_smarterbase.backend.base import DatabaseWrapper
+
 
 class DatabaseSchemaEditor(SQLiteSchemaEditor):
     """Edits scratch tables and schema objects. SQL that a migration brings itself (RunSQL) runs over the documents."""
 
+    connection: DatabaseWrapper
     _depth = 0
     _remaking = 0
 

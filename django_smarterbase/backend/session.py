@@ -57,8 +57,8 @@ class Shortcut(Protocol):
 class Request:
     """One statement to run. ``written`` are the tables that it may change.
 
-    ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says that
-    an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see.
+    ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
+    that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see.
     """
 
     plan: QueryPlan
@@ -117,8 +117,8 @@ class Session:
                 self._make_way(failure.write, snapshot)
                 _pause(attempt)
         raise ConflictError(
-            f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a row. "
-            "Nothing was applied; run the statement again."
+            f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a "
+            "row. Nothing was applied; run the statement again."
         )
 
     def _run_pending(self, request: Request, execution: Execution) -> Account:
@@ -199,7 +199,7 @@ class Session:
             catch_up(self.resources, schema)
 
     def commit(self) -> None:
-        """Write what the transaction has pending. Raises ConflictError or IntegrityError, and then nothing is applied."""
+        """Write what the transaction has pending. When it raises ConflictError or IntegrityError, nothing is applied."""
         snapshot, self._transaction = self._transaction or Snapshot(), None
         pending = self.workspace.pending()
         changes = ChangeReader(self.resources, self.workspace, snapshot)

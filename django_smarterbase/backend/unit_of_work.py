@@ -27,8 +27,8 @@ _SLICE: Final = 32
 class DocumentWrite:
     """A document to be written (``body``) or deleted (None), and what it replaces.
 
-    ``base_etag`` is the ETag of the document that was read, None when there must be none. ``row`` is ``{column: value}``
-    of the body; ``undo`` is the body that takes the write back, None when there was no document.
+    ``base_etag`` is the ETag of the document that was read, None when there must be none. ``row`` is
+    ``{column: value}`` of the body; ``undo_body`` takes the write back, None when there was no document.
     """
 
     schema: TableSchema | None

@@ -125,7 +125,7 @@ class Workspace:
         self.sqlite.execute(f"CREATE TABLE IF NOT EXISTS {log} ({columns})")
         for event, images in (("insert", ("NEW",)), ("update", ("OLD", "NEW")), ("delete", ("OLD",))):
             body = " ".join(
-                f"INSERT INTO {log} VALUES ({', '.join(f'{image}.{quote(column)}' for column in pk)});"  # noqa: S608
+                f"INSERT INTO {log} VALUES ({', '.join(f'{image}.{quote(column)}' for column in pk)});"
                 for image in images
             )
             self.sqlite.execute(
@@ -146,7 +146,7 @@ class Workspace:
         """Remove all rows of the tables."""
         for table in tables:
             if table in self._tables or self.has_table(table):
-                self.sqlite.execute(f"DELETE FROM {quote(table)}")  # noqa: S608
+                self.sqlite.execute(f"DELETE FROM {quote(table)}")
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -168,21 +168,21 @@ class Workspace:
         # A leading + keeps the converters that Django registers for declared types off: documents hold raw values.
         values = "".join(f", +t.{quote(column.name)}" for column in schema.columns)
         rows = self.sqlite.execute(
-            f"SELECT DISTINCT {keys}, t.rowid IS NOT NULL{values} FROM {log} l LEFT JOIN {quote(table)} t ON {join}"  # noqa: S608
+            f"SELECT DISTINCT {keys}, t.rowid IS NOT NULL{values} FROM {log} l LEFT JOIN {quote(table)} t ON {join}"
         ).fetchall()
         if rows:
-            self.sqlite.execute(f"DELETE FROM {log}")  # noqa: S608
+            self.sqlite.execute(f"DELETE FROM {log}")
         return [TouchedRow(row[:width], row[width + 1 :] if row[width] else None) for row in rows]
 
     def column_values(self, table: str, column: str) -> list[Value]:
         """The distinct values of a column in the rows that are loaded, NULL apart."""
         name = quote(column)
-        rows = self.sqlite.execute(f"SELECT DISTINCT +{name} FROM {quote(table)} WHERE {name} IS NOT NULL")  # noqa: S608
+        rows = self.sqlite.execute(f"SELECT DISTINCT +{name} FROM {quote(table)} WHERE {name} IS NOT NULL")
         return [row[0] for row in rows]
 
     def highest(self, table: str, column: str) -> int:
         """The highest value of an integer column in the rows that are loaded; 0 without any."""
-        found = self.sqlite.execute(f"SELECT MAX(+{quote(column)}) FROM {quote(table)}").fetchone()[0]  # noqa: S608
+        found = self.sqlite.execute(f"SELECT MAX(+{quote(column)}) FROM {quote(table)}").fetchone()[0]
         return found if isinstance(found, int) else 0
 
     def next_auto_value(self, table: str, last: int) -> None:
@@ -224,7 +224,7 @@ def _described(schema: TableSchema, *, armed: bool = False) -> ScratchTable:
     stored = tuple(position for position, column in enumerate(schema.columns) if not column.generated)
     names = ", ".join(quote(schema.columns[position].name) for position in stored)
     marks = ", ".join("?" * len(stored))
-    insert = f"INSERT INTO {quote(schema.table)} ({names}) VALUES ({marks})"  # noqa: S608
+    insert = f"INSERT INTO {quote(schema.table)} ({names}) VALUES ({marks})"
     return ScratchTable(schema, insert, None if len(stored) == len(schema.columns) else stored, armed)
 
 

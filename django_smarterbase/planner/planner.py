@@ -137,7 +137,7 @@ class _ScopePlanner:
 
     def _down(self, table: BaseTable | Join) -> JoinLookup | None:
         """From a placed parent to its child, for inner and outer joins alike."""
-        if table.parent_alias not in self.placed or len(table.join_cols) != 1:
+        if not isinstance(table, Join) or table.parent_alias not in self.placed or len(table.join_cols) != 1:
             return None
         source, column = table.join_cols[0]
         return self._join(self.placed[table.parent_alias].table, source, table.table_name, column)
@@ -145,9 +145,9 @@ class _ScopePlanner:
     def _up(self, alias: str, table: BaseTable | Join, tables: dict[str, BaseTable | Join]) -> JoinLookup | None:
         """From a placed child to its parent, which a required inner join allows: rows without a match are not used."""
         for child_alias, child in tables.items():
-            if child.parent_alias != alias or child_alias not in self.placed or len(child.join_cols) != 1:
+            if not isinstance(child, Join) or child.parent_alias != alias or len(child.join_cols) != 1:
                 continue
-            if self._is_required(child_alias):
+            if child_alias in self.placed and self._is_required(child_alias):
                 column, source = child.join_cols[0]
                 path = self._join(child.table_name, source, table.table_name, column)
                 if path is not None:

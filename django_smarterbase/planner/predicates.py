@@ -175,7 +175,7 @@ class PredicateReader:
         lhs = lookup.lhs
         if not isinstance(lhs, Col) or lhs.alias != self.alias or lookup.bilateral_transforms:
             return None
-        column: str = lhs.target.column
+        column: str = lhs.target.column or ""
         return column if column in self.schema.by_name else None
 
     def _columns_of(self, node: Any) -> frozenset[str]:
@@ -184,7 +184,7 @@ class PredicateReader:
         lhs = getattr(node, "lhs", None)
         while lhs is not None and not isinstance(lhs, Col):
             lhs = getattr(lhs, "lhs", None)
-        return frozenset((lhs.target.column,)) if lhs is not None and lhs.alias == self.alias else frozenset()
+        return frozenset((lhs.target.column or "",)) if lhs is not None and lhs.alias == self.alias else frozenset()
 
     def _values(self, lookup: Any) -> tuple[Value, ...] | None:
         """The literals that the column must equal one of, as SQLite gets them; None when there are none to be had."""

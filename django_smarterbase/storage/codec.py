@@ -130,7 +130,7 @@ def _reader(column: Column, steps: Sequence[Step]) -> _Reader:
             name = step.column
         elif step.change is Change.RETYPE and step.column == name:
             null = _step_value(step) if step.value is not None else null
-            source = replace(source, kind=Kind(step.kind), affinity=Affinity(step.affinity))
+            source = replace(source, kind=Kind(step.kind or ""), affinity=Affinity(step.affinity or ""))
         elif step.change is Change.ADD and step.column == name:
             missing, required = _step_value(step), False
             break

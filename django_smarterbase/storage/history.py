@@ -1,7 +1,7 @@
 """What migrations did to a table: the steps by which a document of an older version is read as one of today.
 
-The object ``_sb/schema/<table>.json`` holds ``{"version": n, "steps": [...]}``. A document carries in ``_v`` the version
-it was written with, and the later steps are applied when it is read. No migration rewrites a document.
+The object ``_sb/schema/<table>.json`` holds ``{"version": n, "steps": [...]}``. A document carries in ``_v`` the
+version it was written with, and the later steps are applied when it is read. No migration rewrites a document.
 """
 
 from __future__ import annotations
