@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from tests.conformance.outcomes import AppRun, Outcome, TestOutcome
 
-
 _FAILURES = (Outcome.FAILED, Outcome.ERROR)
 
 
