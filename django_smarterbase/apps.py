@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db import connections, router
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
+
+from django_smarterbase.routers import ENGINE
 
 
 class SmarterBaseConfig(AppConfig):
-    """Registers the system checks."""
+    """Registers the system checks, and sees to the indexes of new tables after ``migrate``."""
 
     name = "django_smarterbase"
     verbose_name = _("SmarterBase")
@@ -18,3 +24,14 @@ class SmarterBaseConfig(AppConfig):
         from django_smarterbase import checks
 
         checks.register_all()
+        post_migrate.connect(_attend_tables, dispatch_uid="django_smarterbase.attend_tables")
+
+
+def _attend_tables(sender: AppConfig, using: str, **_details: Any) -> None:
+    """Give the new, empty tables of an app their indexes, now that their definitions are final."""
+    connection: Any = connections[using]
+    if connection.settings_dict["ENGINE"] != ENGINE:
+        return
+    for model in sender.get_models(include_auto_created=True):
+        if router.allow_migrate_model(using, model) and model._meta.managed and not model._meta.proxy:
+            connection.resources.indexes.attend(connection.schema_of_model(model))

@@ -11,7 +11,7 @@ from django.db.models.sql import compiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.db.models.sql.datastructures import BaseTable, Join
 
-from django_smarterbase.backend.index_only import shortcut_for
+from django_smarterbase.backend.index_only import is_plain_count, shortcut_for
 from django_smarterbase.backend.session import Request
 from django_smarterbase.hints import hints_of
 from django_smarterbase.planner.explain import explain_json, explain_text
@@ -89,6 +89,7 @@ class NotingCompiler(compiler.SQLCompiler):
             hints=hints_of(self.query),
             written=self._written(),
             model=self.query.model._meta.label if self.query.model else None,
+            counts=is_plain_count(self),
             shortcut=shortcut_for(self, plan) if self.operation == "select" else None,
         )
 

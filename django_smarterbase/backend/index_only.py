@@ -36,9 +36,9 @@ def shortcut_for(compiler: NotingCompiler, plan: QueryPlan) -> Shortcut | None:
         return None
     if compiler.having is not None or compiler.qualify is not None or len(compiler.select) != 1:
         return None
-    selected = compiler.select[0][0]
+    selected: Any = compiler.select[0][0]
     table = plan.steps[0].table
-    if _is_plain_count(selected) and not query.is_sliced and not query.distinct:
+    if is_plain_count(compiler) and not query.is_sliced and not query.distinct:
         return _CountShortcut(table, condition)
     if isinstance(selected, Value) and query.high_mark == 1 and not query.low_mark:
         return _ExistsShortcut(table, condition, selected.value)
@@ -58,10 +58,12 @@ def _whole_condition(compiler: NotingCompiler, plan: QueryPlan) -> IndexConditio
     return None
 
 
-def _is_plain_count(selected: Any) -> bool:
-    if type(selected) is not Count or getattr(selected, "distinct", False) or selected.filter is not None:
+def is_plain_count(compiler: NotingCompiler) -> bool:
+    """Whether a compiled statement is SELECT COUNT(*) and nothing else."""
+    selected: Any = compiler.select[0][0] if compiler.select and len(compiler.select) == 1 else None
+    if not isinstance(selected, Count) or getattr(selected, "distinct", False) or selected.filter is not None:
         return False
-    return isinstance(selected.get_source_expressions()[0], Star)
+    return compiler.query.group_by is None and isinstance(selected.get_source_expressions()[0], Star)
 
 
 def _keys_shortcut(compiler: NotingCompiler, table: str, condition: IndexCondition, selected: Any) -> Shortcut | None:

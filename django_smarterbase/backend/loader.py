@@ -122,14 +122,26 @@ class Loader:
         except IndexUntrusted as untrusted:
             self.account.fallback_reason = untrusted.reason
             self.scan(schema)
+            if untrusted.reason is FallbackReason.NOT_BUILT:
+                self._mention_missing_index(schema)
             return
         for clause in condition.clauses:
             self.account.indexes.append(clause[0].index.name)
         self.fetch(schema, reading.stems or ())
 
+    def _mention_missing_index(self, schema: TableSchema) -> None:
+        """Warn, once a process, that a table with documents has no index. An empty one gets it with its first."""
+        if self.snapshot.table(schema.table).known and schema.table not in self.resources.unindexed_tables:
+            self.resources.unindexed_tables.add(schema.table)
+            logger.warning(
+                "%s has documents but no index yet. Queries scan the stored objects; run manage.py sb_reindex %s.",
+                schema.label,
+                schema.label,
+            )
+
     def has_pending(self, schema: TableSchema) -> bool:
         """Whether the transaction has changed documents of the table, of which no index knows."""
-        return bool(self.workspace.pending(schema.table))
+        return self.workspace.has_pending(schema.table)
 
     def overlay(self, schema: TableSchema) -> None:
         """Load the pending documents of the transaction, which stand in for the stored ones."""

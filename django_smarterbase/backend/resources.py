@@ -27,11 +27,12 @@ class Resources:
         self.options = options
         self.storage = storage
         self.keys = Keyspace(name)
-        self.store = open_store(storage, options)
+        self.store = open_store(storage, options, self.keys)
         self.sequences = Sequences(self.store, self.keys)
         self.indexes = IndexService(
             store=self.store, keys=self.keys, name=name, alias=options.cache, options=options, decode=self.row_of
         )
+        self.unindexed_tables: set[str] = set()
         self._histories: dict[str, History] = {}
         self._codecs: dict[str, DocumentCodec] = {}
 

@@ -58,7 +58,8 @@ class Request:
     """One statement to run. ``written`` are the tables that it may change.
 
     ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
-    that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see.
+    that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see. ``counts``
+    says that the only row is a number of rows.
     """
 
     plan: QueryPlan
@@ -68,6 +69,7 @@ class Request:
     model: str | None = None
     auto_values: int | None = 0
     upsert: bool = False
+    counts: bool = False
     shortcut: Shortcut | None = None
 
 
@@ -199,7 +201,7 @@ class Session:
             catch_up(self.resources, schema)
 
     def commit(self) -> None:
-        """Write what the transaction has pending. When it raises ConflictError or IntegrityError, nothing is applied."""
+        """Write what the transaction has pending, or nothing. Raises ConflictError and IntegrityError."""
         snapshot, self._transaction = self._transaction or Snapshot(), None
         pending = self.workspace.pending()
         changes = ChangeReader(self.resources, self.workspace, snapshot)

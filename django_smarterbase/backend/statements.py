@@ -84,7 +84,6 @@ class StatementRunner:
     def _profile(
         self, request: Request, account: Account, ops: Ops, started_at: datetime, duration: float, error: str | None
     ) -> QueryProfile:
-        rows = self.execution.rows
         scanned = bool(account.scanned)
         return QueryProfile(
             method=request.hints.name or caller_method(),
@@ -99,12 +98,18 @@ class StatementRunner:
             storage_ops=ops.storage,
             redis_ops=ops.redis,
             candidates=account.candidates,
-            result_count=len(rows) if rows is not None else max(self.cursor.rowcount, 0),
+            result_count=self._result_count(request),
             skipped_documents=account.skipped,
             fallback=account.fallback_reason is not None,
             fallback_reason=account.fallback_reason,
             error=error,
         )
+
+    def _result_count(self, request: Request) -> int:
+        rows = self.execution.rows
+        if rows is None:
+            return max(self.cursor.rowcount, 0)
+        return rows[0][0] if request.counts and rows else len(rows)
 
 
 def _index_used(account: Account) -> str:

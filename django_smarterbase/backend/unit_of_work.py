@@ -49,7 +49,7 @@ class DocumentWrite:
         return Change(self.stem, self.row, existed=self.base_etag is not None)
 
 
-class WriteFailed(Exception):  # noqa: N818 - carries the error; never leaves the backend
+class WriteFailed(Exception):  # carries the error; never leaves the backend
     """One write of a unit met ``error``; nothing of the unit is applied any more."""
 
     def __init__(self, write: DocumentWrite, error: Exception) -> None:
@@ -80,6 +80,8 @@ class UnitOfWork:
     def commit(self, writes: Sequence[DocumentWrite]) -> None:
         """Apply all ``writes`` or none. Raises WriteFailed."""
         applied: list[tuple[DocumentWrite, str | None]] = []
+        if writes:
+            self.resources.store.verify_conditions()
         try:
             for batch in _batches(writes):
                 self._apply(batch, applied)

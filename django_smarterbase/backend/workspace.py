@@ -208,6 +208,11 @@ class Workspace:
             rows = self.sqlite.execute(f"{columns} WHERE table_name = ? ORDER BY object_key", (table,))
         return [PendingDocument(*row) for row in rows]
 
+    def has_pending(self, table: str) -> bool:
+        """Whether a document of the table is pending."""
+        found = self.sqlite.execute("SELECT 1 FROM _sb_pending WHERE table_name = ? LIMIT 1", (table,))
+        return found.fetchone() is not None
+
     def pending_one(self, key: str) -> PendingDocument | None:
         """The pending document under ``key``, or None."""
         rows = self.sqlite.execute(

@@ -31,7 +31,7 @@ class Database:
     @property
     def cache(self) -> Mapping[str, Any] | None:
         """The configuration of its cache alias; None without one."""
-        config: Mapping[str, Any] | None = settings.CACHES.get(self.options.cache)
+        config: Mapping[str, Any] | None = settings.CACHES.get(self.options.cache or "")
         return config
 
     @property

@@ -26,7 +26,7 @@ class FallbackReason(enum.StrEnum):
     CHANGED = "documents changed while the index was read"
 
 
-class IndexUntrusted(Exception):  # noqa: N818 - not an error: the caller scans instead
+class IndexUntrusted(Exception):  # not an error: the caller scans instead
     """The index may not answer this question; the documents must. Never leaves the package."""
 
     def __init__(self, reason: FallbackReason, detail: str = "") -> None:

@@ -27,7 +27,7 @@ _DAMAGED_KEY = re.compile(r"\[key (\S+)\] .*WRONGTYPE")
 _gave_up: ContextVar[RedisOps | None] = ContextVar("smarterbase_redis_gave_up", default=None)
 
 
-class RedisDown(Exception):  # noqa: N818 - not an error: reads scan instead, writes take the slow path
+class RedisDown(Exception):  # not an error: reads scan instead, writes take the slow path
     """Redis cannot be asked."""
 
     def __init__(self, reason: FallbackReason, detail: str) -> None:
@@ -36,7 +36,7 @@ class RedisDown(Exception):  # noqa: N818 - not an error: reads scan instead, wr
         self.detail = detail
 
 
-class IndexDamaged(Exception):  # noqa: N818 - not an error: as RedisDown
+class IndexDamaged(Exception):  # not an error: as RedisDown
     """A key of the index is of another type, so somebody else has written it."""
 
     def __init__(self, key: str) -> None:

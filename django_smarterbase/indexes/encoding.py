@@ -35,7 +35,7 @@ _UPPER_TO_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _COLLATIONS = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
 
 
-class NotIndexable(ValueError):  # noqa: N818 - not an error: the caller scans instead
+class NotIndexable(ValueError):  # not an error: the caller scans instead
     """The index cannot be asked for this value, or cannot hold this column."""
 
 

@@ -14,6 +14,8 @@ logger = logging.getLogger("django_smarterbase.indexes")
 _UNREMARKABLE: Final = frozenset(
     (
         FallbackReason.NO_CACHE,
+        # No outage: an empty table gets its index with its first document. Who reads documents without one says so.
+        FallbackReason.NOT_BUILT,
         FallbackReason.NOT_INDEXED,
         FallbackReason.CHANGED,
         FallbackReason.UNREACHABLE,

@@ -115,6 +115,10 @@ class IndexService:
         self._room.trust_log.kept(schema.table)
         return counts
 
+    def attend(self, schema: TableSchema) -> None:
+        """Give a new, empty table its index before its first write. Does nothing while Redis does not answer."""
+        self._writer.attend(schema)
+
     def begin(self, schema: TableSchema, changes: Sequence[Change]) -> OpenWrite:
         """Announce ``changes``, each of another document of the table, before they are written.
 

@@ -30,7 +30,7 @@ _BUSY_PAUSE: Final = 0.02  # seconds, the longest between two looks at what anot
 _BIRTH: Final = 1.0  # seconds that a write waits for an index that another process is just making
 
 
-class _Degraded(Exception):  # noqa: N818 - not an error: the write takes the slow path
+class _Degraded(Exception):  # not an error: the write takes the slow path
     """The index cannot take this write."""
 
 
@@ -116,11 +116,15 @@ class Writer:
         self._sweeper = sweeper
         self._midwife = Midwife(room)
 
+    def attend(self, schema: TableSchema) -> None:
+        """See to it that the table has an index, as its first write would."""
+        self._midwife.attend(schema)
+
     def begin(self, schema: TableSchema, changes: Sequence[Change]) -> OpenWrite:
         """As ``IndexService.begin``."""
         if len({change.stem for change in changes}) != len(changes):
             raise ValueError(f"A write of {schema.label} names a document twice.")
-        self._midwife.attend(schema)
+        self.attend(schema)
         began, pieces = time.monotonic(), list[_Piece]()
         token = new_token()
         try:

@@ -30,11 +30,11 @@ class QueryProfile:
     ``method`` names the operation: what ``.named()`` said, otherwise the calling function. ``model`` is the model's
     label, None for raw SQL. ``complexity`` is "O(n)" when a whole table was read. ``index_used`` is ``KEY``,
     ``redis:<index name>`` or ``FULL_SCAN``. ``filter_fields`` are names of model fields, in the order of the
-    conditions. ``candidates`` counts the documents that the access paths named, ``result_count`` the rows returned or
-    changed (None when the caller left before the last one). ``fallback`` is True when an index should have answered
-    but was not trusted, for ``fallback_reason``. ``skipped_documents`` counts unreadable documents that a scan passed
-    over. ``duration`` is in ms, ``started_at`` is aware and in UTC. ``error`` is the class name of the exception that
-    ended the statement: a message might quote values.
+    conditions. ``candidates`` counts the documents that the access paths named, ``result_count`` the rows returned,
+    changed or, by a ``count()``, counted (None when the caller left before the last one). ``fallback`` is True when an
+    index should have answered but was not trusted, for ``fallback_reason``. ``skipped_documents`` counts unreadable
+    documents that a scan passed over. ``duration`` is in ms, ``started_at`` is aware and in UTC. ``error`` is the class
+    name of the exception that ended the statement: a message might quote values.
     """
 
     method: str
