@@ -80,6 +80,10 @@ class TableSchema:
     unique: tuple[tuple[str, ...], ...] = ()
     field_names: Mapping[str, str] = field(default_factory=dict, compare=False)  # column -> model field
 
+    def __hash__(self) -> int:
+        # Schemas key caches that every statement asks; hashing all their columns each time costs more than the answer.
+        return hash((self.table, self.label))
+
     @cached_property
     def by_name(self) -> dict[str, Column]:
         """``{column name: Column}``."""
