@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 120  # seconds
 
 
-def demo(**environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the demonstration and return what it said."""
+def demo(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the demonstration, or ``command`` in its place, and return what it said."""
     return subprocess.run(
-        [sys.executable, str(ROOT / "testproject" / "manage.py"), "demo"],
+        [sys.executable, *(command or (str(ROOT / "testproject" / "manage.py"), "demo"))],
+        cwd=ROOT,
         env={**os.environ, "DJANGO_SETTINGS_MODULE": "testproject.settings", **environment},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -65,3 +66,25 @@ def test_demo_answers_right_throughout_an_outage(s3: str) -> None:
     assert re.search(r"^All \d+ answers were as expected\.$", done.stdout, re.MULTILINE)
     assert ("s3://demo" in done.stdout) == (s3 == "1")
     assert "\x1b" not in done.stdout
+
+
+#: The demonstration with a store that counts one too many.
+SABOTAGED = """
+import os
+from testproject.articles.demo import launch
+os.environ.update(launch.variables(s3=False))
+import django
+django.setup()
+from testproject.articles.store import ArticleStore
+count = ArticleStore.published_count
+ArticleStore.published_count = lambda store: count(store) + 1
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "demo"])
+"""
+
+
+def test_demo_fails_and_names_the_difference_when_an_answer_is_wrong() -> None:
+    done = demo("-c", SABOTAGED)
+    assert done.returncode == 1
+    assert "DIFFERENT published articles: got 8, expected 7" in done.stdout
+    assert re.search(r"\d+ of \d+ answers differ:\n - published articles: got 8, expected 7\n", done.stderr)

@@ -27,15 +27,15 @@ def is_launched() -> bool:
 def launch(*, s3: bool) -> NoReturn:
     """Start this process anew with the environment of a fresh demonstration: settings are read once, at the start."""
     sweep()
-    environment = _on_s3() if s3 else _on_files()
-    variables = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("SMARTERBASE_", "AWS_"))},
-        **environment.variables(),
-        RUN: str(os.getpid()),  # exec keeps it
-        "DJANGO_SETTINGS_MODULE": "testproject.settings",
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SMARTERBASE_", "AWS_"))}
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, str(MANAGE), "demo"], variables)  # noqa: S606 - this very program
+    os.execve(sys.executable, [sys.executable, str(MANAGE), "demo"], {**kept, **variables(s3=s3)})  # noqa: S606 - us again
+
+
+def variables(*, s3: bool) -> dict[str, str]:
+    """The environment variables of a fresh demonstration in this process, whose id stays when it starts anew."""
+    environment = _on_s3() if s3 else _on_files()
+    return {**environment.variables(), RUN: str(os.getpid()), "DJANGO_SETTINGS_MODULE": "testproject.settings"}
 
 
 @contextmanager
