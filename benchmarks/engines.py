@@ -1,0 +1,128 @@
+"""The databases that are measured, each an alias of one Django process, and the settings that define them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import django
+from django.conf import settings
+from django.db import connections
+
+OBJECTS: Final = "default"
+UNSYNCED: Final = "unsynced"
+REBUILD: Final = "rebuild"
+SQLITE: Final = "sqlite"
+SQLITE_WAL: Final = "sqlite_wal"
+SQLITE_UNSYNCED: Final = "sqlite_unsynced"
+POSTGRES: Final = "postgres"
+LOOP: Final = "loop"
+
+WRITE_DEADLINE: Final = 2.5  # seconds, just above the default trust_seconds: the set-up waits for it
+
+SQLITES: Final = (SQLITE, SQLITE_WAL, SQLITE_UNSYNCED)
+TITLES: Final = {
+    OBJECTS: "smarterbase",
+    UNSYNCED: "smarterbase, no fsync",
+    SQLITE: "SQLite",
+    SQLITE_WAL: "SQLite, WAL",
+    SQLITE_UNSYNCED: "SQLite, sync OFF",
+    POSTGRES: "PostgreSQL",
+    LOOP: "os.read + orjson",
+}
+# Python's SQLite is compiled with synchronous=FULL as its default; the pragmas say so all the same.
+_PRAGMAS: Final = {
+    SQLITE: "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL;",
+    SQLITE_WAL: "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    SQLITE_UNSYNCED: "PRAGMA journal_mode=DELETE; PRAGMA synchronous=OFF;",
+}
+_LIMITS: Final = {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 5}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where everything is. ``name`` is the prefix of the object keys; ``postgres_port`` None leaves PostgreSQL out."""
+
+    folder: str
+    redis_url: str
+    name: str = "bench"
+    postgres_port: int | None = None
+
+    @property
+    def objects(self) -> Path:
+        """The location of the storage."""
+        return Path(self.folder) / "objects"
+
+    def sqlite_file(self, alias: str) -> Path:
+        """The file of one of the SQLite databases."""
+        return Path(self.folder) / f"{alias}.sqlite3"
+
+    def dump(self) -> str:
+        """This place as an argument for a child process."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def load(cls, text: str) -> Self:
+        """A place as ``dump`` gave it."""
+        return cls(**json.loads(text))
+
+    def configure(self) -> None:
+        """Set up Django in this process: every engine an alias, so that all share interpreter, models and caches."""
+        settings.configure(
+            DEBUG=False,
+            SECRET_KEY="benchmarks",
+            USE_TZ=True,
+            INSTALLED_APPS=["django_smarterbase", "testproject.articles"],
+            DATABASES=self._databases(),
+            CACHES={
+                "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+                "smarterbase": {
+                    "BACKEND": "django_redis.cache.RedisCache",
+                    "LOCATION": self.redis_url,
+                    "OPTIONS": _LIMITS,
+                },
+            },
+            STORAGES={
+                "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+                "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+                "smarterbase": {
+                    "BACKEND": "django.core.files.storage.FileSystemStorage",
+                    "OPTIONS": {"location": self.objects},
+                },
+            },
+        )
+        django.setup()
+
+    def _databases(self) -> dict[str, Any]:
+        databases = {
+            OBJECTS: self._smarterbase(self.name),
+            UNSYNCED: self._smarterbase(f"{self.name}-unsynced", fsync=False),
+            # A rebuild takes at least the write deadline; a short one leaves the work to be measured.
+            REBUILD: self._smarterbase(self.name, trust_seconds=0.05, write_deadline=0.1),
+        }
+        for alias in SQLITES:
+            databases[alias] = {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": self.sqlite_file(alias),
+                "OPTIONS": {"init_command": _PRAGMAS[alias]},
+            }
+        if self.postgres_port is not None:
+            databases[POSTGRES] = {
+                "ENGINE": "django.db.backends.postgresql",
+                "NAME": "postgres",
+                "USER": "bench",
+                "HOST": "127.0.0.1",
+                "PORT": self.postgres_port,
+            }
+        return databases
+
+    def _smarterbase(self, name: str, **options: Any) -> dict[str, Any]:
+        short = {"write_deadline": WRITE_DEADLINE}
+        return {"ENGINE": "django_smarterbase.backend", "NAME": name, "OPTIONS": short | options}
+
+
+def aliases() -> list[str]:
+    """The aliases that are measured, in the order of the columns."""
+    return [alias for alias in TITLES if alias == LOOP or alias in connections.settings]

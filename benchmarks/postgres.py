@@ -1,0 +1,85 @@
+"""A PostgreSQL of one's own, where its programs are installed: a temporary cluster on a free port."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+from pathlib import Path
+
+from testproject.services import LOOPBACK, Service
+
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # PostgreSQL's protocol, "SSLRequest": answered with one byte
+
+
+def missing() -> str | None:
+    """Why PostgreSQL cannot be measured here, or None."""
+    if importlib.util.find_spec("psycopg") is None:
+        return 'the package psycopg is missing (pip install "psycopg[binary]")'
+    if _program("initdb") is None or _program("postgres") is None:
+        return "initdb and postgres are neither on PATH nor in /usr/lib/postgresql/*/bin"
+    if os.geteuid() == 0 and (_account() is None or shutil.which("setpriv") is None):
+        return "it refuses to run as root, and there is no account to run it as"
+    return None
+
+
+class PostgresServer(Service):
+    """A cluster with PostgreSQL's default settings (fsync and synchronous_commit on), loopback only, no password."""
+
+    name = "postgres"
+    start_deadline = 30.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._data = self._scratch / "data"
+        if (account := _account()) is not None and os.geteuid() == 0:
+            os.chown(self._scratch, account.pw_uid, account.pw_gid)
+        command = [str(_program("initdb")), "-D", str(self._data), "-U", "bench", "-A", "trust", "-E", "UTF8"]
+        subprocess.run([*_as_account(), *command, "--locale=C"], cwd=self._scratch, capture_output=True, check=True)
+
+    def command(self) -> list[str]:
+        """The command line."""
+        settings = ["-c", f"listen_addresses={LOOPBACK}", "-c", "unix_socket_directories="]
+        return [*_as_account(), str(_program("postgres")), "-D", str(self._data), "-p", str(self.port), *settings]
+
+    def answers(self, pid: int) -> bool:
+        """Ask whether it speaks its protocol; it only writes its pid file once it has the port."""
+        lines = (self._data / "postmaster.pid").read_text().splitlines()
+        if lines[:1] != [str(pid)] or "ready" not in lines[-1]:
+            return False
+        with socket.create_connection((LOOPBACK, self.port), timeout=1) as connection:
+            connection.sendall(_SSL_REQUEST)
+            return connection.recv(1) in (b"N", b"S")
+
+    def stop(self) -> None:
+        """Fast shutdown, without waiting for clients."""
+        self._end(signal.SIGINT)
+
+
+def _program(name: str) -> Path | None:
+    found = shutil.which(name)
+    candidates = [found] if found else sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
+    return Path(candidates[-1]).resolve() if candidates else None
+
+
+def _account() -> pwd.struct_passwd | None:
+    """The account that a cluster of root's runs as."""
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    return None
+
+
+def _as_account() -> list[str]:
+    account = _account()
+    if os.geteuid() != 0 or account is None:
+        return []
+    return ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
