@@ -62,6 +62,11 @@ class Breaker:
                 problem,
             )
 
+    def reset(self) -> None:
+        """Let Redis be asked at once: somebody who looks after it says that it is worth trying."""
+        with self._lock:
+            self._opened, self._probing = None, False
+
     def gave_up(self) -> None:
         """The request ended without telling anything about Redis."""
         with self._lock:

@@ -96,6 +96,7 @@ class _Run:
         self._keys: TableKeys = room.keys(schema)
         self._prefix = room.objects.table_prefix(schema.table)
         self._tally = _Tally()
+        self._total: int | None = None
         self._alive = 0.0
         self._registered = 0.0
 
@@ -108,6 +109,7 @@ class _Run:
             try:
                 self._register()
                 self._fill(before, full=full)
+                self._total = self._tally.read + self._tally.reused
                 self._wait_for_deadline()
                 self._mend()
                 self._publish(claimed)
@@ -226,7 +228,7 @@ class _Run:
 
     def _advance(self) -> None:
         self._sign_of_life()
-        self._progress(self._tally.read + self._tally.reused, None)
+        self._progress(self._tally.read + self._tally.reused, self._total)
 
     def _read(self, stems: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
         table = self._schema.table

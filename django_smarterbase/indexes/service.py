@@ -139,9 +139,11 @@ class IndexService:
         """Build the table's index anew while queries and writes go on; takes at least ``write_deadline``.
 
         Documents whose ETag Redis still knows from the last index are not read again, unless ``full``. Memory does
-        not grow with the table. ``progress(done, total)`` is called at least every second, ``total`` None while it
-        is unknown. Raises IndexUnavailable (no cache, Redis down or emptied, another rebuild under way, a write
-        around the index), CorruptDocument unless ``on_corrupt`` is "skip". May be interrupted and run again.
+        not grow with the table. ``progress(done, total)`` is called at least every second, ``total`` None until
+        all documents are entered: then the write deadline is waited for, and what writers changed is mended. What
+        ``progress`` raises ends the rebuild and leaves the index as it was. Raises IndexUnavailable (no cache, Redis
+        down or emptied, another rebuild under way, a write around the index), CorruptDocument unless ``on_corrupt`` is
+        "skip". May be interrupted and run again.
         """
         return self._rebuilder.rebuild(schema, full=full, progress=progress)
 
