@@ -1,0 +1,200 @@
+"""The work of ``sb_reindex``: what is to be rebuilt, and its rebuilding in a few threads at a time.
+
+A rebuild is a short burst of work and then the wait for ``write_deadline``, which many tables can share.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import DatabaseError
+
+from ..exceptions import SmarterBaseError
+from ..indexes.breaker import breaker_of
+from ..indexes.service import FallbackReason, IndexService, IndexState, RebuildReport
+from ..tables import TableSchema
+from .tables import Models, connection_of, tables_of
+
+WORKERS: Final = 16  # tables at a time
+_TICK: Final = 0.2  # seconds between two looks at what the threads have done
+_UNUSABLE: Final = frozenset((FallbackReason.NO_CACHE, FallbackReason.UNREACHABLE, FallbackReason.BREAKER_OPEN))
+
+
+class Outcome(enum.StrEnum):
+    """What became of a table. The values stand in the output of ``--json``."""
+
+    REBUILT = "rebuilt"
+    LEFT = "left as it is"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    PLANNED = "would be rebuilt"
+    PLANNED_LEFT = "would be left as it is"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One table. ``state`` is that of its index before; ``deadline`` is its database's ``write_deadline`` (s)."""
+
+    database: str
+    schema: TableSchema
+    indexes: IndexService
+    state: IndexState
+    deadline: float
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether there is nothing to rebuild: no documents, and an index that is known to hold none."""
+        return self.state.trusted and self.state.documents == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a table: ``report`` of a rebuild that went well, ``error`` of one that failed."""
+
+    task: Task
+    outcome: Outcome
+    report: RebuildReport | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A database none of whose tables can be rebuilt, and why."""
+
+    database: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is to do. A database stands in ``refusals`` or has its tables in ``tasks``."""
+
+    tasks: tuple[Task, ...]
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(slots=True)
+class Work:
+    """A task under way. One thread works at it, another one looks. ``total`` is None while documents are entered."""
+
+    task: Task
+    began: float | None = None  # time.monotonic
+    done: int = 0
+    total: int | None = None
+    ended: bool = False
+
+
+def survey(databases: Iterable[str], chosen: Models | None) -> Survey:
+    """Look at the index of every table: one GET and one round trip each. A Redis that is down is asked once."""
+    tasks: list[Task] = []
+    refusals: list[Refusal] = []
+    for alias in databases:
+        cache = connection_of(alias).resources.options.cache
+        if cache is not None:
+            breaker_of(cache).reset()
+        try:
+            tasks += _tasks_of(alias, chosen)
+        except _Unusable as unusable:
+            refusals.append(Refusal(alias, str(unusable)))
+        except (SmarterBaseError, DatabaseError, OSError) as error:
+            refusals.append(Refusal(alias, f"The indexes of the database {alias!r} cannot be looked at: {error}"))
+    return Survey(tuple(tasks), tuple(refusals))
+
+
+class _Unusable(Exception):  # not an error: it becomes a Refusal
+    """The Redis of a database cannot be asked."""
+
+
+def _tasks_of(alias: str, chosen: Models | None) -> Iterator[Task]:
+    resources = connection_of(alias).resources
+    for schema in tables_of(alias, chosen):
+        state = resources.indexes.state(schema)
+        if state.reason in _UNUSABLE:
+            raise _Unusable(_why_unusable(alias, resources.options.cache, state))
+        yield Task(alias, schema, resources.indexes, state, resources.options.write_deadline)
+
+
+def _why_unusable(alias: str, cache: str | None, state: IndexState) -> str:
+    if state.reason is FallbackReason.NO_CACHE:
+        return (
+            f"The database {alias!r} has no indexes: its option cache is None. To have some, name an alias of CACHES "
+            "there; until then every query by anything but the primary key scans."
+        )
+    return (
+        f"No index of the database {alias!r} can be rebuilt, since its Redis (cache {cache!r}) cannot be used: "
+        f"{(state.detail or state.reason).rstrip('.')}. Queries scan meanwhile; run sb_reindex again when Redis answers."
+    )
+
+
+class Reindexer:
+    """Rebuilds tables. ``works`` may be looked at from another thread meanwhile."""
+
+    def __init__(self, tasks: Sequence[Task], *, full: bool) -> None:
+        self.works = [Work(task) for task in tasks]
+        self._full = full
+        self._stop = threading.Event()
+
+    def run(self, tell: Callable[[Result], object], tick: Callable[[], object]) -> list[Result]:
+        """Rebuild all tables and return their results in the order of the tasks.
+
+        ``tell`` is called with each result as it comes, ``tick`` several times a second; both in this thread. When
+        one of them raises, or Ctrl-C is pressed, the rebuilds under way end, their tables keep the index that they
+        had, and it is raised again when all have ended (within a second or two): ``tell`` has then been called for
+        these tables too.
+        """
+        results: dict[Future[Result], Result] = {}
+        with ThreadPoolExecutor(min(WORKERS, len(self.works)) or 1, "sb_reindex") as pool:
+            futures = [pool.submit(self._rebuild, work) for work in self.works]
+            try:
+                for future in _as_they_end(futures, tick):
+                    results[future] = future.result()
+                    tell(results[future])
+            except BaseException:
+                self._stop.set()
+                for future in futures:
+                    if future not in results:
+                        tell(future.result())
+                raise
+        return [results[future] for future in futures]
+
+    def _rebuild(self, work: Work) -> Result:
+        def progress(done: int, total: int | None) -> None:
+            work.done, work.total = done, total
+            self._go_on()
+
+        work.began = time.monotonic()
+        task = work.task
+        try:
+            self._go_on()
+            if task.is_fine and not self._full:
+                return Result(task, Outcome.LEFT)
+            report = task.indexes.rebuild(task.schema, full=self._full, progress=progress)
+            return Result(task, Outcome.REBUILT, report)
+        except _Stopped:
+            return Result(task, Outcome.INTERRUPTED)
+        except (SmarterBaseError, DatabaseError, OSError) as error:
+            return Result(task, Outcome.FAILED, error=str(error))
+        finally:
+            work.ended = True
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+
+
+class _Stopped(Exception):  # not an error: it ends a rebuild from within
+    """The user does not want to go on."""
+
+
+def _as_they_end(futures: Sequence[Future[Result]], tick: Callable[[], object]) -> Iterator[Future[Result]]:
+    pending = set(futures)
+    while pending:
+        ended, pending = wait(pending, _TICK, FIRST_COMPLETED)
+        yield from ended
+        tick()

@@ -1,0 +1,71 @@
+"""What ``sb_reindex`` says of a table: a line for people, an object for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ..indexes.service import IndexState, RebuildReport
+from .reindex import Outcome, Refusal, Result
+
+
+def sentence(result: Result) -> str:
+    """What became of a table, without its name."""
+    before = result.task.state
+    match result.outcome:
+        case Outcome.LEFT:
+            return "has no documents and a trusted index; nothing to do."
+        case Outcome.PLANNED_LEFT:
+            return "has no documents and a trusted index; nothing would be done."
+        case Outcome.PLANNED:
+            return f"{_trust(before, 'is')}. It would be rebuilt, in {result.task.deadline:g} s at least."
+        case Outcome.INTERRUPTED:
+            return f"interrupted; as before, {_trust(before, 'is')}."
+        case _:
+            done = _numbers(result.report) if result.report is not None else f"failed. {result.error}"
+            return done if result.report is None or before.trusted else f"{done} Before, {_trust(before, 'was')}."
+
+
+def table_as_json(result: Result) -> dict[str, Any]:
+    """What became of a table, of JSON types. The figures are null where there was no rebuild."""
+    state = result.task.state
+    report = {field.name: None for field in dataclasses.fields(RebuildReport)}
+    if result.report is not None:
+        report = dataclasses.asdict(result.report)
+    return {
+        "database": result.task.database,
+        "model": result.task.schema.label,
+        **report,
+        "table": result.task.schema.table,
+        "outcome": result.outcome,
+        "before": {
+            "trusted": state.trusted,
+            "reason": state.reason,
+            "detail": state.detail,
+            "documents": state.documents,
+        },
+        "error": result.error or None,
+    }
+
+
+def refusal_as_json(refusal: Refusal) -> dict[str, Any]:
+    """A database that was left out."""
+    return {"database": refusal.database, "error": refusal.error}
+
+
+def _trust(state: IndexState, verb: str) -> str:
+    if state.trusted:
+        return f"its index {verb} trusted ({_documents(state.documents or 0)})"
+    return f"its index {verb} not trusted ({state.reason}{': ' if state.detail else ''}{state.detail})"
+
+
+def _numbers(report: RebuildReport) -> str:
+    corrupt = f", {report.corrupt:,} left out as unreadable" if report.corrupt else ""
+    return (
+        f"{_documents(report.documents)} indexed in {report.seconds:.1f} s ({report.read:,} read, {report.reused:,} "
+        f"known by their ETag, {report.mended:,} changed meanwhile{corrupt})."
+    )
+
+
+def _documents(number: int) -> str:
+    return f"{number:,} document{'' if number == 1 else 's'}"
