@@ -126,9 +126,10 @@ def _why_unusable(alias: str, cache: str | None, state: IndexState) -> str:
             f"The database {alias!r} has no indexes: its option cache is None. To have some, name an alias of CACHES "
             "there; until then every query by anything but the primary key scans."
         )
+    problem = (state.detail or str(state.reason)).rstrip(".")
     return (
         f"No index of the database {alias!r} can be rebuilt, since its Redis (cache {cache!r}) cannot be used: "
-        f"{(state.detail or state.reason).rstrip('.')}. Queries scan meanwhile; run sb_reindex again when Redis answers."
+        f"{problem}. Queries scan meanwhile; run sb_reindex again when Redis answers."
     )
 
 
