@@ -14,7 +14,7 @@ from django.db.models.expressions import Col, Star, Value
 from django.db.models.sql.compiler import SQLAggregateCompiler
 
 from django_smarterbase.backend.loader import Loader
-from django_smarterbase.indexes.service import IndexUntrusted, Reading
+from django_smarterbase.indexes.service import Reading
 from django_smarterbase.planner.plan import IndexLookup, QueryPlan, Scan
 from django_smarterbase.storage.keys import pk_texts
 from django_smarterbase.tables import Affinity, IndexCondition, Kind, TableSchema
@@ -101,9 +101,8 @@ class _IndexShortcut:
         schema = loader.schema_of(self.table)
         if loader.access == "scan" or loader.has_pending(schema):
             return None
-        try:
-            reading = loader.resources.indexes.read(schema, self.condition, members=members)
-        except IndexUntrusted:
+        reading = loader.ask(schema, self.condition, members=members)
+        if reading is None:
             return None
         loader.fetch(schema, reading.in_doubt)
         loader.account.indexes.extend(clause[0].index.name for clause in self.condition.clauses)

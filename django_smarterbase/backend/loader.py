@@ -14,7 +14,7 @@ from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import CorruptDocument, FullScanRefused, ScanBudgetExceeded
 from django_smarterbase.hints import Access
 from django_smarterbase.indexes.affinity import stored as value_as_stored
-from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted
+from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted, Reading
 from django_smarterbase.planner.plan import (
     AccessPath,
     IndexLookup,
@@ -64,6 +64,7 @@ class Loader:
         self.schema_of = schema_of
         self.access = access
         self.account = Account()
+        self._untrusted: set[str] = set()
 
     def load(self, plan: QueryPlan) -> None:
         """Load the candidates of every step, in the plan's order."""
@@ -138,6 +139,20 @@ class Loader:
                 schema.label,
                 schema.label,
             )
+
+    def ask(self, schema: TableSchema, condition: IndexCondition, *, members: bool = True) -> Reading | None:
+        """What the index says; None when it may not be trusted, which the account then tells.
+
+        A statement does not ask again for a table whose index it could not trust: Redis may be slow to fail.
+        """
+        if schema.table in self._untrusted:
+            return None
+        try:
+            return self.resources.indexes.read(schema, condition, members=members)
+        except IndexUntrusted as untrusted:
+            self._untrusted.add(schema.table)
+            self.account.fallback_reason = untrusted.reason
+            return None
 
     def has_pending(self, schema: TableSchema) -> bool:
         """Whether the transaction has changed documents of the table, of which no index knows."""
