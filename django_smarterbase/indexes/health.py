@@ -10,36 +10,31 @@ from .answers import FallbackReason, IndexUntrusted
 
 logger = logging.getLogger("django_smarterbase.indexes")
 
-#: These are no outage of a table: chosen so, of one query only, or reported by the breaker for all tables at once.
-_UNREMARKABLE: Final = frozenset(
-    (
-        FallbackReason.NO_CACHE,
-        # No outage: an empty table gets its index with its first document. Who reads documents without one says so.
-        FallbackReason.NOT_BUILT,
-        FallbackReason.NOT_INDEXED,
-        FallbackReason.CHANGED,
-        FallbackReason.UNREACHABLE,
-        FallbackReason.BREAKER_OPEN,
-    )
-)
+#: These are no outage of a table: chosen so, or of one query only.
+_UNREMARKABLE: Final = frozenset((FallbackReason.NO_CACHE, FallbackReason.NOT_INDEXED, FallbackReason.CHANGED))
+#: The breaker reports these, once for all tables.
+_REPORTED: Final = frozenset((FallbackReason.UNREACHABLE, FallbackReason.BREAKER_OPEN))
 
 
 class TrustLog:
-    """Logs when a table's index stops being trusted, once for each reason, and when it is trusted again."""
+    """Logs when a table's index stops being trusted, and when it is trusted again.
+
+    An outage has many reasons in turn (Redis is gone, comes back empty, and by then documents were written without it);
+    the first one is logged.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._said: dict[str, set[FallbackReason]] = {}
+        self._lost: set[str] = set()
 
     def lost(self, table: str, why: IndexUntrusted) -> None:
         """A query of ``table`` scans instead."""
-        if why.reason in _UNREMARKABLE:
+        if why.reason in _UNREMARKABLE or table in self._lost:
             return
         with self._lock:
-            said = self._said.setdefault(table, set())
-            known = why.reason in said
-            said.add(why.reason)
-        if not known:
+            known = table in self._lost
+            self._lost.add(table)
+        if not known and why.reason not in _REPORTED:
             logger.warning(
                 "The index of table %r is not trusted (%s). Queries scan the stored objects; run sb_reindex.",
                 table,
@@ -48,9 +43,10 @@ class TrustLog:
 
     def kept(self, table: str) -> None:
         """A query of ``table`` was answered by the index."""
-        if not self._said.get(table):
+        if table not in self._lost:
             return
         with self._lock:
-            said = self._said.pop(table, None)
-        if said:
+            known = table in self._lost
+            self._lost.discard(table)
+        if known:
             logger.info("The index of table %r is trusted again.", table)
