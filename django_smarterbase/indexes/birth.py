@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import replace
 from typing import Final
 
 from ..tables import TableSchema
-from .answers import ManifestEntry
+from .claim import Claim
 from .client import IndexDamaged, RedisClient, RedisDown
 from .encoding import definition
 from .keys import etag_text, new_epoch
@@ -56,24 +55,19 @@ class Midwife:
 
     def _bear(self, schema: TableSchema, redis: RedisClient) -> None:
         """Redis is asked before the manifest says anything: without it the writer enters the table as suspect."""
-        epoch, keys = new_epoch(), self._room.keys(schema)
+        claim, keys = Claim(self._room, schema, new_epoch()), self._room.keys(schema)
         try:
             redis.run(Script.INSPECT, keys, self._room.deadline_ms)
-            entry = self._claim(schema, epoch)
-            if entry.building != epoch:
+            if not claim.make_first():
                 return
-            redis.run(Script.REGISTER, keys, epoch, definition(schema))
-            if self._all_known(schema, redis, epoch) and self._publish(schema, entry, epoch):
-                redis.run(Script.MARK, keys, epoch)
+            redis.run(Script.REGISTER, keys, claim.epoch, definition(schema))
+            if self._all_known(schema, redis, claim.epoch) and claim.publish():
+                redis.run(Script.MARK, keys, claim.epoch)
             else:
-                self._abandon(schema, epoch)
-                redis.run(Script.DROP, keys, epoch)
+                claim.give_up()
+                redis.run(Script.DROP, keys, claim.epoch)
         except (RedisDown, IndexDamaged) as problem:
             logger.info("The index of table %r was not begun: %s", schema.table, problem)
-
-    def _claim(self, schema: TableSchema, epoch: str) -> ManifestEntry:
-        newborn = ManifestEntry(ready=False, epoch=None, building=epoch, version=1, definition="")
-        return self._room.manifest.change(schema.table, lambda entry: newborn if entry is None else entry)
 
     def _all_known(self, schema: TableSchema, redis: RedisClient, epoch: str) -> bool:
         """Whether all documents were written by writers who fed the epoch: usually there are none at all."""
@@ -91,22 +85,3 @@ class Midwife:
                 return True
             time.sleep(_PAUSE)
         return False
-
-    def _publish(self, schema: TableSchema, claimed: ManifestEntry, epoch: str) -> bool:
-        ready = replace(
-            claimed,
-            ready=True,
-            epoch=epoch,
-            building=None,
-            version=claimed.version + 1,
-            definition=definition(schema),
-        )
-        return self._room.manifest.change(schema.table, lambda now: ready if now == claimed else now) == ready
-
-    def _abandon(self, schema: TableSchema, epoch: str) -> None:
-        def orphaned(current: ManifestEntry | None) -> ManifestEntry | None:
-            if current is None or current.building != epoch:
-                return current
-            return replace(current, building=None, version=current.version + 1)
-
-        self._room.manifest.change(schema.table, orphaned)

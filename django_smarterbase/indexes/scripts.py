@@ -28,6 +28,7 @@ class Script(enum.Enum):
     READ = "read"
     REGISTER = "register"
     SETTLE = "settle"
+    STANDING = "standing"
     UNSEEN = "unseen"
 
 

@@ -1,7 +1,7 @@
 """The write protocol cut into the steps of the exhaustive model, with the real scripts and a real Redis.
 
-``Protocol.enabled()`` names the steps that are possible now; a test chooses. What takes time in life (a lease, the write
-deadline) is a step here that is enabled once nobody is left that it would have waited for.
+``Protocol.enabled()`` names the steps that are possible now; a test chooses, or performs a history. What takes time in
+life (a lease, the write deadline) is a step here that is enabled once nobody is left that it would have waited for.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from django_smarterbase.exceptions import IndexUnavailable, PreconditionFailed
 from django_smarterbase.indexes.answers import Change, ManifestEntry
-from django_smarterbase.indexes.keys import new_epoch, new_token
+from django_smarterbase.indexes.keys import new_token
 from django_smarterbase.indexes.manifest import suspected
-from django_smarterbase.indexes.rebuild import _by_two, _ignore, _Run
+from django_smarterbase.indexes.rebuild import Rebuild
 from django_smarterbase.indexes.scripts import Script
 from django_smarterbase.indexes.sweep import _Overdue
 from django_smarterbase.indexes.writes import OpenWrite, _Degraded, _Piece
@@ -40,12 +40,13 @@ class Faults:
 
 @dataclass
 class Actor:
-    """A writer; ``pc`` is begin, d1, d2, put, finish, abort or done. ``number`` is its place in the order of begins."""
+    """A writer; ``pc`` is read, begin, d1, d2, put, finish, abort or done. ``number`` is its place among the begins."""
 
+    name: str
     color: str | None
-    etag: str | None
+    etag: str | None = None
     token: str = field(default_factory=new_token)
-    pc: str = "begin"
+    pc: str = "read"
     cut: bool = False
     number: int = 0
     fed: tuple[str, ...] = ()
@@ -57,24 +58,27 @@ class Actor:
 class Protocol:
     """One document, some writers, one rebuild at a time, one sweeper, one reader's lease."""
 
-    def __init__(self, world: World, colors: list[str | None], *, rebuilds: int, faults: Faults) -> None:
+    def __init__(
+        self, world: World, colors: list[str | None], *, rebuilds: int = 1, faults: Faults = Faults(9, 9, 9)
+    ) -> None:
         self.world = world
         self.room = world.first._room
         self.writer = world.first._writer
         self.sweeper = world.first._sweeper
         self.scripts = self.room.redis
         self.keys = self.room.keys(SCHEMA)
-        self.to_come = list(colors)
         self.rebuilds = rebuilds
         self.left = {"FLUSH": faults.flushes, "KILL": faults.kills, "CUT": faults.cuts}
-        self.actors: list[Actor] = []
+        self.actors = [Actor(f"w{number}", color) for number, color in enumerate(colors, 1)]
         self.begun = 0
         self.lease: ManifestEntry | None = None
-        self.run: _Run | None = None
+        self.rebuild: Rebuild | None = None
         self.phase = "claim"
         self.found: list[tuple[str, Stored]] = []
+        self.etags: list[tuple[str, str]] = []
         self.records: dict[str, str] = {}
         self.images: list[str] = []
+        self.ticket = ""
         self.notes: list[_Overdue] = []
         self.settling: list[str] = []
 
@@ -82,15 +86,20 @@ class Protocol:
         """Every step that is possible now, in a fixed order."""
         return [*self._writers(), *self._rebuild(), *self._sweep(), *self._reader(), *self._faults()]
 
+    def perform(self, history: str) -> None:
+        """Perform the steps that ``history`` names, checking after each."""
+        for name in history.split():
+            dict(self.enabled())[name]()
+            self.check()
+
     # writers
 
     def _writers(self) -> Iterator[Step]:
-        if self.to_come:
-            yield "read", self._start
-        for number, actor in enumerate(self.actors):
+        for actor in self.actors:
             if actor.pc == "done" or (actor.pc == "d2" and not self._lease_is_out(actor)):
                 continue
             step = {
+                "read": self._read,
                 "begin": self._begin,
                 "d1": self._make_suspect,
                 "d2": self._lease_passes,
@@ -98,13 +107,13 @@ class Protocol:
                 "finish": self._end,
                 "abort": self._end,
             }[actor.pc]
-            yield f"w{number}.{actor.pc}", lambda actor=actor, step=step: step(actor)
+            yield f"{actor.name}.{actor.pc}", lambda actor=actor, step=step: step(actor)
 
-    def _start(self) -> None:
+    def _read(self, actor: Actor) -> None:
         stored = self.world.store.get(self.world.key(STEM))
-        color = self.to_come.pop(0)
-        if stored is not None or color is not None:
-            self.actors.append(Actor(color, stored.etag if stored else None))
+        actor.etag = stored.etag if stored is not None else None
+        nothing_to_delete = stored is None and actor.color is None
+        actor.pc = "done" if nothing_to_delete else "begin"
 
     def _begin(self, actor: Actor) -> None:
         self.begun += 1
@@ -165,69 +174,66 @@ class Protocol:
     def _rebuild(self) -> Iterator[Step]:
         if self.phase == "claim" and not self.rebuilds:
             return
-        if self.phase == "deadline" and any(self.run._epoch not in actor.fed for actor in self._at("put", "d2")):
+        if self.phase == "deadline" and any(self.rebuild.epoch not in actor.fed for actor in self._at("put", "d2")):
             return  # they began before the registration, did not feed the epoch, and may still PUT
         yield f"rebuild.{self.phase}", getattr(self, f"_rebuild_{self.phase}")
 
     def _rebuild_claim(self) -> None:
         self.rebuilds -= 1
-        self.run = _Run(self.room, self.scripts, SCHEMA, new_epoch(), _ignore)
-        _, self.claimed = self.run._claim()
+        self.rebuild = Rebuild(self.room, self.sweeper, self.scripts, SCHEMA)
+        self.rebuild.claim.make()
         self.phase = "register"
 
     def _rebuild_register(self) -> None:
-        self.run._register()
+        self.rebuild.register()
         self.phase = "scan"
 
     def _rebuild_scan(self) -> None:
-        self.found = list(self.run._own(self.world.store.scan(self.run._prefix)))
+        self.found = list(self.rebuild.filling.scanned())
         self.phase = "fill"
 
     def _rebuild_fill(self) -> None:
         with self._failing():
-            self.run._enter(self.found)
+            self.rebuild.filling.enter(self.found)
             self.phase = "deadline"
 
     def _rebuild_deadline(self) -> None:
-        self.phase = "list"
+        with self._failing():
+            self.ticket, _ = self.rebuild.standing()
+            self.phase = "drain"
+
+    def _rebuild_drain(self) -> None:
+        with self._failing():
+            _, count = self.rebuild.standing(self.ticket)
+            self.phase = "drain" if count else "list"
 
     def _rebuild_list(self) -> None:
-        run = self.run
-        etags = run._own((item.key, item.etag) for item in self.world.store.list(run._prefix))
-        self.pairs = [text for stem, etag in etags for text in (stem, f"e{etag}")]
+        self.etags = list(self.rebuild.filling.listed())
         self.phase = "compare"
 
     def _rebuild_compare(self) -> None:
-        run = self.run
         with self._failing():
-            self.records = _by_two(run._live(run._script(Script.COMPARE, run._epoch, *self.pairs)))
-            _, unseen = run._live(run._script(Script.UNSEEN, run._epoch, "0", 100))
-            self.records |= _by_two(unseen)
-            self.phase = "read"
+            self.records = self.rebuild.filling.compare(self.etags)
+            self.records |= self.rebuild.filling.unseen()[1]
+            self.phase = "look"
 
-    def _rebuild_read(self) -> None:
-        self.images = []
-        for stem, stored in self.run._read(self.records):
-            image = self.run._image(stem, stored)
-            self.images += [stem, self.records[stem], image.etag, image.entries]
+    def _rebuild_look(self) -> None:
+        self.images = self.rebuild.filling.images(self.records)
         self.phase = "mend"
 
     def _rebuild_mend(self) -> None:
-        run = self.run
         with self._failing():
-            again = run._live(run._script(Script.MEND, run._epoch, *self.images))
-            pairs = [text for stem in again for text in (stem, "?")]
-            self.records = _by_two(run._live(run._script(Script.COMPARE, run._epoch, *pairs)))
-            self.phase = "read" if again else "publish"
+            self.records = self.rebuild.filling.apply(self.images)
+            self.phase = "look" if self.records else "publish"
 
     def _rebuild_publish(self) -> None:
         with self._failing():
-            self.run._publish(self.claimed)
+            self.rebuild.publish()
             self.phase = "mark"
 
     def _rebuild_mark(self) -> None:
         with self._failing():
-            self.run._mark()
+            self.rebuild.mark()
             self.phase = "claim"
 
     @contextmanager
@@ -236,7 +242,7 @@ class Protocol:
         try:
             yield
         except IndexUnavailable:
-            self.run._abandon()
+            self.rebuild.give_up()
             self.phase = "claim"
 
     # the sweeper
@@ -288,11 +294,11 @@ class Protocol:
     def _faults(self) -> Iterator[Step]:
         if self.left["FLUSH"]:
             yield "FLUSH", self._flush
-        for number, actor in enumerate(self.actors):
-            if self.left["KILL"] and actor.pc != "done":
-                yield f"w{number}.KILL", lambda actor=actor: self._kill(actor)
-            if self.left["CUT"] and actor.pc != "done" and not actor.cut:
-                yield f"w{number}.CUT", lambda actor=actor: self._cut(actor)
+        for actor in self._at("begin", "d1", "d2", "put", "finish", "abort"):
+            if self.left["KILL"]:
+                yield f"{actor.name}.KILL", lambda actor=actor: self._kill(actor)
+            if self.left["CUT"] and not actor.cut:
+                yield f"{actor.name}.CUT", lambda actor=actor: self._cut(actor)
 
     def _flush(self) -> None:
         self.left["FLUSH"] -= 1
