@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Final
 
+from ..steps import reach
 from ..tables import TableSchema
 from .claim import Claim
 from .client import IndexDamaged, RedisClient, RedisDown
@@ -60,8 +61,11 @@ class Midwife:
             redis.run(Script.INSPECT, keys, self._room.deadline_ms)
             if not claim.make_first():
                 return
+            reach("birth-claimed")
             redis.run(Script.REGISTER, keys, claim.epoch, definition(schema))
+            reach("birth-registered")
             if self._all_known(schema, redis, claim.epoch) and claim.publish():
+                reach("birth-published")
                 redis.run(Script.MARK, keys, claim.epoch)
             else:
                 claim.give_up()

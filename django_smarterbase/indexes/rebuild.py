@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from ..exceptions import IndexUnavailable
+from ..steps import reach
 from ..tables import TableSchema
 from .answers import RebuildReport
 from .claim import Claim
@@ -89,14 +90,21 @@ class Rebuild:
         self._refuse_eviction()
         with self._holding():
             self.claim.make()
+            reach("rebuild-claimed")
             try:
                 self.register()
+                reach("rebuild-registered")
                 self.filling.fill(None if full else self._earlier())
+                reach("rebuild-filled")
                 self._wait_for_deadline()
                 self._drain()
+                reach("rebuild-waited")
                 self.filling.mend()
+                reach("rebuild-mended")
                 self.publish()
+                reach("rebuild-published")
                 self.mark()
+                reach("rebuild-marked")
             except BaseException:
                 self.give_up()
                 raise

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..exceptions import ConflictError, IndexUnavailable
+from ..steps import reach
 from ..tables import TableSchema
 from .answers import Change
 from .birth import Midwife
@@ -192,6 +193,7 @@ class Writer:
             )
         while True:
             entry = room.manifest.change(schema.table, suspected)
+            reach("suspected")
             room.manifest.wait_out(schema.table, entry)
             # Without conditional writes a rebuild may have overwritten the change unseen; then once more.
             if room.store.conditional or room.manifest.fresh().entries.get(schema.table) == entry:
