@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count
-from django.db.models.expressions import Col, Star, Value
+from django.db.models.expressions import Col, Ref, Star, Value
 from django.db.models.sql.compiler import SQLAggregateCompiler
 
 from django_smarterbase.backend.loader import Loader
@@ -86,7 +86,9 @@ def _pk_order(compiler: NotingCompiler, selected: Col) -> int | None:
     if not pairs:
         return 0
     first = pairs[0]
-    if not isinstance(first.expression, Col) or first.expression.target.column != selected.target.column:
+    # What is selected too is ordered by its position in the SELECT clause.
+    column = first.expression.source if isinstance(first.expression, Ref) else first.expression
+    if not isinstance(column, Col) or column.target.column != selected.target.column:
         return None
     return -1 if first.descending else 1
 
