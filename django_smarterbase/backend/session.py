@@ -82,6 +82,7 @@ class Session:
         self.workspace = Workspace(sqlite)
         self.unit = UnitOfWork(resources)
         self.migrating: set[str] = set()
+        self.account = Account()  # of the last attempt at the last statement, whether it went well or not
         self._transaction: Snapshot | None = None
 
     @property
@@ -94,15 +95,17 @@ class Session:
         """Whether the workspace is emptied after every statement of a transaction too (conformance runs)."""
         return os.environ.get("SMARTERBASE_RELOAD") == "1"
 
-    def run(self, request: Request, execution: Execution) -> Account:
+    def run(self, request: Request, execution: Execution) -> None:
         """Run a statement. Raises what SQLite and Django raise, and the errors of this package."""
+        self.account = Account()
         for table in dict.fromkeys((*request.plan.tables, *request.written)):
             self.wrapper.ensure_table(table, armed=table in request.written)
         if self.in_transaction:
-            return self._run_pending(request, execution)
-        return self._run_autocommit(request, execution)
+            self._run_pending(request, execution)
+        else:
+            self._run_autocommit(request, execution)
 
-    def _run_autocommit(self, request: Request, execution: Execution) -> Account:
+    def _run_autocommit(self, request: Request, execution: Execution) -> None:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             snapshot = Snapshot()
             loader = self._loader(request, snapshot)
@@ -114,7 +117,7 @@ class Session:
                     self.workspace.sqlite.execute("ROLLBACK")
             failure = self._commit(writes, snapshot)
             if failure is None:
-                return loader.account
+                return
             if attempt < MAX_ATTEMPTS:
                 self._make_way(failure.write, snapshot)
                 _pause(attempt)
@@ -123,7 +126,7 @@ class Session:
             "row. Nothing was applied; run the statement again."
         )
 
-    def _run_pending(self, request: Request, execution: Execution) -> Account:
+    def _run_pending(self, request: Request, execution: Execution) -> None:
         if self._transaction is None:
             self._transaction = Snapshot()
         snapshot = self._transaction
@@ -138,10 +141,11 @@ class Session:
             changes.stage(write)
         if self.reloads:
             self._empty(snapshot)
-        return loader.account
 
     def _loader(self, request: Request, snapshot: Snapshot) -> Loader:
-        return Loader(self.resources, self.workspace, snapshot, self.wrapper.table_schema, request.hints.access)
+        loader = Loader(self.resources, self.workspace, snapshot, self.wrapper.table_schema, request.hints.access)
+        self.account = loader.account
+        return loader
 
     def _attempt(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
         if request.shortcut is not None and request.shortcut.answer(loader, execution):

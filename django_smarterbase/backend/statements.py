@@ -69,17 +69,16 @@ class StatementRunner:
         )
 
     def _run_recorded(self, request: Request) -> None:
-        started_at, begun = datetime.now(UTC), time.perf_counter()
-        account, error = Account(), None
+        started_at, begun, error = datetime.now(UTC), time.perf_counter(), None
         with counting() as ops:
             try:
-                account = self.session.run(request, self.execution)
+                self.session.run(request, self.execution)
             except BaseException as raised:
                 error = type(raised).__name__
                 raise
             finally:
                 duration = (time.perf_counter() - begun) * 1000
-                record(self._profile(request, account, ops, started_at, duration, error))
+                record(self._profile(request, self.session.account, ops, started_at, duration, error))
 
     def _profile(
         self, request: Request, account: Account, ops: Ops, started_at: datetime, duration: float, error: str | None
