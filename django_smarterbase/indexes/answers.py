@@ -27,12 +27,16 @@ class FallbackReason(enum.StrEnum):
 
 
 class IndexUntrusted(Exception):  # not an error: the caller scans instead
-    """The index may not answer this question; the documents must. Never leaves the package."""
+    """The index may not answer this question; the documents must. Never leaves the package.
 
-    def __init__(self, reason: FallbackReason, detail: str = "") -> None:
+    ``expected`` when that is no outage: chosen so, or of this question only, or there was never an index to lose.
+    """
+
+    def __init__(self, reason: FallbackReason, detail: str = "", *, expected: bool = False) -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
         self.reason = reason
         self.detail = detail
+        self.expected = expected
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ from .answers import FallbackReason, IndexUntrusted
 
 logger = logging.getLogger("django_smarterbase.indexes")
 
-#: These are no outage of a table: chosen so, or of one query only.
-_UNREMARKABLE: Final = frozenset((FallbackReason.NO_CACHE, FallbackReason.NOT_INDEXED, FallbackReason.CHANGED))
 #: The breaker reports these, once for all tables.
 _REPORTED: Final = frozenset((FallbackReason.UNREACHABLE, FallbackReason.BREAKER_OPEN))
 
@@ -29,7 +27,7 @@ class TrustLog:
 
     def lost(self, table: str, why: IndexUntrusted) -> None:
         """A query of ``table`` scans instead."""
-        if why.reason in _UNREMARKABLE or table in self._lost:
+        if why.expected or table in self._lost:
             return
         with self._lock:
             known = table in self._lost

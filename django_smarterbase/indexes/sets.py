@@ -42,7 +42,9 @@ class SetReader:
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
         """As ``IndexService.counts``."""
         if index not in indexable(schema):
-            raise IndexUntrusted(FallbackReason.NOT_INDEXED, f"{schema.table} has no index {index.name!r}")
+            raise IndexUntrusted(
+                FallbackReason.NOT_INDEXED, f"{schema.table} has no index {index.name!r}", expected=True
+            )
         _, _, _, in_doubt, flat = self._ask(schema, Script.COUNTS, [part(index.name)])
         found = _Found(self._room, schema, index)
         counts = {
@@ -55,7 +57,7 @@ class SetReader:
         """Run a reading script. Asks again, with the manifest read anew, when another epoch turns out to be marked."""
         redis = self._room.redis
         if redis is None:
-            raise IndexUntrusted(FallbackReason.NO_CACHE)
+            raise IndexUntrusted(FallbackReason.NO_CACHE, expected=True)
         for attempt in range(_TRIES):
             answer = self._ask_once(redis, schema, script, rest, fresh=attempt > 0)
             if answer is not None and (answer[0] != "other" or attempt == _TRIES - 1):
@@ -105,7 +107,7 @@ class _Found:
         stored = self._room.store.get(key)
         row = self._room.decode(self._schema, key, stored.body) if stored is not None else {}
         if stored is None or [stored_code(column, row[column.name]) for column in self._columns] != parts:
-            raise IndexUntrusted(FallbackReason.CHANGED)
+            raise IndexUntrusted(FallbackReason.CHANGED, expected=True)
         return tuple(row[column.name] for column in self._columns)
 
 
@@ -113,4 +115,4 @@ def _entries(schema: TableSchema, clause: tuple[Any, ...]) -> list[str]:
     try:
         return [sought_entry(schema, sought) for sought in clause]
     except NotIndexable as problem:
-        raise IndexUntrusted(FallbackReason.NOT_INDEXED, str(problem)) from problem
+        raise IndexUntrusted(FallbackReason.NOT_INDEXED, str(problem), expected=True) from problem

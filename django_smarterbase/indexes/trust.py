@@ -25,7 +25,9 @@ _STATUS: Final = {
 
 def believed(schema: TableSchema, entry: ManifestEntry | None) -> str:
     """The epoch that ``entry`` lets this process trust. Raises IndexUntrusted."""
-    if entry is None or (not entry.ready and entry.epoch is None):
+    if entry is None:
+        raise IndexUntrusted(FallbackReason.NOT_BUILT, "the first write makes it", expected=True)
+    if not entry.ready and entry.epoch is None:
         raise IndexUntrusted(FallbackReason.NOT_BUILT)
     if not entry.ready or entry.epoch is None:
         raise IndexUntrusted(FallbackReason.SUSPECT)

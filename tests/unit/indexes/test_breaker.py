@@ -1,0 +1,81 @@
+"""The breaker: five failures, thirty seconds, one probe."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from django_smarterbase.indexes.breaker import FAILURES, REST, Breaker
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def opened(clock: Clock) -> Breaker:
+    breaker = Breaker("cache", clock)
+    for _ in range(FAILURES):
+        assert breaker.admits()
+        breaker.failed("down")
+    return breaker
+
+
+def test_breaker_admits_until_the_fifth_failure_in_a_row(clock: Clock) -> None:
+    breaker = Breaker("cache", clock)
+    for _ in range(FAILURES - 1):
+        breaker.failed("down")
+    assert breaker.admits()
+    breaker.succeeded()
+    for _ in range(FAILURES - 1):
+        breaker.failed("down")
+    assert breaker.admits()
+    breaker.failed("down")
+    assert not breaker.admits()
+
+
+def test_breaker_lets_one_probe_through_when_it_has_rested(clock: Clock) -> None:
+    breaker = opened(clock)
+    clock.now = REST - 0.1
+    assert not breaker.admits()
+    clock.now = REST
+    assert breaker.admits()
+    assert not breaker.admits(), "a second request while the probe is under way"
+
+
+def test_breaker_closes_when_the_probe_succeeds_and_rests_again_when_it_fails(clock: Clock) -> None:
+    breaker = opened(clock)
+    clock.now = REST
+    assert breaker.admits()
+    breaker.failed("still down")
+    assert not breaker.admits()
+    clock.now = 2 * REST
+    assert breaker.admits()
+    breaker.succeeded()
+    assert breaker.admits()
+    assert breaker.admits()
+
+
+def test_breaker_admits_another_probe_when_one_ended_without_an_answer(clock: Clock) -> None:
+    breaker = opened(clock)
+    clock.now = REST
+    assert breaker.admits()
+    breaker.gave_up()
+    assert breaker.admits()
+
+
+def test_breaker_warns_once_an_outage_and_tells_its_end(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "django_smarterbase.indexes")
+    breaker = opened(clock)
+    breaker.succeeded()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert "down" in caplog.records[0].message
+    assert "5 failed requests" in caplog.records[1].message

@@ -1,0 +1,104 @@
+"""The manifest: leases, compare-and-swap, and waiting a lease out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from django.core.files.storage import InMemoryStorage
+
+from django_smarterbase.conf import Options
+from django_smarterbase.exceptions import CorruptDocument
+from django_smarterbase.indexes.answers import ManifestEntry
+from django_smarterbase.indexes.manifest import Manifest, suspected
+from django_smarterbase.ops import counting
+from django_smarterbase.storage.memory import MemoryStore
+
+READY = ManifestEntry(ready=True, epoch="e1", building=None, version=3, definition="d")
+KEY = "n/_sb/manifest.json"
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(InMemoryStorage(), Options())
+
+
+def test_manifest_gives_back_what_was_changed(store: MemoryStore) -> None:
+    Manifest(store, KEY, 1).change("t", lambda entry: READY)
+    Manifest(store, KEY, 1).change("u", suspected)
+    entries = Manifest(store, KEY, 1).fresh().entries
+    assert entries == {"t": READY, "u": suspected(None)}
+
+
+def test_lease_saves_requests_until_it_has_run_out(store: MemoryStore) -> None:
+    manifest = Manifest(store, KEY, 0.1)
+    with counting() as ops:
+        manifest.leased()
+        manifest.leased()
+    assert ops.storage.system == 1
+    Manifest(store, KEY, 1).change("t", lambda entry: READY)
+    assert "t" not in manifest.leased().entries
+    time.sleep(0.1)
+    assert manifest.leased().entries["t"] == READY
+
+
+def test_change_loses_nothing_when_many_change_at_once(store: MemoryStore) -> None:
+    def count_up() -> None:
+        manifest = Manifest(store, KEY, 1)
+        for _ in range(10):
+            manifest.change(
+                "t", lambda entry: replace(entry or suspected(None), version=entry.version + 1 if entry else 1)
+            )
+
+    threads = [threading.Thread(target=count_up) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Manifest(store, KEY, 1).fresh().entries["t"].version == 40
+
+
+def test_change_writes_nothing_when_nothing_changes(store: MemoryStore) -> None:
+    manifest = Manifest(store, KEY, 1)
+    manifest.change("t", suspected)
+    before = store.get(KEY)
+    assert manifest.change("t", suspected) == suspected(None)
+    assert store.get(KEY) == before
+
+
+def test_suspected_stops_a_rebuild_and_is_stable() -> None:
+    building = replace(READY, ready=False, building="e2")
+    assert suspected(READY) == replace(READY, ready=False, version=4)
+    assert suspected(building) == replace(building, building=None, version=4)
+    assert suspected(suspected(READY)) == suspected(READY)
+
+
+def test_wait_out_waits_a_lease_once_a_version(store: MemoryStore) -> None:
+    manifest = Manifest(store, KEY, 0.2)
+    began = time.monotonic()
+    manifest.wait_out("t", suspected(READY))
+    first = time.monotonic() - began
+    manifest.wait_out("t", suspected(READY))
+    again = time.monotonic() - began - first
+    manifest.wait_out("t", replace(suspected(READY), version=9))
+    other = time.monotonic() - began - first - again
+    assert first >= 0.2
+    assert again < 0.1
+    assert other >= 0.2
+
+
+def test_wait_out_does_not_wait_when_nothing_was_ever_trusted(store: MemoryStore) -> None:
+    began = time.monotonic()
+    Manifest(store, KEY, 30).wait_out("t", suspected(None))
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"tables": {"t": {}}}', b'{"tables": {"t": {"state": "good"}}}', b"\xff"]
+)
+def test_manifest_names_its_key_when_it_cannot_be_read(store: MemoryStore, body: bytes) -> None:
+    store.put(KEY, body)
+    with pytest.raises(CorruptDocument, match=KEY):
+        Manifest(store, KEY, 1).fresh()
