@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -28,6 +29,10 @@ Decoder = Callable[[Json], Value]
 
 UNFIT: Final = object()
 INT64: Final = range(-(2**63), 2**63)
+
+_DATETIME_MARKS: Final = "--T::."  # every third character of 2026-01-31T12:00:00.000000, from the first hyphen on
+_DURATION: Final = re.compile(r"(-?)P([0-9]{1,8})DT([0-9]{2})H([0-9]{2})M([0-9]{2})(?:\.([0-9]{6}))?S").fullmatch
+_EXACT_FLOAT: Final = 2.0**53  # below it every whole number is a float, so a float with a fraction is no whole number
 
 
 def tag(value: Value) -> Json:
@@ -137,6 +142,9 @@ def _read_datetime(attribute: Json) -> Value:
     if type(attribute) is not str:
         return untag(attribute)
     parsed = datetime.fromisoformat(attribute)
+    if attribute[26:] == "Z" and attribute[4:20:3] == _DATETIME_MARKS and attribute[11:13] != "24":
+        # As the encoder writes it: cutting the text takes a quarter of the time that formatting the moment takes.
+        return attribute.replace("T", " ")[: 26 if parsed.microsecond else 19]
     return str(parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed)
 
 
@@ -147,6 +155,12 @@ def _duration(value: Value) -> Json:
 def _read_duration(attribute: Json) -> Value:
     if type(attribute) is not str:
         return untag(attribute)
+    written = _DURATION(attribute)
+    if written is not None:
+        sign, days, hours, minutes, seconds, micros = written.groups()
+        total = ((int(days) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)
+        value = total * 1_000_000 + int(micros or 0)
+        return -value if sign else value
     parsed = parse_duration(attribute)
     if parsed is None:
         raise ValueError
@@ -179,12 +193,24 @@ def _read_decimal(attribute: Json) -> Value:
     if type(attribute) is not str:
         return untag(attribute)
     try:
+        short = float(attribute)
+        if -_EXACT_FLOAT < short < _EXACT_FLOAT and not short.is_integer():
+            return short
+    except ValueError:
+        pass
+    try:
         number = Decimal(attribute)
     except InvalidOperation as error:
         raise ValueError from error
-    if number == number.to_integral_value() and int(number) in INT64:
+    if not number.is_finite():
+        raise ValueError
+    # The size first: a hostile exponent would make an integer of a billion digits.
+    if INT64.start <= number < INT64.stop and number == number.to_integral_value():
         return int(number)
-    return float(number)
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError
+    return value
 
 
 def _uuid(value: Value) -> Json:
@@ -196,10 +222,11 @@ def _uuid(value: Value) -> Json:
 def _read_uuid(attribute: Json) -> Value:
     if type(attribute) is not str:
         return untag(attribute)
-    digits = attribute.replace("-", "").lower()
-    if not _is_hex(digits):
+    digits = attribute.replace("-", "")
+    value = bytes.fromhex(digits).hex()
+    if len(digits) != 32 or len(value) != 32:  # fromhex passes over spaces
         raise ValueError
-    return digits
+    return value
 
 
 def _is_hex(text: str) -> bool:
@@ -279,6 +306,11 @@ def _form_of(column: Column) -> Encoder:
     if column.kind is Kind.DATETIME and column.utc:
         return _datetime_utc
     return _ENCODERS[column.kind]
+
+
+def exact_type(column: Column) -> type[Any] | None:
+    """The type whose attributes stand in this column's rows as they are, so that no decoder is needed; or None."""
+    return str if column.kind is Kind.PLAIN and column.affinity is Affinity.TEXT else None
 
 
 def decoder_of(column: Column) -> Decoder:
