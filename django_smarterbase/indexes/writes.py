@@ -37,10 +37,11 @@ class _Degraded(Exception):  # not an error: the write takes the slow path
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Documents announced by one script, and the epochs that it fed."""
+    """Documents announced by one script, the epochs that it fed, and a moment before it (``time.monotonic``)."""
 
     stems: frozenset[str]
     epochs: tuple[str, ...]
+    began: float
 
 
 class OpenWrite:
@@ -52,8 +53,9 @@ class OpenWrite:
     """
 
     def __init__(
-        self, room: Room, schema: TableSchema, token: str, began: float, pieces: Sequence[_Piece], *, degraded: bool
+        self, room: Room, schema: TableSchema, token: str, pieces: Sequence[_Piece], *, degraded: bool, began: float = 0
     ) -> None:
+        began = min([piece.began for piece in pieces], default=began or time.monotonic())
         self.degraded = degraded
         self.deadline = began + room.options.write_deadline
         self._room = room
@@ -126,35 +128,38 @@ class Writer:
         if len({change.stem for change in changes}) != len(changes):
             raise ValueError(f"A write of {schema.label} names a document twice.")
         self.attend(schema)
-        began, pieces = time.monotonic(), list[_Piece]()
-        token = new_token()
+        token, pieces = new_token(), list[_Piece]()
+        # In the order of the stems, lest two bulk writes that are each other's locks wait for each other.
+        ordered = sorted(changes, key=lambda change: change.stem)
         try:
-            for at in range(0, len(changes), PIECE):
-                pieces.append(self._announce(schema, token, changes[at : at + PIECE]))
+            for at in range(0, len(ordered), PIECE):
+                pieces.append(self._announce(schema, token, ordered[at : at + PIECE]))
         except _Degraded as cause:
-            self._degrade(schema, cause)
-            return OpenWrite(self._room, schema, token, began, pieces, degraded=True)
-        return OpenWrite(self._room, schema, token, began, pieces, degraded=False)
+            return self._degrade(schema, token, pieces, cause)
+        except BaseException:
+            OpenWrite(self._room, schema, token, pieces, degraded=False).abort(change.stem for change in changes)
+            raise
+        return OpenWrite(self._room, schema, token, pieces, degraded=False)
 
     def _announce(self, schema: TableSchema, token: str, changes: Sequence[Change]) -> _Piece:
         redis = self._room.redis
         if redis is None:
             raise _Degraded("no cache is configured")
         arguments = [text for change in changes for text in _texts(schema, change)]
-        deadline = time.monotonic() + self._room.options.write_deadline
-        patience = time.monotonic() + _BIRTH
+        first = time.monotonic()
         while True:
+            began = time.monotonic()
             answer = self._ask(redis, schema, token, arguments)
             if answer[0] == "ok":
-                return _Piece(frozenset(change.stem for change in changes), tuple(answer[1:]))
+                return _Piece(frozenset(change.stem for change in changes), tuple(answer[1:]), began)
             if answer[0] == "definitions":
                 raise _Degraded("another version of the code keeps this table's index, for other definitions")
             if answer[0] == "none":
-                if time.monotonic() >= patience or not self._midwife.expects(schema):
+                if began - first >= _BIRTH or not self._midwife.expects(schema):
                     raise _Degraded("Redis has no index of this table")
                 time.sleep(_BUSY_PAUSE)
                 continue
-            self._await_turn(schema, deadline, answer)
+            self._await_turn(schema, first, *answer)
 
     def _ask(self, redis: RedisClient, schema: TableSchema, token: str, arguments: Sequence[Argument]) -> list[str]:
         exclusive = int(not self._room.store.conditional)
@@ -168,13 +173,13 @@ class Writer:
             raise _Degraded(str(damage)) from damage
         return answer
 
-    def _await_turn(self, schema: TableSchema, deadline: float, answer: Sequence[str]) -> None:
+    def _await_turn(self, schema: TableSchema, first: float, status: str, stem: str) -> None:
         """Wait for another writer of the same document: the store has no conditions, so notes are the locks."""
-        status, stem = answer
-        if time.monotonic() >= deadline:
+        patience = 2 * self._room.options.write_deadline
+        if time.monotonic() - first >= patience:
             raise ConflictError(
-                f"The document {stem!r} of {schema.label} is being written by others for longer than the write "
-                f"deadline of {self._room.options.write_deadline:g} s. Try again."
+                f"The document {stem!r} of {schema.label} has been written by others for {patience:g} s, twice the "
+                "write deadline. Try again."
             )
         if status == "overdue":
             try:
@@ -183,9 +188,9 @@ class Writer:
                 raise _Degraded(str(problem)) from problem
         time.sleep(random.uniform(0, _BUSY_PAUSE))
 
-    def _degrade(self, schema: TableSchema, cause: _Degraded) -> None:
+    def _degrade(self, schema: TableSchema, token: str, pieces: Sequence[_Piece], cause: _Degraded) -> OpenWrite:
         """Make sure that nobody trusts the sets that will miss this write, before it is made."""
-        room = self._room
+        room, began = self._room, time.monotonic()
         if room.redis is not None and room.options.on_index_outage == "refuse":
             raise IndexUnavailable(
                 f"A write of {schema.label} was refused, since its index cannot take it: {cause}. Bring Redis back and "
@@ -197,7 +202,7 @@ class Writer:
             room.manifest.wait_out(schema.table, entry)
             # Without conditional writes a rebuild may have overwritten the change unseen; then once more.
             if room.store.conditional or room.manifest.fresh().entries.get(schema.table) == entry:
-                return
+                return OpenWrite(room, schema, token, pieces, degraded=True, began=began)
 
 
 def _texts(schema: TableSchema, change: Change) -> Iterator[str]:

@@ -6,10 +6,9 @@ life (a lease, the write deadline) is a step here that is enabled once nobody is
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django_smarterbase.exceptions import IndexUnavailable, PreconditionFailed
 from django_smarterbase.indexes.answers import Change, ManifestEntry
@@ -128,12 +127,12 @@ class Protocol:
             actor.pc = "d1"
             return
         actor.fed, actor.pc = piece.epochs, "put"
-        actor.write = self._open_write(actor, [piece])
+        actor.write = self._open_write(actor, piece)
 
-    def _open_write(self, actor: Actor, pieces: list[_Piece]) -> OpenWrite:
+    def _open_write(self, actor: Actor, piece: _Piece) -> OpenWrite:
         # Late from the start: a note that the sweeper took is no sign of damage here.
-        began = time.monotonic() - OPTIONS.write_deadline
-        return OpenWrite(self.room, SCHEMA, actor.token, began, pieces, degraded=False)
+        late = replace(piece, began=piece.began - OPTIONS.write_deadline)
+        return OpenWrite(self.room, SCHEMA, actor.token, [late], degraded=False)
 
     def _make_suspect(self, actor: Actor) -> None:
         actor.suspect = self.room.manifest.change(TABLE, suspected)
