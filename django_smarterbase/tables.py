@@ -63,6 +63,19 @@ class IndexDefinition:
     columns: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class UniqueRule:
+    """Values that no two documents share: of ``columns``, or of SQL ``expressions`` where there are any.
+
+    ``condition`` is SQL over the table's columns; a row that does not meet it, or has a NULL among the values, is free.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    condition: str | None = None
+    expressions: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class TableSchema:
     """A table as the model in the query has it.
@@ -77,7 +90,7 @@ class TableSchema:
     pk: tuple[str, ...]
     auto: str | None = None
     indexes: tuple[IndexDefinition, ...] = ()
-    unique: tuple[tuple[str, ...], ...] = ()
+    unique: tuple[UniqueRule, ...] = ()
     field_names: Mapping[str, str] = field(default_factory=dict, compare=False)  # column -> model field
 
     def __hash__(self) -> int:

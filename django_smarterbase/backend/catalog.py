@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.apps import apps as installed_apps
@@ -77,10 +78,13 @@ class Catalog:
     def _registered(self, registry: Apps, table: str) -> type[Model] | None:
         models = registry.get_models(include_auto_created=True, include_swapped=True)
         if models is not self._source:
+            # In a migration, Django shows apps that have no migrations without their relations and constraints.
+            stripped = {state.app_label for state in getattr(registry, "real_models", ())}
             self._source = models
             self._models = {}
             for model in models:
-                concrete = model._meta.concrete_model
+                whole = installed_apps.get_model(model._meta.label) if model._meta.app_label in stripped else model
+                concrete = whole._meta.concrete_model
                 if concrete is not None:
                     self._models.setdefault(concrete._meta.db_table, concrete)
         return self._models.get(table)
@@ -106,13 +110,12 @@ class Catalog:
     def ensure(self, table: str, *, armed: bool = False) -> None:
         """Make the scratch table."""
         schema = self.of_table(table)
-        self.wrapper.session.workspace.ensure(schema, lambda: self._creation_sql(schema), armed=armed)
+        model = self.model_of(table)
+        create_sql = None if model is None else partial(self._creation_sql, schema, model)
+        self.wrapper.session.workspace.ensure(schema, create_sql, armed=armed)
 
-    def _creation_sql(self, schema: TableSchema) -> Sequence[str]:
+    def _creation_sql(self, schema: TableSchema, model: type[Model]) -> Sequence[str]:
         if schema not in self._creation:
-            model = self.model_of(schema.table)
-            if model is None:
-                raise ProgrammingError(f"The table {schema.table!r} is no model's and is gone from the workspace.")
             self._creation[schema] = creation_sql(self.wrapper, model)
         return self._creation[schema]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Snapshot
+from django_smarterbase.backend.uniqueness import claims_of, held_claims, with_claims
 from django_smarterbase.backend.unit_of_work import DocumentWrite
 from django_smarterbase.backend.workspace import PendingDocument, TouchedRow, Workspace
 from django_smarterbase.storage.keys import stem as stem_of
@@ -46,15 +47,19 @@ class ChangeReader:
         if touched.values is None and base.values is None and base.etag is None:
             return None
         codec = self.resources.codec(schema)
+        row = None if touched.values is None else as_row(schema, touched.values)
+        claims = () if row is None else claims_of(self.workspace, schema, touched.pk, row)
         return DocumentWrite(
             schema=schema,
             stem=stem,
             key=key,
-            body=None if touched.values is None else codec.encode(touched.values, base.extras),
+            body=None if touched.values is None else codec.encode(touched.values, with_claims(base.extras, claims)),
             base_etag=base.etag,
-            row=None if touched.values is None else as_row(schema, touched.values),
+            row=row,
             undo_body=None if base.etag is None or base.values is None else codec.encode(base.values, base.extras),
             undo_row=None if base.etag is None or base.values is None else as_row(schema, base.values),
+            claims=claims,
+            claims_before=held_claims(base.extras),
         )
 
     def _base(self, schema: TableSchema, stem: str, key: str) -> _Base:
@@ -79,15 +84,15 @@ class ChangeReader:
     def staged(self, pending: PendingDocument, schema: TableSchema | None) -> DocumentWrite:
         """A pending document as the write that COMMIT makes of it."""
         known = self.snapshot.table(pending.table).known.get(pending.stem) if schema is not None else None
-        row = undo_body = undo_row = None
+        write = DocumentWrite(schema, pending.stem, pending.key, pending.body, pending.base_etag, None)
         if schema is not None and pending.body is not None:
-            row = self.resources.row_of(schema, pending.key, pending.body)
+            document = self.resources.decode(schema, pending.key, pending.body)
+            write = replace(write, row=as_row(schema, document.values), claims=held_claims(document.extras))
         if schema is not None and known is not None:
             undo_body = self.resources.codec(schema).encode(known.values, known.extras)
-            undo_row = as_row(schema, known.values)
-        return DocumentWrite(
-            schema, pending.stem, pending.key, pending.body, pending.base_etag, row, undo_body, undo_row
-        )
+            undo_row, claims_before = as_row(schema, known.values), held_claims(known.extras)
+            write = replace(write, undo_body=undo_body, undo_row=undo_row, claims_before=claims_before)
+        return write
 
 
 def as_row(schema: TableSchema, values: tuple[Value, ...]) -> Row:

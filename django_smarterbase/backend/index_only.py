@@ -87,7 +87,7 @@ def _pk_order(compiler: NotingCompiler, selected: Col) -> int | None:
         return 0
     first = pairs[0]
     # What is selected too is ordered by its position in the SELECT clause.
-    column = first.expression.source if isinstance(first.expression, Ref) else first.expression
+    column: Any = getattr(first.expression, "source", None) if isinstance(first.expression, Ref) else first.expression
     if not isinstance(column, Col) or column.target.column != selected.target.column:
         return None
     return -1 if first.descending else 1

@@ -12,8 +12,9 @@ from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import AutoField, BigAutoField, Field, Model, SmallAutoField, UniqueConstraint
 from django.db.models.fields import NOT_PROVIDED
+from django.db.models.sql import Query
 
-from django_smarterbase.tables import Affinity, Column, IndexDefinition, Kind, TableSchema, Value
+from django_smarterbase.tables import Affinity, Column, IndexDefinition, Kind, TableSchema, UniqueRule, Value
 
 _KINDS: Final = {
     "BooleanField": Kind.BOOL,
@@ -65,7 +66,7 @@ def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
         pk=pk,
         auto=meta.pk.column if isinstance(meta.pk, (AutoField, BigAutoField, SmallAutoField)) else None,
         indexes=tuple(_indexes(model, indexable, pk)),
-        unique=tuple(dict.fromkeys(_unique_sets(model))),
+        unique=tuple(_unique_rules(model, connection)),
         field_names={column_name(field): field.name for field in fields},
     )
 
@@ -189,11 +190,34 @@ def _constraint_fields(model: type[Model]) -> Iterator[tuple[str, ...]]:
             yield names
 
 
-def _unique_sets(model: type[Model]) -> Iterator[tuple[str, ...]]:
-    """The column sets whose values no two documents share, the primary key apart (conditions are not looked at)."""
+def _unique_rules(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[UniqueRule]:
+    """What no two documents share, the primary key apart (that is the object key)."""
     meta = model._meta
     for field in meta.local_concrete_fields:
         if field.unique and not field.primary_key:
-            yield (column_name(field),)
-    for names in _constraint_fields(model):
-        yield tuple(column_name(meta.get_field(name)) for name in names)
+            yield UniqueRule(column_name(field), (column_name(field),))
+    local = {field.name for field in meta.local_concrete_fields}
+    for names in meta.unique_together:
+        if local.issuperset(names):
+            columns = tuple(column_name(meta.get_field(name)) for name in names)
+            yield UniqueRule("-".join(columns), columns)
+    for constraint in meta.constraints:
+        if isinstance(constraint, UniqueConstraint) and local.issuperset(constraint.fields):
+            yield _constraint_rule(model, constraint, connection)
+
+
+def _constraint_rule(model: type[Model], constraint: Any, connection: Any) -> UniqueRule:
+    """A UniqueConstraint; its condition and expressions as the SQL that Django writes for SQLite's index."""
+    editor = connection.SchemaEditorClass(connection)
+    expressions: tuple[str, ...] = ()
+    if constraint.expressions:
+        compiler = Query(model, alias_cols=False).get_compiler(connection=connection)
+        resolved = constraint._get_index_expressions(model, editor)
+        sql, params = compiler.compile(resolved)
+        expressions = (sql % tuple(editor.quote_value(param) for param in params),)
+    return UniqueRule(
+        name=constraint.name,
+        columns=tuple(column_name(model._meta.get_field(name)) for name in constraint.fields),
+        condition=constraint._get_condition_sql(model, editor),
+        expressions=expressions,
+    )

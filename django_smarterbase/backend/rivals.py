@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
+from django_smarterbase.backend.claims import claim_key, claim_rule, holder_of
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.unit_of_work import DocumentWrite
-from django_smarterbase.indexes.encoding import code
 from django_smarterbase.indexes.service import IndexUntrusted
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, Kind, Row, TableSchema
+from django_smarterbase.tables import IndexCondition, IndexEntry, Kind, TableSchema, UniqueRule
 
 
 class Rivals:
@@ -45,9 +45,8 @@ class Rivals:
 
     def _of_table(self, schema: TableSchema, writes: list[DocumentWrite]) -> list[str]:
         table = self.snapshot.table(schema.table)
-        stems = [write.stem for write in writes if self._must_look_up(schema, write)]
-        self.loader.learn(schema, stems)
-        stems += self._with_equal_values(schema, writes)
+        self.loader.learn(schema, [write.stem for write in writes if self._must_look_up(schema, write)])
+        stems = [write.stem for write in writes] + self._holders(schema, writes)
         return [stem for stem in dict.fromkeys(stems) if stem not in table.present and table.known.get(stem)]
 
     def _must_look_up(self, schema: TableSchema, write: DocumentWrite) -> bool:
@@ -60,45 +59,35 @@ class Rivals:
             return False
         return self.every_key or any(column.kind is not Kind.UUID for column in columns)
 
-    def _with_equal_values(self, schema: TableSchema, writes: list[DocumentWrite]) -> list[str]:
+    def _holders(self, schema: TableSchema, writes: list[DocumentWrite]) -> list[str]:
+        """The stems of documents that may hold a unique value which a write takes: by the index, or else by claim."""
         stems: list[str] = []
-        for columns in schema.unique:
-            index = next((index for index in schema.indexes if index.columns == columns), None)
-            rows = [write.row for write in writes if write.row is not None and _claims_anew(columns, write)]
-            if rows:
-                stems += self._holding(schema, columns, index, rows)
+        for rule in schema.unique:
+            taking = [write for write in writes if any(claim_rule(claim) == rule.name for claim in write.takes)]
+            if taking:
+                by_index = self._by_index(schema, rule, taking)
+                stems += self._by_claim(schema, rule, taking) if by_index is None else by_index
         return stems
 
-    def _holding(
-        self, schema: TableSchema, columns: tuple[str, ...], index: IndexDefinition | None, rows: list[Row]
-    ) -> list[str]:
-        """The stems of stored documents that hold the values of one of ``rows`` in ``columns``."""
-        if index is not None and not self.snapshot.table(schema.table).complete:
-            entries = tuple(IndexEntry(index, tuple(row[column] for column in columns)) for row in rows)
-            try:
-                reading = self.loader.resources.indexes.read(schema, IndexCondition((entries,)))
-            except IndexUntrusted as untrusted:
-                self.loader.account.fallback_reason = untrusted.reason
-            else:
-                stems = list(reading.stems or ())
-                self.loader.learn(schema, stems)
-                return stems
-        self.loader.learn_all(schema)
-        wanted = {_codes(schema, columns, row) for row in rows}
-        return [
-            stem
-            for stem, known in self.snapshot.table(schema.table).known.items()
-            if known and _codes(schema, columns, dict(zip(schema.by_name, known.values, strict=True))) in wanted
-        ]
+    def _by_index(self, schema: TableSchema, rule: UniqueRule, writes: list[DocumentWrite]) -> list[str] | None:
+        index = next((index for index in schema.indexes if rule.columns and index.columns == rule.columns), None)
+        if index is None:
+            return None
+        rows = [write.row for write in writes if write.row is not None]
+        entries = tuple(IndexEntry(index, tuple(row[column] for column in rule.columns)) for row in rows)
+        try:
+            reading = self.loader.resources.indexes.read(schema, IndexCondition((entries,)))
+        except IndexUntrusted as untrusted:
+            self.loader.account.fallback_reason = untrusted.reason
+            return None
+        stems = list(reading.stems or ())
+        self.loader.learn(schema, stems)
+        return stems
 
-
-def _claims_anew(columns: tuple[str, ...], write: DocumentWrite) -> bool:
-    """Whether a write takes unique values that its document did not hold; NULL is never equal to NULL here."""
-    if write.row is None or any(write.row[column] is None for column in columns):
-        return False
-    before = write.undo_row
-    return before is None or any(before[column] != write.row[column] for column in columns)
-
-
-def _codes(schema: TableSchema, columns: tuple[str, ...], row: Row) -> tuple[str, ...]:
-    return tuple(code(schema.by_name[column], row[column]) for column in columns)
+    def _by_claim(self, schema: TableSchema, rule: UniqueRule, writes: list[DocumentWrite]) -> list[str]:
+        resources = self.loader.resources
+        claims = [claim for write in writes for claim in write.takes if claim_rule(claim) == rule.name]
+        keys = [claim_key(resources, schema.table, claim) for claim in claims]
+        stems = [holder_of(key, stored) for key, stored in resources.store.get_many(keys) if stored is not None]
+        self.loader.learn(schema, stems)
+        return stems

@@ -16,7 +16,7 @@ from django.db.models import Field, Model
 from django_smarterbase.backend.catalog import creation_sql
 from django_smarterbase.backend.modeltables import column_of, named, sqlite_value
 from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
-from django_smarterbase.backend.upkeep import deletions
+from django_smarterbase.backend.upkeep import delete_claims, deletions
 from django_smarterbase.backend.workspace import PendingDocument
 from django_smarterbase.indexes.affinity import stored as value_as_stored
 from django_smarterbase.storage.history import Change, History
@@ -54,7 +54,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             self._depth -= 1
             self.connection.defining -= 1
             if outermost and not self.collect_sql:
-                self.connection.session.workspace.forget()
+                self.connection.session.workspace.altered()
                 self.connection.catalog.forget()
 
     def _remake_table(self, model: type[Model], *args: Any, **kwargs: Any) -> Any:
@@ -211,6 +211,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 workspace.unstage(pending.key)
         self._write(list(deletions(self.connection.resources, schema)))
         self.connection.resources.sequences.reset(schema.table)
+        delete_claims(self.connection.resources, schema.table)
 
     def _move_documents(self, model: type[Model], old_table: str, new_table: str) -> None:
         resources, writes = self.connection.resources, []

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from django.db.utils import IntegrityError
 
 from django_smarterbase.backend.changes import ChangeReader
+from django_smarterbase.backend.claims import ClaimTaken, claim_rule
 from django_smarterbase.backend.loader import Account, Loader
 from django_smarterbase.backend.numbers import Numbering, catch_up, raise_sequences
 from django_smarterbase.backend.rivals import Rivals
@@ -106,6 +107,7 @@ class Session:
             self._run_autocommit(request, execution)
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
+        failure: WriteFailed | None = None
         for attempt in range(1, MAX_ATTEMPTS + 1):
             snapshot = Snapshot()
             loader = self._loader(request, snapshot)
@@ -121,6 +123,8 @@ class Session:
             if attempt < MAX_ATTEMPTS:
                 self._make_way(failure.write, snapshot)
                 _pause(attempt)
+        if failure is not None and isinstance(failure.error, ClaimTaken):
+            raise _commit_error(failure) from failure
         raise ConflictError(
             f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a "
             "row. Nothing was applied; run the statement again."
@@ -215,7 +219,7 @@ class Session:
         ]
         failure = self._commit(writes, snapshot)
         if failure is not None:
-            raise _commit_error(failure.write) from failure
+            raise _commit_error(failure) from failure
         self.migrating.clear()
         self.workspace.clear_pending()
         self._empty(snapshot)
@@ -244,8 +248,17 @@ class Session:
         snapshot.workspace_emptied()
 
 
-def _commit_error(write: DocumentWrite) -> Exception:
+def _commit_error(failure: WriteFailed) -> Exception:
+    """The conflict as Django users know it."""
+    write = failure.write
     label = write.schema.label if write.schema is not None else "a system object"
+    if isinstance(failure.error, ClaimTaken) and write.schema is not None:
+        rule = next((rule for rule in write.schema.unique if rule.name == claim_rule(failure.error.claim)), None)
+        columns = ", ".join(f"{write.schema.table}.{column}" for column in (rule.columns if rule else ()))
+        return IntegrityError(
+            f"UNIQUE constraint failed: {columns or failure.error.rule} ({label} {failure.error.holder!r} has the "
+            "value)"
+        )
     if write.base_etag is None and write.schema is not None:
         columns = ", ".join(f"{write.schema.table}.{column}" for column in write.schema.pk)
         return IntegrityError(

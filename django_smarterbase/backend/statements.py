@@ -49,7 +49,7 @@ class StatementRunner:
         """Transactions, pragmas and definitions concern the workspace alone."""
         self.execution.execute()
         if defines_tables(query):
-            self.session.workspace.forget()
+            self.session.workspace.altered()
             self.wrapper.catalog.forget()
 
     def _raw_request(self, query: str, params: Any) -> Request:

@@ -1,23 +1,28 @@
 """The unit of work: pending documents become stored objects, and the index follows.
 
-For each batch of a table: begin (index), conditional writes (storage), finish or abort (index). When one write of the
-unit fails, those already applied are taken back, so that a unit is applied whole or not at all unless the process dies
-in between.
+For each batch of a table: take the claims to unique values, begin (index), conditional writes (storage), finish or
+abort (index); at the end free the claims given up. When one write of the unit fails, those already applied are taken
+back. A transaction of more than one document is kept whole by an intent even when the process dies in between.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
+from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.resources import Resources
-from django_smarterbase.exceptions import PreconditionFailed
+from django_smarterbase.exceptions import PreconditionFailed, StorageUnavailable
 from django_smarterbase.indexes.service import Change, OpenWrite
+from django_smarterbase.steps import reach
 from django_smarterbase.storage.base import Write, Written
 from django_smarterbase.tables import Row, TableSchema
+
+logger = logging.getLogger("django_smarterbase.documents")
 
 _BATCH: Final = 200
 _SLICE: Final = 32
@@ -28,7 +33,8 @@ class DocumentWrite:
     """A document to be written (``body``) or deleted (None), and what it replaces.
 
     ``base_etag`` is the ETag of the document that was read, None when there must be none. ``row`` is
-    ``{column: value}`` of the body; ``undo_body`` takes the write back, None when there was no document.
+    ``{column: value}`` of the body; ``undo_body`` takes the write back, None when there was no document. ``claims`` and
+    ``claims_before`` are the claims to unique values that the document lists after and before the write.
     """
 
     schema: TableSchema | None
@@ -39,6 +45,18 @@ class DocumentWrite:
     row: Row | None
     undo_body: bytes | None = None
     undo_row: Row | None = None
+    claims: tuple[str, ...] = ()
+    claims_before: tuple[str, ...] = ()
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The claims to unique values that the document did not hold before."""
+        return tuple(claim for claim in self.claims if claim not in self.claims_before)
+
+    @property
+    def frees(self) -> tuple[str, ...]:
+        """The claims that the document gives up."""
+        return tuple(claim for claim in self.claims_before if claim not in self.claims)
 
     def as_write(self) -> Write:
         """The conditional request to the store."""
@@ -60,14 +78,28 @@ class WriteFailed(Exception):  # carries the error; never leaves the backend
     @property
     def is_conflict(self) -> bool:
         """Whether another writer was faster, as opposed to a store that failed."""
-        return isinstance(self.error, PreconditionFailed)
+        return isinstance(self.error, (PreconditionFailed, ClaimTaken))
+
+
+class _Applied(NamedTuple):
+    """A write that was applied, and the document's ETag since (None: it is deleted)."""
+
+    write: DocumentWrite
+    etag: str | None
+
+
+class IntentLog(Protocol):
+    """What keeps a unit of many documents whole when its process dies (``backend.intents``)."""
+
+    def renew(self) -> None:
+        """Say that this process is still at it. Raises ConflictError when another has taken over."""
 
 
 @dataclass
 class _Outcome:
-    """What became of a batch: the writes done, each with its new ETag, and those that failed."""
+    """What became of a batch: the writes done, and those that failed."""
 
-    done: list[tuple[DocumentWrite, str | None]] = field(default_factory=list)
+    done: list[_Applied] = field(default_factory=list)
     failures: list[WriteFailed] = field(default_factory=list)
 
 
@@ -77,29 +109,61 @@ class UnitOfWork:
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
 
-    def commit(self, writes: Sequence[DocumentWrite]) -> None:
-        """Apply all ``writes`` or none. Raises WriteFailed."""
-        applied: list[tuple[DocumentWrite, str | None]] = []
-        if writes:
-            self.resources.store.verify_conditions()
+    def commit(self, writes: Sequence[DocumentWrite], *, intent: IntentLog | None = None) -> None:
+        """Apply all ``writes`` or none. Raises WriteFailed, and what store and index raise.
+
+        ``intent`` is told of the progress, so that another process can go on when this one dies.
+        """
+        if not writes:
+            return
+        self.resources.store.verify_conditions()
+        applied: list[_Applied] = []
+        book = ClaimBook(self.resources, _releases(writes))
         try:
             for batch in _batches(writes):
-                self._apply(batch, applied)
-        except WriteFailed:
+                self._apply(batch, applied, book, intent)
+        except Exception:
             self._undo(applied)
+            book.give_back()
             raise
+        self._free(writes, book)
 
-    def _apply(self, batch: list[DocumentWrite], applied: list[tuple[DocumentWrite, str | None]]) -> None:
+    def _apply(
+        self, batch: list[DocumentWrite], applied: list[_Applied], book: ClaimBook, intent: IntentLog | None
+    ) -> None:
         """Write one batch of one table; begin anew for what the write deadline leaves no time for."""
         while batch:
+            if intent is not None:
+                intent.renew()
+            self._take_claims(batch, book)
             opened = self._begin(batch)
+            reach("begun")
             outcome = self._write(batch, opened)
             applied.extend(outcome.done)
             if opened is not None:
                 _settle(opened, batch, outcome)
+            reach("finished")
             if outcome.failures:
                 raise outcome.failures[0]
             batch = batch[len(outcome.done) :]
+
+    def _take_claims(self, batch: list[DocumentWrite], book: ClaimBook) -> None:
+        for write in batch:
+            if write.schema is None or not write.takes:
+                continue
+            try:
+                book.take(write.schema.table, write.stem, write.takes)
+            except ClaimTaken as taken:
+                raise WriteFailed(write, taken) from taken
+
+    def _free(self, writes: Sequence[DocumentWrite], book: ClaimBook) -> None:
+        """Remove the claims given up. The unit is applied by now: an orphan that stays behind is only a nuisance."""
+        for write in writes:
+            if write.schema is not None and write.frees:
+                try:
+                    book.free(write.schema.table, write.stem, write.frees)
+                except StorageUnavailable as error:
+                    logger.warning("A claim that %r gave up stays behind as an orphan: %s", write.key, error)
 
     def _begin(self, batch: list[DocumentWrite]) -> OpenWrite | None:
         schema = batch[0].schema
@@ -111,9 +175,10 @@ class UnitOfWork:
         while not outcome.failures and (part := list(islice(pending, _SLICE))):
             for write, written in zip(part, self._outcomes(part), strict=True):
                 if written.error is None:
-                    outcome.done.append((write, written.etag))
+                    outcome.done.append(_Applied(write, written.etag))
                 else:
                     outcome.failures.append(WriteFailed(write, written.error))
+            reach("put")
             if opened is not None and time.monotonic() > (opened.deadline + self._begun(opened)) / 2:
                 break
         return outcome
@@ -124,7 +189,7 @@ class UnitOfWork:
     def _outcomes(self, part: Iterable[DocumentWrite]) -> Iterator[Written]:
         return self.resources.store.write_many([write.as_write() for write in part])
 
-    def _undo(self, applied: list[tuple[DocumentWrite, str | None]]) -> None:
+    def _undo(self, applied: list[_Applied]) -> None:
         """Take applied writes back, last first. What another process has changed since is its own business."""
         reverse = [
             DocumentWrite(
@@ -151,6 +216,14 @@ def _settle(opened: OpenWrite, batch: list[DocumentWrite], outcome: _Outcome) ->
     doubtful = {failure.write.stem for failure in outcome.failures if not failure.is_conflict}
     opened.finish(etags)
     opened.abort([write.stem for write in batch if write.stem not in etags and write.stem not in doubtful])
+
+
+def _releases(writes: Sequence[DocumentWrite]) -> Callable[[str, str, str], bool]:
+    """Tells whether a document of the unit gives up a claim: ``(table, stem, claim)``."""
+    released = {
+        (write.schema.table, write.stem, claim) for write in writes if write.schema is not None for claim in write.frees
+    }
+    return lambda table, stem, claim: (table, stem, claim) in released
 
 
 def _batches(writes: Sequence[DocumentWrite]) -> Iterator[list[DocumentWrite]]:

@@ -35,6 +35,13 @@ def delete_documents(wrapper: DatabaseWrapper, table: str) -> None:
             unit.commit(batch)
             batch = []
     unit.commit(batch)
+    delete_claims(wrapper.resources, table)
+
+
+def delete_claims(resources: Resources, table: str) -> None:
+    """Delete all claims of a table that has lost all its documents. Other writers to it must be at rest."""
+    for listed in list(resources.store.list(resources.keys.unique_prefix(table))):
+        resources.store.delete(listed.key)
 
 
 def delete_database(resources: Resources) -> None:

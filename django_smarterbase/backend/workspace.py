@@ -23,6 +23,7 @@ INSERT INTO _sb_state SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM _sb_state);
 CREATE TABLE IF NOT EXISTS _sb_pending (
     object_key TEXT PRIMARY KEY, table_name TEXT, stem TEXT, body BLOB, base_etag TEXT
 );
+CREATE TABLE IF NOT EXISTS _sb_made (table_name TEXT PRIMARY KEY, signature TEXT);
 PRAGMA ignore_check_constraints = ON;
 """
 
@@ -70,11 +71,19 @@ class Workspace:
         self._tables: dict[str, ScratchTable] = {}
         sqlite.executescript(_SETUP)
 
-    def ensure(self, schema: TableSchema, create_sql: Callable[[], Sequence[str]], *, armed: bool = False) -> None:
-        """Make the scratch table of ``schema``, anew when it stands there with other columns."""
+    def ensure(
+        self, schema: TableSchema, create_sql: Callable[[], Sequence[str]] | None, *, armed: bool = False
+    ) -> None:
+        """Make the scratch table of ``schema``, anew when it stands there otherwise.
+
+        Without ``create_sql`` it is raw DDL's and is taken as it stands.
+        """
         table = self._tables.get(schema.table)
-        if table is None or (table.schema is not schema and table.schema.columns != schema.columns):
-            table = self._adopt(schema) or self._create(schema, create_sql())
+        if table is None or (table.schema is not schema and _signature(table.schema) != _signature(schema)):
+            if create_sql is None or self._was_made_for(schema):
+                table = self._adopt(schema)
+            else:
+                table = self._create(schema, create_sql())
             self._tables[schema.table] = table
         if armed and not table.armed:
             self._arm(table)
@@ -102,20 +111,26 @@ class Workspace:
         self.sqlite.execute(f"DROP TABLE IF EXISTS {quote(table)}")
         self.sqlite.execute(f"DROP TABLE IF EXISTS {quote(_log_of(table))}")
 
-    def _adopt(self, schema: TableSchema) -> ScratchTable | None:
-        found = [row[1] for row in self.sqlite.execute(f"PRAGMA table_xinfo({quote(schema.table)})")]
-        if sorted(found) != sorted(column.name for column in schema.columns):
-            return None
-        armed = self.sqlite.execute(
-            "SELECT 1 FROM sqlite_master WHERE name = ?", (_trigger_of(schema.table, "insert"),)
-        )
-        return _described(schema, armed=armed.fetchone() is not None)
+    def _was_made_for(self, schema: TableSchema) -> bool:
+        found = self.sqlite.execute("SELECT signature FROM _sb_made WHERE table_name = ?", (schema.table,)).fetchone()
+        return found is not None and found[0] == _signature(schema) and self.has_table(schema.table)
+
+    def _adopt(self, schema: TableSchema) -> ScratchTable:
+        trigger = _trigger_of(schema.table, "insert")
+        armed = self.sqlite.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (trigger,)).fetchone()
+        return _described(schema, armed=armed is not None)
 
     def _create(self, schema: TableSchema, statements: Sequence[str]) -> ScratchTable:
         self.drop(schema.table)
         for sql in statements:
             self.sqlite.execute(sql)
+        self.sqlite.execute("INSERT OR REPLACE INTO _sb_made VALUES (?, ?)", (schema.table, _signature(schema)))
         return _described(schema)
+
+    def altered(self) -> None:
+        """DDL has changed scratch tables: each is made anew from its model when a statement needs it."""
+        self._tables.clear()
+        self.sqlite.execute("DELETE FROM _sb_made")
 
     def _arm(self, table: ScratchTable) -> None:
         """Create the change log and the triggers that fill it while the workspace records."""
@@ -223,6 +238,11 @@ class Workspace:
     def clear_pending(self) -> None:
         """Forget all pending documents."""
         self.sqlite.execute("DELETE FROM _sb_pending")
+
+
+def _signature(schema: TableSchema) -> str:
+    """What a scratch table depends on."""
+    return repr((schema.columns, schema.pk, schema.unique))
 
 
 def _described(schema: TableSchema, *, armed: bool = False) -> ScratchTable:

@@ -1,0 +1,170 @@
+"""Claims: a unique value is held by an object that only one document can create.
+
+``_sb/unique/<table>/<rule>/<digest>.json`` holds ``{"table", "stem"}`` and is created on the condition that it does not
+exist, *before* the document that holds the value is written; the document lists its claims in ``_claims``. So two
+documents never hold one value, whatever becomes of Redis. A writer that dies in between leaves an orphan: a claim whose
+document does not list it. It is taken over when it has not changed for ``write_deadline``, in which its writer must
+have written the document or given up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+from uuid_utils import uuid7
+
+from django_smarterbase.backend.resources import Resources
+from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
+from django_smarterbase.steps import reach
+from django_smarterbase.storage.base import Stored
+from django_smarterbase.storage.codec import CLAIMS
+
+_FIRST_PAUSE: Final = 0.005
+_LONGEST_PAUSE: Final = 0.2
+
+
+class ClaimTaken(Exception):
+    """Another document holds the value. Never leaves the backend."""
+
+    def __init__(self, claim: str, holder: str) -> None:
+        super().__init__(f"The claim {claim!r} is held by the document {holder!r}.")
+        self.claim = claim
+        self.holder = holder
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule that the claim belongs to."""
+        return claim_rule(self.claim)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A claim that was taken: its ETag now, and the body that it is given back with (None: it is removed)."""
+
+    key: str
+    etag: str
+    before: bytes | None
+
+
+@dataclass
+class ClaimBook:
+    """The claims of one unit of work. ``released`` tells whether a document of the unit gives a claim up."""
+
+    resources: Resources
+    released: Callable[[str, str, str], bool]
+    taken: list[_Taken] = field(default_factory=list)
+
+    def take(self, table: str, stem: str, claims: Iterable[str]) -> None:
+        """Take the claims for one document. Raises ClaimTaken; those taken before stay until ``give_back``."""
+        for claim in claims:
+            self._take(table, stem, claim)
+            reach("claim-taken")
+
+    def _take(self, table: str, stem: str, claim: str) -> None:
+        store, key, body = self.resources.store, claim_key(self.resources, table, claim), _body(table, stem)
+        watch = _Watch(self.resources.options.write_deadline)
+        while True:
+            try:
+                self.taken.append(_Taken(key, store.put(key, body, if_absent=True), None))
+                return
+            except PreconditionFailed:
+                stored = store.get(key)
+            if stored is None:
+                continue
+            holder = holder_of(key, stored)
+            if holder == stem or self.released(table, holder, claim) or watch.is_orphan(stored.etag):
+                try:
+                    self.taken.append(_Taken(key, store.put(key, body, if_match=stored.etag), stored.body))
+                    return
+                except PreconditionFailed:
+                    continue
+            if document_holds(self.resources, table, holder, claim):
+                raise ClaimTaken(claim, holder)
+            watch.pause()
+
+    def give_back(self) -> None:
+        """Undo what was taken, last first; what another has taken over since is its own."""
+        while self.taken:
+            taken = self.taken.pop()
+            try:
+                if taken.before is None:
+                    self.resources.store.delete(taken.key, if_match=taken.etag)
+                else:
+                    self.resources.store.put(taken.key, taken.before, if_match=taken.etag)
+            except PreconditionFailed:
+                continue
+
+    def free(self, table: str, stem: str, claims: Iterable[str]) -> None:
+        """Remove the claims that a document has given up, unless another has them by now."""
+        for claim in claims:
+            key = claim_key(self.resources, table, claim)
+            stored = self.resources.store.get(key)
+            if stored is None or holder_of(key, stored) != stem:
+                continue
+            try:
+                self.resources.store.delete(key, if_match=stored.etag)
+            except PreconditionFailed:
+                continue
+            reach("claim-freed")
+
+
+class _Watch:
+    """Waits for a claim whose document does not hold it: its writer is under way, or is gone."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._etag: str | None = None
+        self._since = 0.0
+        self._pause = _FIRST_PAUSE
+
+    def is_orphan(self, etag: str) -> bool:
+        """Whether the claim has stood unchanged for longer than any writer may take."""
+        if etag != self._etag:
+            self._etag, self._since = etag, time.monotonic()
+        return time.monotonic() - self._since > self._deadline
+
+    def pause(self) -> None:
+        """Wait a little longer each time."""
+        time.sleep(self._pause)
+        self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+
+
+def claim_rule(claim: str) -> str:
+    """The name of the rule that a claim belongs to."""
+    return claim.rpartition("/")[0]
+
+
+def claim_key(resources: Resources, table: str, claim: str) -> str:
+    """The object key of a claim."""
+    rule, _, digest = claim.rpartition("/")
+    return resources.keys.unique(table, rule, digest)
+
+
+def holder_of(key: str, stored: Stored) -> str:
+    """The stem of the document that a claim names. Raises CorruptDocument."""
+    try:
+        holder: str = orjson.loads(stored.body)["stem"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptDocument(key, "it is not a claim to a unique value") from error
+    return holder
+
+
+def document_holds(resources: Resources, table: str, stem: str, claim: str) -> bool:
+    """Whether the stored document lists the claim. One read."""
+    key = resources.keys.document(table, stem)
+    stored = resources.store.get(key)
+    if stored is None:
+        return False
+    try:
+        document = orjson.loads(stored.body)
+    except orjson.JSONDecodeError:
+        return True  # Nobody can tell what an unreadable document holds, so nobody may take its values.
+    return isinstance(document, dict) and claim in (document.get(CLAIMS) or ())
+
+
+def _body(table: str, stem: str) -> bytes:
+    return orjson.dumps({"table": table, "stem": stem, "_rev": str(uuid7())})

@@ -1,0 +1,72 @@
+"""Which unique values a row holds, each as the name of a claim: ``<rule>/<digest of the values>``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from django_smarterbase.backend.workspace import Workspace, quote
+from django_smarterbase.indexes.encoding import code
+from django_smarterbase.storage.codec import CLAIMS
+from django_smarterbase.tables import Column, Row, TableSchema, UniqueRule, Value
+
+_DIGITS: Final = 40
+_NO_AFFINITY: Final = Column("")
+
+
+def held_claims(extras: Mapping[str, Any]) -> tuple[str, ...]:
+    """The claims that a document says it holds."""
+    claims = extras.get(CLAIMS, ())
+    return tuple(claim for claim in claims if isinstance(claim, str)) if isinstance(claims, Sequence) else ()
+
+
+def with_claims(extras: Mapping[str, Any], claims: Sequence[str]) -> dict[str, Any]:
+    """``extras`` of a document that holds ``claims``."""
+    rest = {name: value for name, value in extras.items() if name != CLAIMS}
+    return {**rest, CLAIMS: list(claims)} if claims else rest
+
+
+def claims_of(workspace: Workspace, schema: TableSchema, pk: tuple[Value, ...], row: Row) -> tuple[str, ...]:
+    """The claims of a row that stands in the workspace, where SQL conditions and expressions are evaluated."""
+    return tuple(_claims(workspace, schema, pk, row))
+
+
+def _claims(workspace: Workspace, schema: TableSchema, pk: tuple[Value, ...], row: Row) -> Iterator[str]:
+    for rule in schema.unique:
+        values = _values(workspace, schema, rule, pk, row)
+        if values is not None:
+            yield claim_name(rule, values)
+
+
+def claim_name(rule: UniqueRule, codes: Sequence[str]) -> str:
+    """The claim to one combination of values, each given by its code."""
+    return f"{rule.name}/{hashlib.sha256(chr(31).join(codes).encode()).hexdigest()[:_DIGITS]}"
+
+
+def _values(
+    workspace: Workspace, schema: TableSchema, rule: UniqueRule, pk: tuple[Value, ...], row: Row
+) -> list[str] | None:
+    """The codes of the values that a rule is about; None when the row is free of it."""
+    if rule.condition is None and not rule.expressions:
+        values: Sequence[Value] = [row[column] for column in rule.columns]
+    else:
+        found = _evaluated(workspace, schema, rule, pk)
+        if found is None:
+            return None
+        values = found
+    if any(value is None for value in values):
+        return None
+    columns = [_NO_AFFINITY] * len(values) if rule.expressions else [schema.by_name[name] for name in rule.columns]
+    return [code(column, value) for column, value in zip(columns, values, strict=True)]
+
+
+def _evaluated(
+    workspace: Workspace, schema: TableSchema, rule: UniqueRule, pk: tuple[Value, ...]
+) -> Sequence[Value] | None:
+    selected = ", ".join(rule.expressions or [f"+{quote(column)}" for column in rule.columns])
+    keys = " AND ".join(f"{quote(column)} IS ?" for column in schema.pk)
+    condition = f" AND ({rule.condition})" if rule.condition is not None else ""
+    sql = f"SELECT {selected} FROM {quote(schema.table)} WHERE {keys}{condition}"
+    row: Sequence[Value] | None = workspace.sqlite.execute(sql, pk).fetchone()
+    return row
