@@ -43,6 +43,11 @@ class Filling:
         self._run = run
         self._advance = advance
 
+    @property
+    def entered(self) -> int:
+        """How many documents were entered so far."""
+        return self.read + self.reused
+
     def fill(self, earlier: str | None) -> None:
         """Enter every document; those whose ETag a record of the epoch ``earlier`` has are not read."""
         if earlier is None:

@@ -83,6 +83,7 @@ class Rebuild:
         self._progress = progress
         self._alive = 0.0
         self._registered = 0.0
+        self._total: int | None = None
 
     def run(self, *, full: bool) -> RebuildReport:
         """All steps. Raises what ``IndexService.rebuild`` raises, RedisDown and IndexDamaged."""
@@ -95,6 +96,7 @@ class Rebuild:
                 self.register()
                 reach("rebuild-registered")
                 self.filling.fill(None if full else self._earlier())
+                self._total = self.filling.entered
                 reach("rebuild-filled")
                 self._wait_for_deadline()
                 self._drain()
@@ -208,7 +210,7 @@ class Rebuild:
         if time.monotonic() - self._alive >= HOLD / 10:
             self._hold(HOLD)
         if self._progress is not None:
-            self._progress(self.filling.read + self.filling.reused, None)
+            self._progress(self.filling.entered, self._total)
 
     def _wait_for_deadline(self) -> None:
         """Until every writer that had begun before the epoch was registered, and so did not feed it, is done."""

@@ -28,7 +28,8 @@ def believed(schema: TableSchema, entry: ManifestEntry | None) -> str:
     if entry is None:
         raise IndexUntrusted(FallbackReason.NOT_BUILT, "the first write makes it", expected=True)
     if not entry.ready and entry.epoch is None:
-        raise IndexUntrusted(FallbackReason.NOT_BUILT)
+        # Who reads documents by a scan then says so, once a table: an empty one has nothing to build.
+        raise IndexUntrusted(FallbackReason.NOT_BUILT, expected=True)
     if not entry.ready or entry.epoch is None:
         raise IndexUntrusted(FallbackReason.SUSPECT)
     if entry.definition != definition(schema):
