@@ -123,11 +123,12 @@ class World:
     def truth(self, colors: Iterable[str]) -> set[str]:
         """The stems of the stored things that have one of these colours."""
         wanted = set(colors)
-        found = set()
-        for key, stored in self.store.scan(self.keys.table_prefix(SCHEMA.table)):
-            if decode(SCHEMA, key, stored.body)["color"] in wanted:
-                found.add(str(self.keys.stem_of_key(SCHEMA.table, key)))
-        return found
+        found = {
+            stem: stored
+            for key, stored in self.store.scan(self.keys.table_prefix(SCHEMA.table))
+            if (stem := self.keys.stem_of_key(SCHEMA.table, key))
+        }
+        return {stem for stem, stored in found.items() if decode(SCHEMA, stem, stored.body)["color"] in wanted}
 
     def members(self, *colors: str, service: IndexService | None = None) -> set[str]:
         """The candidates that the index names for these colours."""
