@@ -8,7 +8,7 @@ from typing import Any
 
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.uniqueness import claims_of, held_claims, with_claims
+from django_smarterbase.backend.uniqueness import claims_of, held_claims, plain_claims, with_claims
 from django_smarterbase.backend.unit_of_work import DocumentWrite
 from django_smarterbase.backend.workspace import PendingDocument, TouchedRow, Workspace
 from django_smarterbase.storage.keys import stem as stem_of
@@ -58,8 +58,8 @@ class ChangeReader:
             row=row,
             undo_body=None if base.etag is None or base.values is None else codec.encode(base.values, base.extras),
             undo_row=None if base.etag is None or base.values is None else as_row(schema, base.values),
-            claims=claims,
-            claims_before=held_claims(base.extras),
+            takes=_without(claims, held_claims(base.extras)),
+            frees=_without(_held(schema, base.values, base.extras), claims),
         )
 
     def _base(self, schema: TableSchema, stem: str, key: str) -> _Base:
@@ -85,14 +85,32 @@ class ChangeReader:
         """A pending document as the write that COMMIT makes of it."""
         known = self.snapshot.table(pending.table).known.get(pending.stem) if schema is not None else None
         write = DocumentWrite(schema, pending.stem, pending.key, pending.body, pending.base_etag, None)
-        if schema is not None and pending.body is not None:
+        if schema is None:
+            return write
+        claims: tuple[str, ...] = ()
+        if pending.body is not None:
             document = self.resources.decode(schema, pending.key, pending.body)
-            write = replace(write, row=as_row(schema, document.values), claims=held_claims(document.extras))
-        if schema is not None and known is not None:
-            undo_body = self.resources.codec(schema).encode(known.values, known.extras)
-            undo_row, claims_before = as_row(schema, known.values), held_claims(known.extras)
-            write = replace(write, undo_body=undo_body, undo_row=undo_row, claims_before=claims_before)
+            claims = held_claims(document.extras)
+            write = replace(write, row=as_row(schema, document.values), takes=claims)
+        if known is not None:
+            write = replace(
+                write,
+                undo_body=self.resources.codec(schema).encode(known.values, known.extras),
+                undo_row=as_row(schema, known.values),
+                takes=_without(claims, held_claims(known.extras)),
+                frees=_without(_held(schema, known.values, known.extras), claims),
+            )
         return write
+
+
+def _held(schema: TableSchema, values: tuple[Value, ...] | None, extras: Mapping[str, Any]) -> tuple[str, ...]:
+    """The claims that a document may hold: those that it lists, and those to its plain values."""
+    plain = () if values is None else plain_claims(schema, as_row(schema, values))
+    return tuple(dict.fromkeys((*held_claims(extras), *plain)))
+
+
+def _without(claims: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(claim for claim in claims if claim not in others)
 
 
 def as_row(schema: TableSchema, values: tuple[Value, ...]) -> Row:

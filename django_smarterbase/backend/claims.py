@@ -18,10 +18,11 @@ import orjson
 from uuid_utils import uuid7
 
 from django_smarterbase.backend.resources import Resources
+from django_smarterbase.backend.uniqueness import held_claims, is_plain, plain_claims
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.base import Stored
-from django_smarterbase.storage.codec import CLAIMS
+from django_smarterbase.tables import TableSchema
 
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.2
@@ -50,12 +51,20 @@ class _Taken:
     before: bytes | None
 
 
+def _nothing_released(_table: str, _stem: str, _claim: str) -> bool:
+    return False
+
+
 @dataclass
 class ClaimBook:
-    """The claims of one unit of work. ``released`` tells whether a document of the unit gives a claim up."""
+    """The claims of one unit of work. ``schema_of`` finds a table's schema by its name.
+
+    ``released`` tells whether a document of the unit gives up a claim: ``(table, stem, claim)``.
+    """
 
     resources: Resources
-    released: Callable[[str, str, str], bool]
+    schema_of: Callable[[str], TableSchema | None]
+    released: Callable[[str, str, str], bool] = _nothing_released
     taken: list[_Taken] = field(default_factory=list)
 
     def take(self, table: str, stem: str, claims: Iterable[str]) -> None:
@@ -82,7 +91,7 @@ class ClaimBook:
                     return
                 except PreconditionFailed:
                     continue
-            if document_holds(self.resources, table, holder, claim):
+            if document_holds(self.resources, self.schema_of(table), table, holder, claim):
                 raise ClaimTaken(claim, holder)
             watch.pause()
 
@@ -153,17 +162,25 @@ def holder_of(key: str, stored: Stored) -> str:
     return holder
 
 
-def document_holds(resources: Resources, table: str, stem: str, claim: str) -> bool:
-    """Whether the stored document lists the claim. One read."""
+def document_holds(resources: Resources, schema: TableSchema | None, table: str, stem: str, claim: str) -> bool:
+    """Whether a stored document holds a claim: it lists it, or lists none of its rule but has the values. One read."""
     key = resources.keys.document(table, stem)
     stored = resources.store.get(key)
     if stored is None:
         return False
+    if schema is None:
+        return True
     try:
-        document = orjson.loads(stored.body)
-    except orjson.JSONDecodeError:
+        document = resources.decode(schema, key, stored.body)
+    except CorruptDocument:
         return True  # Nobody can tell what an unreadable document holds, so nobody may take its values.
-    return isinstance(document, dict) and claim in (document.get(CLAIMS) or ())
+    held = held_claims(document.extras)
+    if claim in held or any(claim_rule(other) == claim_rule(claim) for other in held):
+        return claim in held
+    rule = next((rule for rule in schema.unique if rule.name == claim_rule(claim)), None)
+    if rule is None or not is_plain(rule):
+        return True
+    return claim in plain_claims(schema, dict(zip(schema.by_name, document.values, strict=True)))
 
 
 def _body(table: str, stem: str) -> bytes:

@@ -16,6 +16,7 @@ from django_smarterbase.backend.workspace import PREFIX
 _FIRST_WORD: Final = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
 _QUERIES: Final = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES"))
 _DEFINITIONS: Final = frozenset(("CREATE", "ALTER", "DROP"))
+_DROP: Final = re.compile(r"""\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?["`\[]?([^"`\]\s;]+)""", re.IGNORECASE)
 _MISSING: Final = re.compile(r"no such table: (?:main\.)?(.+)$")
 
 
@@ -41,6 +42,12 @@ def touches_rows(sql: str) -> bool:
 def defines_tables(sql: str) -> bool:
     """Whether the statement changes SQLite's schema."""
     return first_word(sql) in _DEFINITIONS
+
+
+def dropped_table(sql: str) -> str | None:
+    """The table of a DROP TABLE, or None for another statement."""
+    found = _DROP.match(sql)
+    return found.group(1) if found else None
 
 
 def missing_table(error: sqlite3.OperationalError) -> str | None:

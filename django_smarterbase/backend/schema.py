@@ -17,6 +17,7 @@ from django_smarterbase.backend.catalog import creation_sql
 from django_smarterbase.backend.modeltables import column_of, named, sqlite_value
 from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
 from django_smarterbase.backend.upkeep import delete_claims, deletions
+from django_smarterbase.backend.verification import verify_documents
 from django_smarterbase.backend.workspace import PendingDocument
 from django_smarterbase.indexes.affinity import stored as value_as_stored
 from django_smarterbase.storage.history import Change, History
@@ -120,6 +121,8 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             super().alter_field(model, old_field, new_field, strict)
             if concerns_documents and old_field.column and new_field.column:
                 self._note_alteration(model, old_field, new_field)
+                if new_field.unique and not old_field.unique:
+                    self._verify(new_field.model)
 
     def _note_alteration(self, model: type[Model], old_field: Field[Any, Any], new_field: Field[Any, Any]) -> None:
         old, new = column_of(old_field, self.connection), column_of(new_field, self.connection)
@@ -142,29 +145,43 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             self._depth = self.connection.defining = depth
 
     def alter_unique_together(self, model: type[Model], old_unique_together: Any, new_unique_together: Any) -> None:
-        """As SQLite's."""
-        with self._structural(model):
+        """Check the documents against what is new; scratch tables have it from the model when they are next made."""
+        if self.collect_sql:
             super().alter_unique_together(model, old_unique_together, new_unique_together)
+        elif {tuple(names) for names in new_unique_together} - {tuple(names) for names in old_unique_together}:
+            self._verify(model)
 
     def add_index(self, model: type[Model], index: Any) -> None:
-        """As SQLite's; the Redis index follows with the next ``sb_reindex``."""
-        with self._structural(model):
+        """Nothing to do for the documents: the Redis index follows with the next ``sb_reindex``."""
+        if self.collect_sql:
             super().add_index(model, index)
 
     def remove_index(self, model: type[Model], index: Any) -> None:
-        """As SQLite's."""
-        with self._structural(model):
+        """Nothing to do for the documents."""
+        if self.collect_sql:
             super().remove_index(model, index)
 
+    def rename_index(self, model: type[Model], old_index: Any, new_index: Any) -> None:
+        """Nothing to do for the documents: the Redis index of the new name follows with the next ``sb_reindex``."""
+        if self.collect_sql:
+            super().rename_index(model, old_index, new_index)
+
     def add_constraint(self, model: type[Model], constraint: Any) -> None:
-        """As SQLite's."""
-        with self._structural(model):
+        """Check the documents against it. Raises IntegrityError for one that does not meet it."""
+        if self.collect_sql:
             super().add_constraint(model, constraint)
+        else:
+            self._verify(model)
 
     def remove_constraint(self, model: type[Model], constraint: Any) -> None:
-        """As SQLite's."""
-        with self._structural(model):
+        """Nothing to do for the documents."""
+        if self.collect_sql:
             super().remove_constraint(model, constraint)
+
+    def _verify(self, model: type[Model]) -> None:
+        self.connection.session.empty()
+        verify_documents(self.connection, model)
+        self.connection.session.workspace.altered()
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         self.connection.defining += 1

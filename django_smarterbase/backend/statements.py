@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django_smarterbase.backend.loader import Account
-from django_smarterbase.backend.rawsql import defines_tables, touches_rows
+from django_smarterbase.backend.rawsql import defines_tables, dropped_table, touches_rows
 from django_smarterbase.backend.session import Execution, Request, Session
+from django_smarterbase.backend.upkeep import drop_table
 from django_smarterbase.hints import hints_of
 from django_smarterbase.ops import Ops, counting
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
@@ -47,7 +48,12 @@ class StatementRunner:
 
     def _pass_through(self, query: str) -> None:
         """Transactions, pragmas and definitions concern the workspace alone."""
-        self.execution.execute()
+        dropped = dropped_table(query) if not self.wrapper.defining else None
+        workspace = self.session.workspace
+        if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
+            self.execution.execute()
+        if dropped is not None:
+            drop_table(self.wrapper, dropped)
         if defines_tables(query):
             self.session.workspace.altered()
             self.wrapper.catalog.forget()

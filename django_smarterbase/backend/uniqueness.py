@@ -44,17 +44,32 @@ def claim_name(rule: UniqueRule, codes: Sequence[str]) -> str:
     return f"{rule.name}/{hashlib.sha256(chr(31).join(codes).encode()).hexdigest()[:_DIGITS]}"
 
 
+def is_plain(rule: UniqueRule) -> bool:
+    """Whether a rule needs no SQL to be judged: plain columns, no condition."""
+    return rule.condition is None and not rule.expressions
+
+
+def plain_claims(schema: TableSchema, row: Row) -> tuple[str, ...]:
+    """The claims of a row to the values of plain rules, which need no workspace."""
+    named = (
+        (rule, _codes(schema, rule, [row[column] for column in rule.columns]))
+        for rule in schema.unique
+        if is_plain(rule)
+    )
+    return tuple(claim_name(rule, codes) for rule, codes in named if codes is not None)
+
+
 def _values(
     workspace: Workspace, schema: TableSchema, rule: UniqueRule, pk: tuple[Value, ...], row: Row
 ) -> list[str] | None:
     """The codes of the values that a rule is about; None when the row is free of it."""
-    if rule.condition is None and not rule.expressions:
-        values: Sequence[Value] = [row[column] for column in rule.columns]
-    else:
-        found = _evaluated(workspace, schema, rule, pk)
-        if found is None:
-            return None
-        values = found
+    if is_plain(rule):
+        return _codes(schema, rule, [row[column] for column in rule.columns])
+    values = _evaluated(workspace, schema, rule, pk)
+    return None if values is None else _codes(schema, rule, values)
+
+
+def _codes(schema: TableSchema, rule: UniqueRule, values: Sequence[Value]) -> list[str] | None:
     if any(value is None for value in values):
         return None
     columns = [_NO_AFFINITY] * len(values) if rule.expressions else [schema.by_name[name] for name in rule.columns]

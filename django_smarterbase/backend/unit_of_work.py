@@ -33,8 +33,8 @@ class DocumentWrite:
     """A document to be written (``body``) or deleted (None), and what it replaces.
 
     ``base_etag`` is the ETag of the document that was read, None when there must be none. ``row`` is
-    ``{column: value}`` of the body; ``undo_body`` takes the write back, None when there was no document. ``claims`` and
-    ``claims_before`` are the claims to unique values that the document lists after and before the write.
+    ``{column: value}`` of the body; ``undo_body`` takes the write back, None when there was no document. ``takes`` and
+    ``frees`` are the claims to unique values that the document takes, and those that it gives up.
     """
 
     schema: TableSchema | None
@@ -45,18 +45,8 @@ class DocumentWrite:
     row: Row | None
     undo_body: bytes | None = None
     undo_row: Row | None = None
-    claims: tuple[str, ...] = ()
-    claims_before: tuple[str, ...] = ()
-
-    @property
-    def takes(self) -> tuple[str, ...]:
-        """The claims to unique values that the document did not hold before."""
-        return tuple(claim for claim in self.claims if claim not in self.claims_before)
-
-    @property
-    def frees(self) -> tuple[str, ...]:
-        """The claims that the document gives up."""
-        return tuple(claim for claim in self.claims_before if claim not in self.claims)
+    takes: tuple[str, ...] = ()
+    frees: tuple[str, ...] = ()
 
     def as_write(self) -> Write:
         """The conditional request to the store."""
@@ -118,7 +108,7 @@ class UnitOfWork:
             return
         self.resources.store.verify_conditions()
         applied: list[_Applied] = []
-        book = ClaimBook(self.resources, _releases(writes))
+        book = ClaimBook(self.resources, _schemas(writes), _releases(writes))
         try:
             for batch in _batches(writes):
                 self._apply(batch, applied, book, intent)
@@ -216,6 +206,11 @@ def _settle(opened: OpenWrite, batch: list[DocumentWrite], outcome: _Outcome) ->
     doubtful = {failure.write.stem for failure in outcome.failures if not failure.is_conflict}
     opened.finish(etags)
     opened.abort([write.stem for write in batch if write.stem not in etags and write.stem not in doubtful])
+
+
+def _schemas(writes: Sequence[DocumentWrite]) -> Callable[[str], TableSchema | None]:
+    schemas = {write.schema.table: write.schema for write in writes if write.schema is not None}
+    return schemas.get
 
 
 def _releases(writes: Sequence[DocumentWrite]) -> Callable[[str, str, str], bool]:

@@ -38,6 +38,17 @@ def delete_documents(wrapper: DatabaseWrapper, table: str) -> None:
     delete_claims(wrapper.resources, table)
 
 
+def drop_table(wrapper: DatabaseWrapper, table: str) -> None:
+    """Delete what a DROP TABLE of raw SQL drops: documents, claims, sequence and schema object. Raises WriteFailed."""
+    resources = wrapper.resources
+    schema = wrapper.catalog.find(table) or TableSchema(table, table, (), ("id",))
+    UnitOfWork(resources).commit(list(deletions(resources, schema)))
+    delete_claims(resources, table)
+    resources.sequences.reset(table)
+    resources.store.delete(resources.keys.schema(table))
+    resources.forget_history(table)
+
+
 def delete_claims(resources: Resources, table: str) -> None:
     """Delete all claims of a table that has lost all its documents. Other writers to it must be at rest."""
     for listed in list(resources.store.list(resources.keys.unique_prefix(table))):

@@ -189,6 +189,11 @@ class Workspace:
             self.sqlite.execute(f"DELETE FROM {log}")
         return [TouchedRow(row[:width], row[width + 1 :] if row[width] else None) for row in rows]
 
+    def rows(self, table: str) -> list[tuple[Value, ...]]:
+        """The rows that are loaded, each in the order of the schema's columns."""
+        columns = ", ".join(f"+{quote(column.name)}" for column in self._tables[table].schema.columns)
+        return self.sqlite.execute(f"SELECT {columns} FROM {quote(table)}").fetchall()
+
     def column_values(self, table: str, column: str) -> list[Value]:
         """The distinct values of a column in the rows that are loaded, NULL apart."""
         name = quote(column)
