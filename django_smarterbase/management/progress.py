@@ -63,23 +63,18 @@ class Lines:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._said: dict[str, str] = {}
+        self._entering: dict[str, bool] = {}
 
     def show(self, works: Sequence[Work]) -> None:
         """Write what is new."""
-        now = time.monotonic()
         for work in works:
-            if work.began is None or work.ended:
+            name, entering = f"{work.task.schema.label} ({work.task.database})", work.total is None
+            if work.began is None or work.ended or self._entering.get(name) is entering:
                 continue
-            reading = work.total is None
-            phase = (
-                "entering its documents" if reading else f"documents entered: {work.done:,}; {_waiting([work], now)}"
-            )
-            name = f"{work.task.schema.label} ({work.task.database})"
-            if self._said.get(name) != ("reading" if reading else "waiting"):
-                self._said[name] = "reading" if reading else "waiting"
-                self._stream.write(f"{name}: {phase}\n")
-                self._stream.flush()
+            self._entering[name] = entering
+            waiting = f"documents entered: {work.done:,}; {_waiting([work], time.monotonic())}"
+            self._stream.write(f"{name}: {'entering its documents' if entering else waiting}\n")
+            self._stream.flush()
 
     def clear(self) -> None:
         """Nothing is in the way."""
@@ -104,7 +99,7 @@ def part_done(work: Work, now: float) -> float:
 def _sentence(works: Sequence[Work], now: float) -> str:
     ended = sum(work.ended for work in works)
     documents = sum(work.done for work in works)
-    sentence = f"tables {ended} of {len(works)}, documents {documents:,}"
+    sentence = f"tables {ended}/{len(works)}, documents {documents:,}"
     current = [work for work in works if work.began is not None and not work.ended]
     reading = [work for work in current if work.total is None]
     if reading:
@@ -115,4 +110,4 @@ def _sentence(works: Sequence[Work], now: float) -> str:
 def _waiting(works: Sequence[Work], now: float) -> str:
     """The phase in which a rebuild lets the writers end that do not know of it, then mends what they changed."""
     left = max((work.began or now) + work.task.deadline - now for work in works)
-    return f"waiting {math.ceil(left)} s for writes under way" if left > 0 else "comparing them with the store again"
+    return f"waiting {math.ceil(left)} s for writers" if left > 0 else "comparing again"

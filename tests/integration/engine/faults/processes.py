@@ -1,0 +1,65 @@
+"""What the tests run in other processes. It imports no model before Django is set up there."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import django
+
+SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks of the test run
+DEADLINE = 60.0  # seconds
+INSERTS = 100
+VIEWS = 20
+
+
+def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Run ``target`` in a process of its own."""
+    process = SPAWN.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def join(*processes: BaseProcess) -> None:
+    """Wait for the processes, which must have gone well."""
+    for process in processes:
+        process.join(DEADLINE)
+        if process.exitcode is None:
+            process.terminate()
+    assert [process.exitcode for process in processes] == [0] * len(processes)
+
+
+def insert_groups(folder: str, name: str, port: int, prefix: str) -> None:
+    """Insert groups one by one, each with a number of the sequence."""
+    _connect(folder, name, port)
+    from django.contrib.auth.models import Group
+
+    for number in range(INSERTS):
+        Group.objects.create(name=f"{prefix}{number}")
+
+
+def add_views(folder: str, name: str, port: int, author: str) -> None:
+    """Count views of an author's articles."""
+    _connect(folder, name, port)
+    from django.db.models import F
+
+    from testproject.articles.models import Article
+
+    for _ in range(VIEWS):
+        Article.objects.filter(author__name=author).update(view_count=F("view_count") + 1)
+
+
+def _connect(folder: str, name: str, port: int) -> None:
+    """Lead ``default`` to a site of the test."""
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    django.setup()
+    from testproject.services import RedisServer
+    from tests.integration.commands.site import Site
+
+    site = Site(Path(folder), RedisServer(port))
+    site.name = name
+    site.open()
