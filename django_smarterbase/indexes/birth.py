@@ -11,7 +11,7 @@ from ..steps import reach
 from ..tables import TableSchema
 from .claim import Claim
 from .client import IndexDamaged, RedisClient, RedisDown
-from .encoding import definition
+from .definitions import definition
 from .keys import etag_text, new_epoch
 from .room import Room
 from .scripts import Script

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..tables import TableSchema
 from .answers import ManifestEntry
-from .encoding import definition
+from .definitions import definition
 from .room import Room
 
 

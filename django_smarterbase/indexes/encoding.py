@@ -9,30 +9,27 @@ A code is a tag and text of ``[A-Za-z0-9_.~%+-]``::
     b<hex>         bytes                              !b<sha256>   more than 32 bytes
     !c<encoded>    text folded by its collation, so that its value cannot be read back
 
-An *entry* is ``<index>:<code>[,<code>]``, or ``*``, which every document has.
+An *entry* is ``<index>:<code>[,<code>]``, or ``*``, which every document has. A change of this module that encodes
+anything differently raises ``definitions.VERSION``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable
-from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
-from ..tables import Affinity, Column, IndexDefinition, IndexEntry, Row, TableSchema, Value
+from ..tables import Affinity, Column, IndexEntry, Row, TableSchema, Value
 from . import affinity
+from .definitions import COLLATIONS, facts_of
 from .keys import part
 
-VERSION: Final = 1  # raise it whenever an entry would be encoded differently: every index is then built anew
 ALL: Final = "*"
 LOSSY: Final = "!"  # begins each code that does not tell its value
 
 _INLINE_TEXT = 64  # bytes
 _INLINE_BYTES = 32
 _UPPER_TO_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
-_COLLATIONS = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
 
 
 class NotIndexable(ValueError):  # not an error: the caller scans instead
@@ -63,55 +60,24 @@ def value_of(column: Column, code: str) -> Value:
 
 def entries_of(schema: TableSchema, row: Row) -> tuple[str, ...]:
     """All entries of a document. A column that an index names must be in ``row``. Raises NotIndexable."""
-    names = schema.by_name
+    kept = facts_of(schema).indexes.values()
     return (
         ALL,
         *(
-            entry(index, (stored_code(names[column], row[column]) for column in index.columns))
-            for index in indexable(schema)
+            index.prefix + ",".join([stored_code(column, row[column.name]) for column in index.columns])
+            for index in kept
         ),
     )
 
 
 def sought_entry(schema: TableSchema, sought: IndexEntry) -> str:
     """The entry that a query asks for. Raises NotIndexable."""
-    index = sought.index
-    if index not in indexable(schema):
-        raise NotIndexable(f"{schema.table} has no index {index.name!r} on {', '.join(index.columns)}")
-    columns = (schema.by_name[name] for name in index.columns)
-    return entry(index, (code(column, value) for column, value in zip(columns, sought.values, strict=True)))
-
-
-def entry(index: IndexDefinition, codes: Iterable[str]) -> str:
-    """The entry of these codes in ``index``."""
-    return f"{part(index.name)}:{','.join(codes)}"
-
-
-def indexable(schema: TableSchema) -> tuple[IndexDefinition, ...]:
-    """The indexes that are kept: none on columns with an unknown collation, or whose value only SQLite computes."""
-    return _kept(schema.indexes, schema.columns)
-
-
-def definition(schema: TableSchema) -> str:
-    """The hash of all that entries depend on: indexes, affinities and collations of their columns, this encoding."""
-    return _definition(indexable(schema), schema.columns)
-
-
-@lru_cache(maxsize=1024)
-def _kept(indexes: tuple[IndexDefinition, ...], columns: tuple[Column, ...]) -> tuple[IndexDefinition, ...]:
-    usable = {c.name for c in columns if not c.generated and c.collation.upper() in _COLLATIONS}
-    return tuple(index for index in indexes if usable.issuperset(index.columns))
-
-
-@lru_cache(maxsize=1024)
-def _definition(indexes: tuple[IndexDefinition, ...], columns: tuple[Column, ...]) -> str:
-    names = {column.name: column for column in columns}
-    described = sorted(
-        [index.name, [[name, names[name].affinity, names[name].collation.upper()] for name in index.columns]]
-        for index in indexes
-    )
-    text = json.dumps([VERSION, described], ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    index = facts_of(schema).indexes.get(sought.index)
+    if index is None:
+        columns = ", ".join(sought.index.columns)
+        raise NotIndexable(f"{schema.table} has no index {sought.index.name!r} on {columns}")
+    pairs = zip(index.columns, sought.values, strict=True)
+    return index.prefix + ",".join([code(column, value) for column, value in pairs])
 
 
 def _code(column: Column, value: Value) -> str:
@@ -137,7 +103,7 @@ def _number_code(column: Column, value: int | float) -> str:
 
 def _text_code(column: Column, value: str) -> str:
     collation = column.collation.upper()
-    if collation not in _COLLATIONS:
+    if collation not in COLLATIONS:
         raise NotIndexable(f"column {column.name!r} has the collation {column.collation!r}, which only SQLite knows")
     try:
         raw = _fold(collation, value).encode()

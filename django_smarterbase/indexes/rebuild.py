@@ -14,7 +14,7 @@ from ..tables import TableSchema
 from .answers import RebuildReport
 from .claim import Claim
 from .client import Argument, IndexDamaged, RedisClient, RedisDown
-from .encoding import definition
+from .definitions import definition
 from .filling import Filling
 from .keys import new_epoch
 from .room import Room

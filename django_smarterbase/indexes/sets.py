@@ -8,7 +8,8 @@ from typing import Any, Final
 from ..tables import IndexCondition, IndexDefinition, TableSchema, Value
 from .answers import Counts, FallbackReason, IndexUntrusted, Reading
 from .client import IndexDamaged, RedisClient, RedisDown
-from .encoding import ALL, LOSSY, NotIndexable, indexable, sought_entry, stored_code, value_of
+from .definitions import indexable
+from .encoding import ALL, LOSSY, NotIndexable, sought_entry, stored_code, value_of
 from .keys import part
 from .room import Room
 from .scripts import Script

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..exceptions import CorruptDocument
 from ..tables import TableSchema
 from .answers import FallbackReason, IndexUntrusted, ManifestEntry
-from .encoding import definition
+from .definitions import definition
 from .manifest import Manifest, Snapshot
 
 EVICTING: Final = "allkeys"  # policies of this family may evict keys that have no time to live

@@ -15,7 +15,8 @@ from ..tables import TableSchema
 from .answers import Change
 from .birth import Midwife
 from .client import Argument, IndexDamaged, RedisClient, RedisDown
-from .encoding import definition, entries_of
+from .definitions import definition
+from .encoding import entries_of
 from .keys import etag_text, new_token
 from .manifest import suspected
 from .room import Room

@@ -135,3 +135,12 @@ def test_table_without_indexes_still_counts_its_documents(world: World) -> None:
     bare = replace(SCHEMA, table="bare", indexes=())
     assert world.first.begin(bare, []).degraded is False
     assert world.first.read(bare, EVERYTHING).count == 0
+
+
+def test_reader_whose_lease_is_from_before_a_rebuild_looks_again(full: World) -> None:
+    reader = full.service(trust_seconds=5, write_deadline=6)
+    reader.read(SCHEMA, EVERYTHING)
+    full.first.rebuild(SCHEMA)
+    with counting() as ops:
+        assert reader.read(SCHEMA, EVERYTHING).count == 5
+    assert (ops.storage.system, ops.redis.round_trips) == (1, 2)

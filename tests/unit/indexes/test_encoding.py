@@ -10,13 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from django_smarterbase.indexes.definitions import definition, indexable
 from django_smarterbase.indexes.encoding import (
     LOSSY,
     NotIndexable,
     code,
-    definition,
     entries_of,
-    indexable,
     sought_entry,
     stored_code,
     value_of,

@@ -1,0 +1,87 @@
+"""What the index room knows of a table's definition, worked out once for each description of a table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from ..tables import Column, IndexDefinition, TableSchema
+from .keys import part
+
+VERSION: Final = 1  # raise it whenever an entry would be encoded differently: every index is then built anew
+
+#: The collations that are compared without SQLite's help. The empty name is SQLite's default, BINARY.
+COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptIndex:
+    """An index that is kept: its name as a part of entries, and its columns."""
+
+    prefix: str
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """``indexes`` are those that are kept. ``definition`` is the hash of all that entries depend on."""
+
+    indexes: Mapping[IndexDefinition, KeptIndex]
+    definition: str
+
+
+def facts_of(schema: TableSchema) -> Facts:
+    """What follows from a table's description. Looked up by identity: hashing all columns takes longer than a read."""
+    known = _known.get(id(schema))
+    if known is not None and known.schema() is schema:
+        return known.facts
+    facts = _facts(schema)
+    # Forgotten with the description, before its identity can be another's.
+    forget = partial(_forget, id(schema))
+    _known[id(schema)] = _Known(weakref.ref(schema, forget), facts)
+    return facts
+
+
+def indexable(schema: TableSchema) -> tuple[IndexDefinition, ...]:
+    """The indexes that are kept: none on columns with an unknown collation, or whose value only SQLite computes."""
+    return tuple(facts_of(schema).indexes)
+
+
+def definition(schema: TableSchema) -> str:
+    """The hash of all that entries depend on: indexes, affinities and collations of their columns, the encoding."""
+    return facts_of(schema).definition
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Facts, and the description that they are of while that lives."""
+
+    schema: weakref.ref[TableSchema]
+    facts: Facts
+
+
+_known: dict[int, _Known] = {}
+
+
+def _forget(identity: int, _: object) -> None:
+    _known.pop(identity, None)
+
+
+def _facts(schema: TableSchema) -> Facts:
+    usable = {c.name: c for c in schema.columns if not c.generated and c.collation.upper() in COLLATIONS}
+    indexes = {
+        index: KeptIndex(f"{part(index.name)}:", tuple(usable[name] for name in index.columns))
+        for index in schema.indexes
+        if usable.keys() >= set(index.columns)
+    }
+    described = sorted(
+        [index.name, [[c.name, c.affinity, c.collation.upper()] for c in kept.columns]]
+        for index, kept in indexes.items()
+    )
+    text = json.dumps([VERSION, described], ensure_ascii=True, separators=(",", ":"))
+    return Facts(indexes, hashlib.sha256(text.encode()).hexdigest()[:32])
