@@ -83,11 +83,14 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
     @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Open a workspace. No request is made to the storage or to Redis."""
+        """Open a workspace, and look for transactions that a dead process has left: at most one listing in
+        ``write_deadline`` for all connections of this process. Redis is not asked.
+        """
         sqlite = super().get_new_connection(conn_params)
         sqlite.execute("PRAGMA foreign_keys = OFF")
         sqlite.execute("PRAGMA recursive_triggers = ON")
         self._session = Session(self, self.resources, sqlite)
+        self._session.look_for_abandoned_transactions()
         return sqlite
 
     def create_cursor(self, name: str | None = None) -> Any:

@@ -40,7 +40,7 @@ def shortcut_for(compiler: NotingCompiler, plan: QueryPlan) -> Shortcut | None:
     table = plan.steps[0].table
     if is_plain_count(compiler) and not query.is_sliced and not query.distinct:
         return _CountShortcut(table, condition)
-    if isinstance(selected, Value) and query.high_mark == 1 and not query.low_mark:
+    if isinstance(selected, Value) and type(selected.value) is int and query.high_mark == 1 and not query.low_mark:
         return _ExistsShortcut(table, condition, selected.value)
     return _keys_shortcut(compiler, table, condition, selected)
 
@@ -71,6 +71,8 @@ def _keys_shortcut(compiler: NotingCompiler, table: str, condition: IndexConditi
     if not isinstance(selected, Col) or schema.pk != (selected.target.column,):
         return None
     column = schema.by_name[schema.pk[0]]
+    if column.collation not in ("", "BINARY"):
+        return None
     if column.kind not in (Kind.PLAIN, Kind.UUID) or column.affinity not in (Affinity.INTEGER, Affinity.TEXT):
         return None
     order = _pk_order(compiler, selected)
@@ -104,8 +106,8 @@ class _IndexShortcut:
         if loader.access == "scan" or loader.has_pending(schema):
             return None
         reading = loader.ask(schema, self.condition, members=members)
-        if reading is None:
-            return None
+        if reading is None or (reading.in_doubt and loader.has_loaded(schema)):
+            return None  # SQLite would judge the rows that the transaction has loaded too, which are counted already
         loader.fetch(schema, reading.in_doubt)
         loader.account.indexes.extend(clause[0].index.name for clause in self.condition.clauses)
         if not self.condition.clauses:

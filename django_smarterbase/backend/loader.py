@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Known, Snapshot, TableSnapshot
 from django_smarterbase.backend.workspace import Workspace
@@ -83,7 +84,7 @@ class Loader:
             narrowed_by = path.narrowed_by or IndexCondition()
             self._reach(schema, path.column, path.index, values, narrowed_by)
         elif isinstance(path, SubqueryLookup):
-            rows = self.workspace.sqlite.execute(f"SELECT * FROM {path.sql}".replace("%s", "?"), path.params)
+            rows = self.workspace.sqlite.execute(f"SELECT * FROM {qmark(path.sql)}", path.params)
             values = [row[0] for row in rows if row[0] is not None]
             self._reach(schema, path.column, path.index, values, IndexCondition())
         else:
@@ -157,6 +158,10 @@ class Loader:
     def has_pending(self, schema: TableSchema) -> bool:
         """Whether the transaction has changed documents of the table, of which no index knows."""
         return self.workspace.has_pending(schema.table)
+
+    def has_loaded(self, schema: TableSchema) -> bool:
+        """Whether rows of the table stand in the workspace, left there by earlier statements of the transaction."""
+        return bool(self.snapshot.table(schema.table).present)
 
     def overlay(self, schema: TableSchema) -> None:
         """Load the pending documents of the transaction, which stand in for the stored ones."""

@@ -11,6 +11,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Final
 
+from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX
+
 from django_smarterbase.backend.workspace import PREFIX
 
 _FIRST_WORD: Final = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
@@ -26,6 +28,11 @@ class RawTables:
 
     read: tuple[str, ...]
     written: tuple[str, ...]
+
+
+def qmark(sql: str) -> str:
+    """SQL in Django's parameter style (``%s``, and ``%%`` for a percent sign) in SQLite's."""
+    return FORMAT_QMARK_REGEX.sub("?", sql).replace("%%", "%")
 
 
 def first_word(sql: str) -> str:

@@ -6,6 +6,7 @@ Inside a transaction: the changes stay pending in the workspace and are written 
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sqlite3
@@ -17,13 +18,15 @@ from django.db.utils import IntegrityError
 
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimTaken, claim_rule
+from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
 from django_smarterbase.backend.numbers import Numbering, catch_up, raise_sequences
+from django_smarterbase.backend.recovery import recovery_of
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
 from django_smarterbase.backend.workspace import Workspace
-from django_smarterbase.exceptions import ConflictError
+from django_smarterbase.exceptions import ConflictError, StorageUnavailable
 from django_smarterbase.hints import QueryHints
 from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.profiling.profile import Operation
@@ -31,6 +34,8 @@ from django_smarterbase.profiling.profile import Operation
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
     from django_smarterbase.backend.resources import Resources
+
+logger = logging.getLogger("django_smarterbase.transactions")
 
 MAX_ATTEMPTS: Final = 12
 _FIRST_PAUSE: Final = 0.002
@@ -82,6 +87,7 @@ class Session:
         self.resources = resources
         self.workspace = Workspace(sqlite)
         self.unit = UnitOfWork(resources)
+        self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
         self._transaction: Snapshot | None = None
@@ -104,7 +110,16 @@ class Session:
         if self.in_transaction:
             self._run_pending(request, execution)
         else:
+            if self.recovery.waiting:
+                self.look_for_abandoned_transactions()
             self._run_autocommit(request, execution)
+
+    def look_for_abandoned_transactions(self) -> None:
+        """Look when it is time to. A store that does not answer is no reason not to connect: the next request tells."""
+        try:
+            self.recovery.consider(self.wrapper.catalog.find)
+        except StorageUnavailable as error:
+            logger.warning("Abandoned transactions could not be looked for: %s", error)
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
         failure: WriteFailed | None = None
@@ -187,12 +202,14 @@ class Session:
             for table, stems in unseen.items():
                 loader.fetch(self.wrapper.table_schema(table), stems)
 
-    def _commit(self, writes: list[DocumentWrite], snapshot: Snapshot) -> WriteFailed | None:
+    def _commit(
+        self, writes: list[DocumentWrite], snapshot: Snapshot, intent: Intent | None = None
+    ) -> WriteFailed | None:
         """Apply the writes; returns the failure when another writer was faster, raises any other."""
         if not writes:
             return None
         try:
-            self.unit.commit(writes)
+            self.unit.commit(writes, intent=intent)
         except WriteFailed as failure:
             if failure.is_conflict:
                 return failure
@@ -217,7 +234,13 @@ class Session:
             changes.staged(document, self.wrapper.table_schema(document.table) if document.table else None)
             for document in pending
         ]
-        failure = self._commit(writes, snapshot)
+        intent = Intent.of(self.resources, writes) if len(writes) > 1 else None
+        if intent is not None:
+            intent.write()
+            writes = list(intent.writes)
+        failure = self._commit(writes, snapshot, intent)
+        if intent is not None:
+            intent.remove()
         if failure is not None:
             raise _commit_error(failure) from failure
         self.migrating.clear()

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.resources import Resources
-from django_smarterbase.exceptions import PreconditionFailed, StorageUnavailable
+from django_smarterbase.exceptions import ConflictError, PreconditionFailed, StorageUnavailable
 from django_smarterbase.indexes.service import Change, OpenWrite
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.base import Write, Written
@@ -78,11 +78,15 @@ class _Applied(NamedTuple):
     etag: str | None
 
 
+class IntentLost(ConflictError):
+    """Another process has taken the transaction over, and decides it."""
+
+
 class IntentLog(Protocol):
     """What keeps a unit of many documents whole when its process dies (``backend.intents``)."""
 
     def renew(self) -> None:
-        """Say that this process is still at it. Raises ConflictError when another has taken over."""
+        """Say that this process is still at it. Raises IntentLost."""
 
 
 @dataclass
@@ -112,6 +116,8 @@ class UnitOfWork:
         try:
             for batch in _batches(writes):
                 self._apply(batch, applied, book, intent)
+        except IntentLost:
+            raise
         except Exception:
             self._undo(applied)
             book.give_back()

@@ -1,15 +1,16 @@
 """Rows to documents and back.
 
 A document is a UTF-8 JSON object for people too: the columns at the top level in the table's order, attributes that
-the model does not know (kept as they were found), ``_claims`` (the claims to unique values that it holds), ``_v`` (the
-schema version it was written with) and ``_rev`` (fresh at every write, so that no two bodies are ever equal: an S3 ETag
-is a hash of the content).
+the model does not know (kept as they were found), ``_claims`` (the claims to unique values that it holds), ``_txn``
+(the last transaction of several documents that wrote it), ``_v`` (the schema version it was written with) and ``_rev``
+(fresh at every write, so that no two bodies are ever equal: an S3 ETag is a hash of the content).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -23,8 +24,10 @@ from django_smarterbase.tables import Affinity, Column, Kind, TableSchema, Value
 VERSION = "_v"
 REVISION = "_rev"
 CLAIMS = "_claims"
+TRANSACTION = "_txn"
 _FIRST_VERSION = 1
 _ABSENT: Final = object()
+_NO_EXTRAS: Final[Mapping[str, Any]] = MappingProxyType({})  # one for all: a scan keeps thousands of documents
 
 
 class Document(NamedTuple):
@@ -66,7 +69,7 @@ class _Readers:
 
 def attribute_of(column: str) -> str:
     """The attribute of a column: its name, with one more underscore when it would be read as one of the package's."""
-    reserved = column.startswith("_") and column.lstrip("_") in {"v", "rev", "claims"}
+    reserved = column.startswith("_") and column.lstrip("_") in {"v", "rev", "claims", "txn"}
     return f"_{column}" if reserved else column
 
 
@@ -101,7 +104,7 @@ class DocumentCodec:
         values = self._values(key, raw, version)
         if raw and version < self.history.version:
             _drop_removed(raw, self.history.after(version))
-        return Document(values, raw, version)
+        return Document(values, raw or _NO_EXTRAS, version)
 
     def _values(self, key: str, raw: dict[str, Any], version: int) -> tuple[Value, ...]:
         """Take the columns' values out of ``raw``."""

@@ -1,0 +1,134 @@
+"""Intents: a transaction of several documents is written down whole before its first document is written.
+
+``_sb/intents/<id>.json`` lists every write with its condition, its new body and the body that takes it back. When all
+are applied the intent is removed. A process that dies in between leaves it, and another completes the transaction
+(``backend.recovery``), or takes it back when a condition does not hold. Each document of a transaction carries its id
+in ``_txn``, so that one which was applied and has since been changed by others is told from one that never was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from uuid_utils import uuid7
+
+from django_smarterbase.backend.resources import Resources
+from django_smarterbase.backend.unit_of_work import DocumentWrite, IntentLost
+from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
+from django_smarterbase.steps import reach
+from django_smarterbase.storage.codec import TRANSACTION
+from django_smarterbase.tables import TableSchema
+
+
+class Intent:
+    """The intent of one transaction, held by this process for as long as it renews it in time."""
+
+    def __init__(self, resources: Resources, id: str, writes: Sequence[DocumentWrite]) -> None:
+        self.resources = resources
+        self.id = id
+        self.writes = writes
+        self.key = resources.keys.intent(id)
+        self._etag: str | None = None
+        self._renewed = 0.0
+
+    @classmethod
+    def of(cls, resources: Resources, writes: Sequence[DocumentWrite]) -> Intent:
+        """An intent of ``writes``, whose documents are marked with its id."""
+        id = str(uuid7())
+        return cls(resources, id, [_marked(resources, write, id) for write in writes])
+
+    def write(self) -> None:
+        """Store the intent; from now on another process may complete the transaction."""
+        self._etag = self.resources.store.put(self.key, self._body(), if_absent=True)
+        self._renewed = time.monotonic()
+        reach("intent-written")
+
+    def take_over(self, etag: str) -> bool:
+        """Become the holder of an intent that another left; False when somebody else was faster."""
+        try:
+            self._etag = self.resources.store.put(self.key, self._body(), if_match=etag)
+        except PreconditionFailed:
+            return False
+        self._renewed = time.monotonic()
+        return True
+
+    def renew(self) -> None:
+        """Say that this process is still at it, when it is time to. Raises IntentLost."""
+        if time.monotonic() - self._renewed < self.resources.options.write_deadline / 3 or self._etag is None:
+            return
+        if not self.take_over(self._etag):
+            raise IntentLost(
+                "The transaction took so long that another process has taken it over, which completes it or takes it "
+                "back as a whole. Read the documents to see which. Smaller transactions, or a longer write_deadline, "
+                "avoid this."
+            )
+
+    def remove(self) -> None:
+        """The transaction is decided: applied, or taken back."""
+        try:
+            self.resources.store.delete(self.key, if_match=self._etag)
+        except PreconditionFailed:
+            return  # Another process has taken over in the meantime and finds the same.
+        reach("intent-removed")
+
+    def _body(self) -> bytes:
+        # A fresh revision each time: on a store whose ETags are hashes, equal bodies would not show a renewal.
+        return orjson.dumps({"id": self.id, "_rev": str(uuid7()), "writes": [_as_json(write) for write in self.writes]})
+
+
+def read_intent(resources: Resources, key: str, body: bytes, schema_of: Callable[[str], TableSchema | None]) -> Intent:
+    """The intent that another process has written. Raises CorruptDocument."""
+    try:
+        raw = orjson.loads(body)
+        writes = [_from_json(resources, write, schema_of) for write in raw["writes"]]
+        return Intent(resources, raw["id"], writes)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptDocument(key, "it is not the intent of a transaction") from error
+
+
+def _marked(resources: Resources, write: DocumentWrite, id: str) -> DocumentWrite:
+    if write.schema is None or write.body is None:
+        return write
+    document = resources.decode(write.schema, write.key, write.body)
+    extras = {**document.extras, TRANSACTION: id}
+    return replace(write, body=resources.codec(write.schema).encode(document.values, extras))
+
+
+def _as_json(write: DocumentWrite) -> dict[str, Any]:
+    return {
+        "table": write.schema.table if write.schema is not None else "",
+        "stem": write.stem,
+        "key": write.key,
+        "base": write.base_etag,
+        "body": _text(write.body),
+        "undo": _text(write.undo_body),
+        "takes": write.takes,
+        "frees": write.frees,
+    }
+
+
+def _text(body: bytes | None) -> str | None:
+    return None if body is None else body.decode()
+
+
+def _from_json(
+    resources: Resources, raw: dict[str, Any], schema_of: Callable[[str], TableSchema | None]
+) -> DocumentWrite:
+    schema = schema_of(raw["table"]) if raw["table"] else None
+    body, undo = (None if raw[name] is None else raw[name].encode() for name in ("body", "undo"))
+    return DocumentWrite(
+        schema=schema,
+        stem=raw["stem"],
+        key=raw["key"],
+        body=body,
+        base_etag=raw["base"],
+        row=None if schema is None or body is None else resources.row_of(schema, raw["key"], body),
+        undo_body=undo,
+        undo_row=None if schema is None or undo is None else resources.row_of(schema, raw["key"], undo),
+        takes=tuple(raw["takes"]),
+        frees=tuple(raw["frees"]),
+    )
