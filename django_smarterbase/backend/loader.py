@@ -119,12 +119,10 @@ class Loader:
         if self.access == "scan":
             self.scan(schema)
             return
-        try:
-            reading = self.resources.indexes.read(schema, condition)
-        except IndexUntrusted as untrusted:
-            self.account.fallback_reason = untrusted.reason
+        reading = self.ask(schema, condition)
+        if reading is None:
             self.scan(schema)
-            if untrusted.reason is FallbackReason.NOT_BUILT:
+            if self.account.fallback_reason is FallbackReason.NOT_BUILT:
                 self._mention_missing_index(schema)
             return
         for clause in condition.clauses:
