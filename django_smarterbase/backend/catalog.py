@@ -14,7 +14,7 @@ from django.db.models import Model
 from django.db.utils import ProgrammingError
 
 from django_smarterbase.backend.modeltables import affinity_of, schema_of_model
-from django_smarterbase.backend.rawsql import RawTables, missing_table, tables_of
+from django_smarterbase.backend.rawsql import RawTables, missing_table, qmark, tables_of
 from django_smarterbase.backend.workspace import ROWID, quote
 from django_smarterbase.indexes.service import FallbackReason
 from django_smarterbase.planner.plan import IndexLookup, JoinLookup, QueryPlan, Scan, Step, SubqueryLookup
@@ -125,8 +125,8 @@ class Catalog:
         SQL text that came in from outside (``.extra()``, ``RawSQL``) can read tables that no compiler has noted. Then
         there are more FROM clauses in the SQL than were compiled, and every table in it is scanned.
         """
-        if len(_FROM_TABLE.findall(sql)) > len(statement.scopes):
-            read = self.raw_tables(re.sub(r"(?<!%)%s", "?", sql).replace("%%", "%")).read
+        if statement.opaque or len(_FROM_TABLE.findall(sql)) > len(statement.scopes):
+            read = self.raw_tables(qmark(sql)).read
             return QueryPlan(tuple(Step(table, table, Scan()) for table in read), read)
         previous, self.wrapper.statement = self.wrapper.statement, statement
         try:

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import EmptyResultSet
+from django.db.models.expressions import RawSQL
 from django.db.models.sql import compiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.db.models.sql.datastructures import BaseTable, Join
+from django.db.models.sql.where import ExtraWhere
 
 from django_smarterbase.backend.index_only import is_plain_count, shortcut_for
 from django_smarterbase.backend.session import Request
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
 
 Sql = tuple[str, tuple[Any, ...]]
+
+
+def _has_from(node: RawSQL | ExtraWhere) -> bool:
+    text = node.sql if isinstance(node, RawSQL) else " ".join(node.sqls)
+    return "from" in text.lower()
 
 
 class NotingCompiler(compiler.SQLCompiler):
@@ -59,6 +67,12 @@ class NotingCompiler(compiler.SQLCompiler):
             scope = Scope(self.query, self, where, aliases, tuple(self.query.extra_tables))
             statement.scopes.insert(len(statement.scopes) if position is None else position, scope)
 
+    def compile(self, node: Any) -> Any:
+        """Compile a node, and note SQL text from outside that reads tables of its own."""
+        if isinstance(node, (RawSQL, ExtraWhere)) and _has_from(node) and self.connection.statement is not None:
+            self.connection.statement.opaque = True
+        return super().compile(node)
+
     def _position(self) -> int:
         statement = self.connection.statement
         return len(statement.scopes) if statement is not None else 0
@@ -76,7 +90,13 @@ class NotingCompiler(compiler.SQLCompiler):
     def as_sql(self, *args: Any, **kwargs: Any) -> Any:
         """Compile; the outermost call of a statement also announces the request to the cursor."""
         outermost, self._outermost = self._outermost, False
-        sql = super().as_sql(*args, **kwargs)
+        position = self._position()
+        try:
+            sql = super().as_sql(*args, **kwargs)
+        except EmptyResultSet:
+            if self.connection.statement is not None:
+                del self.connection.statement.scopes[position:]  # what has no SQL reads nothing
+            raise
         if outermost and sql[0]:
             self.connection.request = self._request(sql[0])
         return sql
@@ -91,6 +111,7 @@ class NotingCompiler(compiler.SQLCompiler):
             model=self.query.model._meta.label if self.query.model else None,
             counts=is_plain_count(self),
             shortcut=shortcut_for(self, plan) if self.operation == "select" else None,
+            sql=sql,
         )
 
     def _written(self) -> tuple[str, ...]:
@@ -145,10 +166,10 @@ class SQLInsertCompiler(NotingCompiler, compiler.SQLInsertCompiler):
         statements: list[Sql] = compiler.SQLInsertCompiler.as_sql(self)
         if self._outermost:
             self._outermost = False
-            self.connection.request = self._insert_request(len(statements))
+            self.connection.request = self._insert_request([sql for sql, _params in statements])
         return statements
 
-    def _insert_request(self, statements: int) -> Request:
+    def _insert_request(self, statements: list[str]) -> Request:
         meta = self.query.get_meta()
         schema = self.connection.table_schema(meta.db_table)
         numbered = schema.auto is not None and all(field.column != schema.auto for field in self.query.fields)
@@ -158,8 +179,9 @@ class SQLInsertCompiler(NotingCompiler, compiler.SQLInsertCompiler):
             hints=hints_of(self.query),
             written=(meta.db_table,),
             model=meta.label,
-            auto_values=(len(self.query.objs) if statements == 1 else 1) if numbered else 0,
+            auto_values=(len(self.query.objs) if len(statements) == 1 else 1) if numbered else 0,
             upsert=self.query.on_conflict is not None,
+            sql=statements[0] if len(statements) == 1 else "",
         )
 
     def execute_sql(self, returning_fields: Any = None) -> Any:

@@ -31,7 +31,8 @@ class WorkspaceCursor(SQLiteCursorWrapper):
     def executemany(self, query: str, param_list: Any) -> WorkspaceCursor:
         """Run a statement once for each set of parameters; they are one unit."""
         params = list(param_list)
-        self._run(query, None, lambda: super(WorkspaceCursor, self).executemany(query, params))
+        first = params[0] if params else ()
+        self._run(query, first, lambda: super(WorkspaceCursor, self).executemany(query, params))
         return self
 
     def _run(self, query: str, params: Any, run: Callable[[], Any]) -> None:

@@ -84,6 +84,8 @@ class _CountsShortcut:
         except IndexUntrusted as untrusted:
             loader.account.fallback_reason = untrusted.reason
             return False
+        if counts.in_doubt and loader.has_loaded(self.schema):
+            return False
         loader.account.indexes.append(self.index.name)
         totals: Counter[Value] = Counter({values[0]: count for values, count in counts.counts.items()})
         if counts.in_doubt:

@@ -65,7 +65,8 @@ class Request:
 
     ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
     that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see. ``counts``
-    says that the only row is a number of rows.
+    says that the only row is a number of rows. ``sql`` is what was compiled: other SQL that a cursor is given meanwhile
+    (by an ``execute_wrapper``) is another statement.
     """
 
     plan: QueryPlan
@@ -77,6 +78,7 @@ class Request:
     upsert: bool = False
     counts: bool = False
     shortcut: Shortcut | None = None
+    sql: str = ""
 
 
 class Session:

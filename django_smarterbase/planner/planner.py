@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -22,10 +23,13 @@ from django_smarterbase.planner.plan import (
 )
 from django_smarterbase.planner.predicates import ANYTHING, Narrowing, PredicateReader, condition_of
 from django_smarterbase.planner.scopes import Scope, Statement
-from django_smarterbase.tables import IndexCondition, IndexDefinition, TableSchema
+from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, TableSchema
 
 SchemaOf = Callable[[str], TableSchema | None]
 _RANK: Final = {KeyLookup: 0, IndexLookup: 1, SubqueryLookup: 2}
+_BINARY: Final = ("", "BINARY")
+#: A subquery that chooses by chance or by the clock does not choose the same rows when it runs once more.
+_VOLATILE: Final = re.compile(r"\bRAND\(|\bRANDOM\w*\(|'NOW'|\bCURRENT_", re.IGNORECASE)
 
 
 def plan_statement(statement: Statement, schema_of: SchemaOf, connection: BaseDatabaseWrapper) -> QueryPlan:
@@ -121,8 +125,11 @@ class _ScopePlanner:
             reachable, index = _reach(schema, column)
             if not reachable or lookup.rhs.get_external_cols() or lookup.rhs.combinator:
                 continue
+            if not _compares_as(schema, column, _is_text(lookup.rhs.output_field.db_type(self.connection) or "")):
+                continue
             sql, params = lookup.process_rhs(self.scope.compiler, self.connection)
-            return SubqueryLookup(sql, tuple(params), column, index)
+            if _VOLATILE.search(sql) is None:
+                return SubqueryLookup(sql, tuple(params), column, index)
         return None
 
     def _next_joined(self, tables: dict[str, BaseTable | Join]) -> str | None:
@@ -155,8 +162,16 @@ class _ScopePlanner:
         return None
 
     def _join(self, source_table: str, source_column: str, table: str, column: str) -> JoinLookup | None:
-        reachable, index = _reach(self.schema_of(table), column)
-        return JoinLookup(source_table, source_column, column, index) if reachable else None
+        source, target = self.schema_of(source_table), self.schema_of(table)
+        if source is None or source_column not in source.by_name:
+            return None
+        from_column = source.by_name[source_column]
+        reachable, index = _reach(target, column)
+        if not reachable or from_column.collation not in _BINARY:
+            return None
+        if not _compares_as(target, column, from_column.affinity is Affinity.TEXT):
+            return None
+        return JoinLookup(source_table, source_column, column, index)
 
     def _narrowed(self, alias: str, path: JoinLookup) -> AccessPath:
         narrowing = self.narrowings[alias]
@@ -167,9 +182,23 @@ class _ScopePlanner:
         return path
 
 
+def _compares_as(schema: TableSchema | None, column: str, with_text: bool) -> bool:
+    """Whether SQLite compares the column with other values as they would be stored in it.
+
+    A text column gives way to a number on the other side: to 1, both '1' and '01' are equal, of which a lookup by value
+    finds one.
+    """
+    affinity = schema.by_name[column].affinity if schema is not None else Affinity.BLOB
+    return affinity not in (Affinity.TEXT, Affinity.BLOB) or (affinity is Affinity.TEXT and with_text)
+
+
+def _is_text(declared: str) -> bool:
+    return any(name in declared.upper() for name in ("CHAR", "CLOB", "TEXT"))
+
+
 def _reach(schema: TableSchema | None, column: str) -> tuple[bool, IndexDefinition | None]:
     """Whether documents can be found by this column, and by which index (None: it is the primary key)."""
-    if schema is None or column not in schema.by_name or schema.by_name[column].collation not in ("", "BINARY"):
+    if schema is None or column not in schema.by_name or schema.by_name[column].collation not in _BINARY:
         return False, None
     if schema.pk == (column,):
         return True, None

@@ -8,6 +8,7 @@ only with literal right-hand sides.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -133,6 +134,8 @@ class PredicateReader:
 
     def _covered(self, equalities: dict[str, tuple[Value, ...]]) -> Narrowing:
         """Choose indexes for ``{column: values}``, the longest first, each column once."""
+        if not all(equalities.values()):
+            return NOTHING
         left, clauses, pks = dict(equalities), [], None
         if self._is_simple_pk() and self.schema.pk[0] in left:
             pks = frozenset(left.pop(self.schema.pk[0]))
@@ -206,6 +209,8 @@ def _literals(params: Iterable[Any]) -> tuple[Value, ...] | None:
     for param in params:
         if isinstance(param, bool):
             values.append(int(param))
+        elif isinstance(param, float) and math.isnan(param):
+            continue  # SQLite binds NaN as NULL, which equals nothing
         elif isinstance(param, Decimal):
             values.append(str(param))
         elif isinstance(param, (memoryview, bytearray)):

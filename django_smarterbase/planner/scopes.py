@@ -28,7 +28,11 @@ class Scope:
 
 @dataclass
 class Statement:
-    """The scopes of one statement, in the order in which their FROM clauses were compiled, and its main model."""
+    """The scopes of one statement, in the order in which their FROM clauses were compiled, and its main model.
+
+    ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells.
+    """
 
     model: type[Model] | None = None
     scopes: list[Scope] = field(default_factory=list)
+    opaque: bool = False
