@@ -46,14 +46,6 @@ class Midwife:
                 self._bear(schema, redis)
             self._known.add(table)
 
-    def expects(self, schema: TableSchema) -> bool:
-        """Whether a first index of the table is under construction: one GET.
-
-        A write that did not wait for its registration would cut it short.
-        """
-        entry = self._room.manifest.fresh().entries.get(schema.table)
-        return entry is not None and entry.epoch is None and entry.building is not None
-
     def _bear(self, schema: TableSchema, redis: RedisClient) -> None:
         """Redis is asked before the manifest says anything: without it the writer enters the table as suspect."""
         claim, keys = Claim(self._room, schema, new_epoch()), self._room.keys(schema)

@@ -12,7 +12,7 @@ from typing import Final
 from ..exceptions import ConflictError, IndexUnavailable
 from ..steps import reach
 from ..tables import TableSchema
-from .answers import Change
+from .answers import Change, ManifestEntry
 from .birth import Midwife
 from .client import Argument, IndexDamaged, RedisClient, RedisDown
 from .definitions import definition
@@ -29,11 +29,19 @@ PIECE: Final = 200  # documents for each script
 ABORTED: Final = "!"
 _LATE: Final = 0.9  # of the write deadline: from then on a sweep may have taken a note
 _BUSY_PAUSE: Final = 0.02  # seconds, the longest between two looks at what another writer does
-_BIRTH: Final = 1.0  # seconds that a write waits for an index that another process is just making
+_REGISTRATION: Final = 1.0  # seconds that a write waits for an epoch that the manifest says is being made
 
 
 class _Degraded(Exception):  # not an error: the write takes the slow path
     """The index cannot take this write."""
+
+
+class _Unregistered(_Degraded):
+    """Redis answers, but no epoch is live."""
+
+
+class _Registering(Exception):  # not an error: begin tries again
+    """An epoch is being made, and is perhaps live by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +138,29 @@ class Writer:
             raise ValueError(f"A write of {schema.label} names a document twice.")
         self.attend(schema)
         token, pieces = new_token(), list[_Piece]()
+        patience = time.monotonic() + _REGISTRATION
+        while True:
+            try:
+                return self._try(schema, token, pieces, changes, hopeful=time.monotonic() < patience)
+            except _Registering:
+                time.sleep(_BUSY_PAUSE)
+            except BaseException:
+                OpenWrite(self._room, schema, token, pieces, degraded=False).abort(change.stem for change in changes)
+                raise
+
+    def _try(
+        self, schema: TableSchema, token: str, pieces: list[_Piece], changes: Sequence[Change], *, hopeful: bool
+    ) -> OpenWrite:
+        """Announce what is not in ``pieces`` yet, or take the slow path."""
         # In the order of the stems, lest two bulk writes that are each other's locks wait for each other.
         ordered = sorted(changes, key=lambda change: change.stem)
         try:
-            for at in range(0, len(ordered), PIECE):
+            for at in range(len(pieces) * PIECE, len(ordered), PIECE):
                 pieces.append(self._announce(schema, token, ordered[at : at + PIECE]))
         except _Degraded as cause:
-            return self._degrade(schema, token, pieces, cause)
-        except BaseException:
-            OpenWrite(self._room, schema, token, pieces, degraded=False).abort(change.stem for change in changes)
-            raise
+            began = time.monotonic()
+            self._degrade(schema, cause, hopeful=hopeful and isinstance(cause, _Unregistered))
+            return OpenWrite(self._room, schema, token, pieces, degraded=True, began=began)
         return OpenWrite(self._room, schema, token, pieces, degraded=False)
 
     def _announce(self, schema: TableSchema, token: str, changes: Sequence[Change]) -> _Piece:
@@ -156,10 +177,7 @@ class Writer:
             if answer[0] == "definitions":
                 raise _Degraded("another version of the code keeps this table's index, for other definitions")
             if answer[0] == "none":
-                if began - first >= _BIRTH or not self._midwife.expects(schema):
-                    raise _Degraded("Redis has no index of this table")
-                time.sleep(_BUSY_PAUSE)
-                continue
+                raise _Unregistered("Redis has no index of this table")
             self._await_turn(schema, first, *answer)
 
     def _ask(self, redis: RedisClient, schema: TableSchema, token: str, arguments: Sequence[Argument]) -> list[str]:
@@ -189,21 +207,31 @@ class Writer:
                 raise _Degraded(str(problem)) from problem
         time.sleep(random.uniform(0, _BUSY_PAUSE))
 
-    def _degrade(self, schema: TableSchema, token: str, pieces: Sequence[_Piece], cause: _Degraded) -> OpenWrite:
-        """Make sure that nobody trusts the sets that will miss this write, before it is made."""
-        room, began = self._room, time.monotonic()
+    def _degrade(self, schema: TableSchema, cause: _Degraded, *, hopeful: bool) -> None:
+        """Make sure that nobody trusts the sets that will miss this write, before it is made.
+
+        Raises _Registering instead when ``hopeful`` and an index is being made: the change would cut that short.
+        """
+        room = self._room
+
+        def suspect(entry: ManifestEntry | None) -> ManifestEntry:
+            if hopeful and entry is not None and entry.building is not None:
+                raise _Registering
+            return suspected(entry)
+
         if room.redis is not None and room.options.on_index_outage == "refuse":
+            suspect(room.manifest.fresh().entries.get(schema.table))
             raise IndexUnavailable(
                 f"A write of {schema.label} was refused, since its index cannot take it: {cause}. Bring Redis back and "
                 'run sb_reindex, or set the option on_index_outage to "degrade".'
             )
         while True:
-            entry = room.manifest.change(schema.table, suspected)
+            entry = room.manifest.change(schema.table, suspect)
             reach("suspected")
             room.manifest.wait_out(schema.table, entry)
             # Without conditional writes a rebuild may have overwritten the change unseen; then once more.
             if room.store.conditional or room.manifest.fresh().entries.get(schema.table) == entry:
-                return OpenWrite(room, schema, token, pieces, degraded=True, began=began)
+                return
 
 
 def _texts(schema: TableSchema, change: Change) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 from django.core.files.storage import InMemoryStorage
 
 from django_smarterbase.exceptions import ConflictError, IndexUnavailable
+from django_smarterbase.indexes.rebuild import Rebuild
 from django_smarterbase.indexes.service import Change, FallbackReason, IndexService, IndexUntrusted
 from django_smarterbase.ops import counting
 from django_smarterbase.storage.memory import MemoryStore
@@ -280,3 +281,36 @@ def _begin_while_busy(world: World, service: IndexService) -> None:
     finally:
         stop.set()
         thread.join()
+
+
+def test_write_waits_for_the_registration_of_a_rebuild_that_has_just_begun(world: World) -> None:
+    world.write("1", "red")
+    world.remove_keys()
+    rebuild = Rebuild(world.first._room, world.first._sweeper, world.first._room.redis, SCHEMA)
+    rebuild.claim.make()
+    thread = threading.Timer(0.1, rebuild.register)
+    thread.start()
+    write = world.begin("2", "red", service=world.service())
+    thread.join()
+    assert write.degraded is False
+    state = world.first.state(SCHEMA)
+    assert state.entry is not None
+    assert state.entry.building == rebuild.epoch
+
+
+def test_write_does_not_wait_for_ever_for_a_rebuild_that_died(world: World) -> None:
+    world.write("1", "red")
+    world.remove_keys()
+    Rebuild(world.first._room, world.first._sweeper, world.first._room.redis, SCHEMA).claim.make()
+    assert world.write("2", "red").degraded is True
+    began = time.monotonic()
+    assert world.write("3", "red").degraded is True
+    assert time.monotonic() - began < 0.5
+
+
+def test_write_with_redis_but_without_an_index_costs_one_look_at_the_manifest(world: World) -> None:
+    world.put("old", "red")
+    world.write("1", "red")
+    with counting() as ops:
+        assert world.write("2", "red").degraded is True
+    assert ops.storage.system == 1
