@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django_smarterbase.backend.loader import Account
-from django_smarterbase.backend.rawsql import defines_tables, dropped_table, touches_rows
+from django_smarterbase.backend.rawsql import defines_tables, dropped_table, first_word, touches_rows
 from django_smarterbase.backend.session import Execution, Request, Session
 from django_smarterbase.backend.upkeep import drop_table
 from django_smarterbase.hints import hints_of
@@ -36,7 +36,7 @@ class StatementRunner:
     def run(self, query: str, params: Any) -> None:
         """Run the statement and, when somebody listens, record its profile."""
         request = self.wrapper.request
-        if request is None:
+        if request is None or request.sql not in query:
             if self.wrapper.defining or not touches_rows(query):
                 self._pass_through(query)
                 return
@@ -56,6 +56,8 @@ class StatementRunner:
             self.execution.execute()
         if dropped is not None:
             drop_table(self.wrapper, dropped)
+        if first_word(query) == "ROLLBACK":
+            self.session.rolled_back_to_savepoint()  # also one that did not come through Django
         if defines_tables(query):
             self.session.workspace.altered()
             self.wrapper.catalog.forget()
