@@ -1,4 +1,4 @@
-"""A site of its own process over a folder: ``python -m tests.integration.engine.transactions.writer FOLDER COMMAND``."""
+"""A site in a process of its own: ``python -m tests.integration.engine.transactions.writer FOLDER COMMAND``."""
 
 from __future__ import annotations
 
