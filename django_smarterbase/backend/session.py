@@ -11,6 +11,7 @@ import os
 import random
 import sqlite3
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -125,6 +126,7 @@ class Session:
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
         failure: WriteFailed | None = None
+        standing: set[str] = set()  # keys that an attempt has changed for good: another one must not do it again
         for attempt in range(1, MAX_ATTEMPTS + 1):
             snapshot = Snapshot()
             loader = self._loader(request, snapshot)
@@ -134,9 +136,10 @@ class Session:
             finally:
                 if self.workspace.sqlite.in_transaction:
                     self.workspace.sqlite.execute("ROLLBACK")
-            failure = self._commit(writes, snapshot)
+            failure = self._commit([write for write in writes if write.key not in standing], snapshot)
             if failure is None:
                 return
+            standing |= failure.standing
             if attempt < MAX_ATTEMPTS:
                 self._make_way(failure.write, snapshot)
                 _pause(attempt)
@@ -144,7 +147,7 @@ class Session:
             raise _commit_error(failure) from failure
         raise ConflictError(
             f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a "
-            "row. Nothing was applied; run the statement again."
+            f"row. {_applied(standing)}; run the statement again."
         )
 
     def _run_pending(self, request: Request, execution: Execution) -> None:
@@ -290,9 +293,14 @@ def _commit_error(failure: WriteFailed) -> Exception:
             f"UNIQUE constraint failed: {columns} (another transaction has committed {write.key!r} meanwhile)"
         )
     return ConflictError(
-        f"{label}: another writer changed {write.key!r} after this transaction had read it. Nothing of the transaction "
-        "was applied; run it again."
+        f"{label}: another writer changed {write.key!r} after this transaction had read it. "
+        f"{_applied(failure.standing)} of the transaction; run it again."
     )
+
+
+def _applied(standing: Collection[str]) -> str:
+    """What was applied of a unit that failed: what others have built on cannot be taken back."""
+    return f"Only the changes of {', '.join(sorted(standing))} were applied" if standing else "Nothing was applied"
 
 
 def _pause(attempt: int) -> None:

@@ -58,12 +58,17 @@ class DocumentWrite:
 
 
 class WriteFailed(Exception):  # carries the error; never leaves the backend
-    """One write of a unit met ``error``; nothing of the unit is applied any more."""
+    """One write of a unit met ``error``; nothing of the unit is applied any more but what ``standing`` names.
+
+    ``standing`` are the keys of documents that another writer changed before their write could be taken back: what it
+    wrote is built on that write.
+    """
 
     def __init__(self, write: DocumentWrite, error: Exception) -> None:
         super().__init__(str(error))
         self.write = write
         self.error = error
+        self.standing: frozenset[str] = frozenset()
 
     @property
     def is_conflict(self) -> bool:
@@ -104,7 +109,7 @@ class UnitOfWork:
         self.resources = resources
 
     def commit(self, writes: Sequence[DocumentWrite], *, intent: IntentLog | None = None) -> None:
-        """Apply all ``writes`` or none. Raises WriteFailed, and what store and index raise.
+        """Apply all ``writes`` or none (but see ``WriteFailed``). Raises WriteFailed, and what store and index raise.
 
         ``intent`` is told of the progress, so that another process can go on when this one dies.
         """
@@ -118,9 +123,11 @@ class UnitOfWork:
                 self._apply(batch, applied, book, intent)
         except IntentLost:
             raise
-        except Exception:
-            self._undo(applied)
+        except Exception as error:
+            standing = self._undo(applied)
             book.give_back()
+            if isinstance(error, WriteFailed):
+                error.standing = standing
             raise
         self._free(writes, book)
 
@@ -185,8 +192,8 @@ class UnitOfWork:
     def _outcomes(self, part: Iterable[DocumentWrite]) -> Iterator[Written]:
         return self.resources.store.write_many([write.as_write() for write in part])
 
-    def _undo(self, applied: list[_Applied]) -> None:
-        """Take applied writes back, last first. What another process has changed since is its own business."""
+    def _undo(self, applied: list[_Applied]) -> frozenset[str]:
+        """Take applied writes back, last first; returns the keys that another writer has changed since."""
         reverse = [
             DocumentWrite(
                 schema=write.schema,
@@ -199,11 +206,14 @@ class UnitOfWork:
             for write, etag in reversed(applied)
             if not (write.undo_body is None and etag is None)
         ]
+        standing: set[str] = set()
         for write in reverse:
             opened = self._begin([write])
             outcome = self._write([write], opened)
             if opened is not None:
                 _settle(opened, [write], outcome)
+            standing.update(failure.write.key for failure in outcome.failures if failure.is_conflict)
+        return frozenset(standing)
 
 
 def _settle(opened: OpenWrite, batch: list[DocumentWrite], outcome: _Outcome) -> None:
