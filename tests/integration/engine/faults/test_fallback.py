@@ -129,7 +129,8 @@ def test_index_follows_writes_after_reindex(site: Site, filled: Ledger, outage: 
     call_command("sb_reindex", "articles", verbosity=0)
     for write in WRITES:
         write(filled)
-        assert_by_index(ask_everything(filled))
+        assert not ask_the_lost_set(filled).fallback
+    assert_by_index(ask_everything(filled))
 
 
 def test_redis_that_dies_between_two_queries_changes_no_answer(site: Site, filled: Ledger) -> None:
@@ -158,18 +159,18 @@ def test_redis_that_dies_within_a_transaction_changes_no_answer(site: Site, fill
     assert_by_index(ask_everything(filled))
 
 
-def test_redis_that_hangs_holds_no_statement_longer_than_once_and_five_statements_in_all(
-    site: Site, filled: Ledger
-) -> None:
+def test_redis_that_hangs_holds_up_five_statements_and_each_but_once(site: Site, filled: Ledger) -> None:
     os.kill(site.server.pid, signal.SIGSTOP)
     try:
-        begun = time.monotonic()
-        for _ in range(9):
+        took = []
+        for _ in range(7):
+            begun = time.monotonic()
             assert Article.objects.filter(category=CATEGORY).count() == 14
-        took = time.monotonic() - begun
+            took.append(time.monotonic() - begun)
     finally:
         os.kill(site.server.pid, signal.SIGCONT)
-    assert 4 * REDIS_TIMEOUT < took < 7 * REDIS_TIMEOUT  # a count that fell back would wait twice if it asked twice
+    assert [seconds > REDIS_TIMEOUT for seconds in took] == [True] * 5 + [False] * 2
+    assert min(took[:5]) < 2 * REDIS_TIMEOUT
 
 
 def test_query_under_way_scans_when_redis_dies_in_it(
