@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -71,19 +71,28 @@ def _scan(alias: str, pick: Pick) -> Any:
     return [article.pk for article in articles(alias).filter(title=pick.title)]
 
 
+def _fallback(alias: str, pick: Pick) -> Any:
+    return {article.pk for article in articles(alias).scan().filter(author_id=pick.author)}
+
+
+def _author_by_loop(alias: str, pick: Pick) -> Any:
+    return {UUID(document["id"]) for document in _documents() if document["author_id"] == str(pick.author)}
+
+
 def _loop(alias: str, pick: Pick) -> Any:
+    return [UUID(document["id"]) for document in _documents() if document["title"] == pick.title]
+
+
+def _documents() -> Iterator[Any]:
     """The floor of every scan: list the folder, read each file, decode its JSON."""
     connection: Any = connections[OBJECTS]
     folder = f"{connection.resources.storage.location}/{connection.resources.keys.table_prefix('articles')}"
-    found = []
     with os.scandir(folder) as entries:
         for entry in entries:
             descriptor = os.open(entry.path, os.O_RDONLY)
-            document = orjson.loads(os.read(descriptor, 1 << 20))
+            body = os.read(descriptor, 1 << 16)
             os.close(descriptor)
-            if document["title"] == pick.title:
-                found.append(document["id"])
-    return [UUID(pk) for pk in found]
+            yield orjson.loads(body)
 
 
 def _create(alias: str, pick: Pick) -> Any:
@@ -122,11 +131,21 @@ OPERATIONS: Final = (
     Operation("update", "update one: views + 1", _update, WRITERS, every=5),
     Operation(
         "scan",
-        "full scan, as in a fallback",
+        "full scan by title",
         _scan,
         (*READERS, LOOP),
-        every=50,
+        every=30,
         own={LOOP: _loop},
+        target=2.0,
+        against=LOOP,
+    ),
+    Operation(
+        "fallback",
+        "the author's articles without Redis",
+        _fallback,
+        (OBJECTS, LOOP),
+        every=30,
+        own={LOOP: _author_by_loop},
         target=2.0,
         against=LOOP,
     ),

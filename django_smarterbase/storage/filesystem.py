@@ -19,12 +19,13 @@ from django.core.files.storage import FileSystemStorage
 
 from ..conf import Options
 from ..exceptions import StorageUnavailable
+from ..ops import storage_ops
 from . import files
 from .base import Listed, ObjectStore, Stored, Write, Written
 from .conditions import apply, demand
 from .counters import count_delete, count_list, count_read, count_write
 from .fence import Fence
-from .keys import LOCKS, TEMPORARY, is_object_key, lock_file
+from .keys import LOCKS, TEMPORARY, is_object_key, is_system_key, lock_file
 from .locks import locked
 from .pool import WorkerPool
 
@@ -71,14 +72,18 @@ class FileSystemStore(ObjectStore):
                     yield Listed(key, files.etag_of(info), info.st_size)
 
     def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
-        root = f"{self._location}/"
+        root, ops = f"{self._location}/", storage_ops()
         for key in self._keys(prefix):
             try:
                 stored = files.read(root + key)
             except OSError as error:
                 raise self._unavailable(key, error) from error
             if stored is not None:
-                count_read(key, len(stored.body))
+                if is_system_key(key):
+                    ops.system += 1
+                else:
+                    ops.reads += 1
+                    ops.bytes_read += len(stored.body)
                 yield key, stored
 
     def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
