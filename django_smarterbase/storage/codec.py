@@ -27,6 +27,7 @@ CLAIMS = "_claims"
 TRANSACTION = "_txn"
 _FIRST_VERSION = 1
 _ABSENT: Final = object()
+_NOWHERE: Final = object()  # no document has this attribute
 _NO_EXTRAS: Final[Mapping[str, Any]] = MappingProxyType({})  # one for all: a scan keeps thousands of documents
 
 
@@ -46,7 +47,7 @@ class _Reader:
     ``missing``, unless it is ``required``.
     """
 
-    attribute: str
+    attribute: Any
     exact: type[Any] | None
     decode: Decoder
     null: Value
@@ -125,6 +126,7 @@ class DocumentCodec:
         return tuple(values)
 
     def _readers_of(self, version: int) -> _Readers:
+        version = max(_FIRST_VERSION, min(version, self.history.version))
         readers = self._readers.get(version)
         if readers is None:
             steps = self.history.after(version)
@@ -159,16 +161,24 @@ def _reader(column: Column, steps: Sequence[Step]) -> _Reader:
     """Walk the steps backwards, from today's column to what the document's version called it and how it wrote it."""
     name, source = column.name, column
     missing, required, null = column.default, column.required, None
-    for step in reversed(steps):
+    attribute: Any = None
+    for position, step in reversed(list(enumerate(steps))):
         if step.change is Change.RENAME and step.to == name:
             name = step.column
         elif step.change is Change.RETYPE and step.column == name:
             null = _step_value(step) if step.value is not None else null
             source = replace(source, kind=Kind(step.kind or ""), affinity=Affinity(step.affinity or ""))
         elif step.change is Change.ADD and step.column == name:
-            missing, required = _step_value(step), False
+            missing, required = null if step.value is None else _step_value(step), False
+            attribute = _NOWHERE if any(_vacates(earlier, name) for earlier in steps[:position]) else None
             break
-    return _Reader(attribute_of(name), exact_type(source), decoder_of(source), null, missing, required, column)
+    attribute = attribute_of(name) if attribute is None else attribute
+    return _Reader(attribute, exact_type(source), decoder_of(source), null, missing, required, column)
+
+
+def _vacates(step: Step, name: str) -> bool:
+    """Whether the step takes the name from a column, so that an attribute of that name is not the later column's."""
+    return step.column == name and step.change in (Change.RENAME, Change.REMOVE)
 
 
 def _step_value(step: Step) -> Value:
@@ -176,6 +186,11 @@ def _step_value(step: Step) -> Value:
 
 
 def _drop_removed(raw: dict[str, Any], steps: Sequence[Step]) -> None:
-    for step in steps:
+    """Drop the attributes of removed columns, each under the name that it had in the document's version."""
+    for position, step in enumerate(steps):
         if step.change is Change.REMOVE:
-            raw.pop(attribute_of(step.column), None)
+            name = step.column
+            for earlier in reversed(steps[:position]):
+                if earlier.change is Change.RENAME and earlier.to == name:
+                    name = earlier.column
+            raw.pop(attribute_of(name), None)

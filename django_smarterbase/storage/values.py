@@ -46,11 +46,30 @@ def tag(value: Value) -> Json:
     return {"$integer": value}
 
 
+def _tagged_text(inner: Json) -> str:
+    if type(inner) is not str:
+        raise ValueError
+    return inner
+
+
+def _tagged_integer(inner: Json) -> int:
+    if type(inner) is not int or inner not in INT64:
+        raise ValueError
+    return inner
+
+
+def _tagged_real(inner: Json) -> float:
+    value = float(_tagged_text(inner))
+    if math.isnan(value):
+        raise ValueError  # SQLite has no such value: it would read as NULL
+    return value
+
+
 _UNTAG: Final[Mapping[str, Callable[[Any], Value]]] = {
-    "$text": str,
-    "$blob": lambda text: base64.b64decode(text, validate=True),
-    "$real": float,
-    "$integer": int,
+    "$text": _tagged_text,
+    "$blob": lambda inner: base64.b64decode(_tagged_text(inner), validate=True),
+    "$real": _tagged_real,
+    "$integer": _tagged_integer,
 }
 
 
@@ -73,6 +92,10 @@ def _plain_integer(value: Value) -> Json:
 
 def _plain_text(value: Value) -> Json:
     return value if type(value) is str else UNFIT
+
+
+def _plain_real(value: Value) -> Json:
+    return value if type(value) is float and math.isfinite(value) else UNFIT
 
 
 def _plain_any(value: Value) -> Json:
@@ -173,6 +196,8 @@ def _decimal(places: int | None) -> Encoder:
             return _with_places(str(value), places)
         if type(value) is not float or not math.isfinite(value):
             return UNFIT
+        if value.is_integer() and INT64.start <= value < INT64.stop:
+            return UNFIT  # it would read as an integer, which is what a numeric column holds in its place
         short = _with_places(f"{value:.15g}", places)
         return short if float(short) == value else format(Decimal(repr(value)), "f")
 
@@ -276,7 +301,11 @@ _DECODERS: Final[Mapping[Kind, Decoder]] = {
     Kind.BINARY: _read_binary,
     Kind.JSON: _read_json,
 }
-_PLAIN_ENCODERS: Final[Mapping[Affinity, Encoder]] = {Affinity.INTEGER: _plain_integer, Affinity.TEXT: _plain_text}
+_PLAIN_ENCODERS: Final[Mapping[Affinity, Encoder]] = {
+    Affinity.INTEGER: _plain_integer,
+    Affinity.TEXT: _plain_text,
+    Affinity.REAL: _plain_real,
+}
 _PLAIN_DECODERS: Final[Mapping[Affinity, Decoder]] = {
     Affinity.INTEGER: _read_integer,
     Affinity.TEXT: _read_text,
