@@ -68,8 +68,8 @@ def read(history, columns, document):
         (
             [retype("a", Kind.UUID, Affinity.TEXT)],
             ["id", "a"],
-            {"id": 1, "a": str(__import__("uuid").UUID(int=1))},
-            None,
+            {"id": 1, "a": str(UUID(int=1))},
+            (1, UUID(int=1).hex),
         ),
     ],
 )
