@@ -14,7 +14,9 @@ from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSche
 from django.db.models import Field, Model
 
 from django_smarterbase.backend.catalog import creation_sql
+from django_smarterbase.backend.changes import as_row
 from django_smarterbase.backend.modeltables import column_of, named, sqlite_value
+from django_smarterbase.backend.uniqueness import held_claims
 from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
 from django_smarterbase.backend.upkeep import delete_claims, deletions
 from django_smarterbase.backend.verification import verify_documents
@@ -239,9 +241,10 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             if stem is None:
                 continue
             new_key = resources.keys.document(new_table, stem)
-            row = resources.row_of(old, key, stored.body)
-            writes.append(DocumentWrite(new, stem, new_key, stored.body, None, row))
-            writes.append(DocumentWrite(old, stem, key, None, stored.etag, None, stored.body, row))
+            document = resources.decode(old, key, stored.body)
+            row, claims = as_row(old, document.values), held_claims(document.extras)
+            writes.append(DocumentWrite(new, stem, new_key, stored.body, None, row, takes=claims))
+            writes.append(DocumentWrite(old, stem, key, None, stored.etag, None, stored.body, row, frees=claims))
         self._write(writes)
         self._save(new_table, history)
         self._save(old_table, None)

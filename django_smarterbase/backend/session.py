@@ -31,6 +31,7 @@ from django_smarterbase.exceptions import ConflictError, StorageUnavailable
 from django_smarterbase.hints import QueryHints
 from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.profiling.profile import Operation
+from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -236,14 +237,19 @@ class Session:
         pending = self.workspace.pending()
         changes = ChangeReader(self.resources, self.workspace, snapshot)
         writes = [
-            changes.staged(document, self.wrapper.table_schema(document.table) if document.table else None)
+            changes.staged(document, self._schema_of_pending(document.table) if document.table else None)
             for document in pending
         ]
         intent = Intent.of(self.resources, writes) if len(writes) > 1 else None
         if intent is not None:
             intent.write()
             writes = list(intent.writes)
-        failure = self._commit(writes, snapshot, intent)
+        try:
+            failure = self._commit(writes, snapshot, intent)
+        except Exception:
+            if intent is not None and self.unit.took_back:
+                intent.remove()
+            raise
         if intent is not None:
             intent.remove()
         if failure is not None:
@@ -251,6 +257,10 @@ class Session:
         self.migrating.clear()
         self.workspace.clear_pending()
         self._empty(snapshot)
+
+    def _schema_of_pending(self, table: str) -> TableSchema:
+        """The table of a pending document; of one that a migration has renamed or dropped, only its name is left."""
+        return self.wrapper.catalog.find(table) or TableSchema(table, table, (), ("id",))
 
     def rolled_back(self) -> None:
         """The transaction was rolled back as a whole, and so were the migrations in it."""

@@ -103,10 +103,14 @@ class _Outcome:
 
 
 class UnitOfWork:
-    """Applies the writes of one statement or transaction."""
+    """Applies the writes of one statement or transaction.
+
+    ``took_back`` tells of the last unit that failed whether every write of it was taken back for certain.
+    """
 
     def __init__(self, resources: Resources) -> None:
         self.resources = resources
+        self.took_back = False
 
     def commit(self, writes: Sequence[DocumentWrite], *, intent: IntentLog | None = None) -> None:
         """Apply all ``writes`` or none (but see ``WriteFailed``). Raises WriteFailed, and what store and index raise.
@@ -124,6 +128,7 @@ class UnitOfWork:
         except IntentLost:
             raise
         except Exception as error:
+            self.took_back = not _is_doubtful(error)
             standing = self._undo(applied)
             book.give_back()
             if isinstance(error, WriteFailed):
@@ -212,6 +217,7 @@ class UnitOfWork:
             outcome = self._write([write], opened)
             if opened is not None:
                 _settle(opened, [write], outcome)
+            self.took_back = self.took_back and not outcome.failures
             standing.update(failure.write.key for failure in outcome.failures if failure.is_conflict)
         return frozenset(standing)
 
@@ -222,6 +228,11 @@ def _settle(opened: OpenWrite, batch: list[DocumentWrite], outcome: _Outcome) ->
     doubtful = {failure.write.stem for failure in outcome.failures if not failure.is_conflict}
     opened.finish(etags)
     opened.abort([write.stem for write in batch if write.stem not in etags and write.stem not in doubtful])
+
+
+def _is_doubtful(error: Exception) -> bool:
+    """Whether the write that failed may have been applied all the same."""
+    return isinstance(error, WriteFailed) and not error.is_conflict
 
 
 def _schemas(writes: Sequence[DocumentWrite]) -> Callable[[str], TableSchema | None]:

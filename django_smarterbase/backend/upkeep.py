@@ -19,8 +19,14 @@ def deletions(resources: Resources, schema: TableSchema) -> Iterator[DocumentWri
     """A write that deletes each document of a table, from one listing."""
     for listed in resources.store.list(resources.keys.table_prefix(schema.table)):
         stem = resources.keys.stem_of_key(schema.table, listed.key)
-        if stem is not None:
-            yield DocumentWrite(schema, stem, listed.key, None, listed.etag, None)
+        if stem is not None and (etag := listed.etag or _etag_of(resources, listed.key)):
+            yield DocumentWrite(schema, stem, listed.key, None, etag, None)
+
+
+def _etag_of(resources: Resources, key: str) -> str | None:
+    """The ETag of an object in a store whose listings have none; None when it has gone meanwhile."""
+    stored = resources.store.get(key)
+    return stored.etag if stored is not None else None
 
 
 def delete_documents(wrapper: DatabaseWrapper, table: str) -> None:
