@@ -96,6 +96,11 @@ def _value_field(field: Field[Any, Any]) -> Field[Any, Any]:
     return field
 
 
+def _is_binary(field: Any) -> bool:
+    """Whether the column tells its values apart byte by byte."""
+    return (getattr(_value_field(field), "db_collation", None) or "BINARY").upper() == "BINARY"
+
+
 def affinity_of(declared: str) -> Affinity:
     """The affinity of a declared type, by the rules of https://www.sqlite.org/datatype3.html, section 3.1."""
     declared = declared.upper()
@@ -140,7 +145,7 @@ def sqlite_value(prepared: Any) -> Value:
 
 def _indexes(model: type[Model], indexable: set[str], pk: tuple[str, ...]) -> Iterator[IndexDefinition]:
     """The index definitions, each set of columns once: named ones first, prefixes of composite ones last."""
-    seen: set[tuple[str, ...]] = {pk} if len(pk) == 1 else set()
+    seen: set[tuple[str, ...]] = {pk} if len(pk) == 1 and _is_binary(model._meta.pk) else set()
     for definition in (*_named(model), *_of_fields(model), *_composite(model), *_prefixes(model)):
         if definition.columns not in seen and indexable.issuperset(definition.columns):
             seen.add(definition.columns)
@@ -191,10 +196,10 @@ def _constraint_fields(model: type[Model]) -> Iterator[tuple[str, ...]]:
 
 
 def _unique_rules(model: type[Model], connection: BaseDatabaseWrapper) -> Iterator[UniqueRule]:
-    """What no two documents share, the primary key apart (that is the object key)."""
+    """What no two documents share, the primary key apart: that is the object key, unless a collation likens keys."""
     meta = model._meta
     for field in meta.local_concrete_fields:
-        if field.unique and not field.primary_key:
+        if field.unique and not (field.primary_key and _is_binary(field)):
             yield UniqueRule(column_name(field), (column_name(field),))
     local = {field.name for field in meta.local_concrete_fields}
     for names in meta.unique_together:

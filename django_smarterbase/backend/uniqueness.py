@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from django.db.utils import NotSupportedError
+
 from django_smarterbase.backend.workspace import Workspace, quote
-from django_smarterbase.indexes.encoding import code
+from django_smarterbase.indexes.encoding import NotIndexable, code
 from django_smarterbase.storage.codec import CLAIMS
 from django_smarterbase.tables import Column, Row, TableSchema, UniqueRule, Value
 
@@ -73,7 +75,13 @@ def _codes(schema: TableSchema, rule: UniqueRule, values: Sequence[Value]) -> li
     if any(value is None for value in values):
         return None
     columns = [_NO_AFFINITY] * len(values) if rule.expressions else [schema.by_name[name] for name in rule.columns]
-    return [code(column, value) for column, value in zip(columns, values, strict=True)]
+    try:
+        return [code(column, value) for column, value in zip(columns, values, strict=True)]
+    except NotIndexable as error:
+        raise NotSupportedError(
+            f"{schema.label}: the unique values of {rule.name!r} cannot be kept apart between documents, since {error}. "
+            "Give the field one of SQLite's own collations: BINARY, NOCASE or RTRIM."
+        ) from error
 
 
 def _evaluated(

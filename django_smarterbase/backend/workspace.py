@@ -179,7 +179,7 @@ class Workspace:
         schema, log = self._tables[table].schema, quote(_log_of(table))
         width = len(schema.pk)
         keys = ", ".join(f"l.k{position}" for position in range(width))
-        join = " AND ".join(f"t.{quote(column)} IS l.k{position}" for position, column in enumerate(schema.pk))
+        join = " AND ".join(f"{_exactly(schema, column)} IS l.k{position}" for position, column in enumerate(schema.pk))
         # A leading + keeps the converters that Django registers for declared types off: documents hold raw values.
         values = "".join(f", +t.{quote(column.name)}" for column in schema.columns)
         rows = self.sqlite.execute(
@@ -256,6 +256,13 @@ def _described(schema: TableSchema, *, armed: bool = False) -> ScratchTable:
     marks = ", ".join("?" * len(stored))
     insert = f"INSERT INTO {quote(schema.table)} ({names}) VALUES ({marks})"
     return ScratchTable(schema, insert, None if len(stored) == len(schema.columns) else stored, armed)
+
+
+def _exactly(schema: TableSchema, column: str) -> str:
+    """The column in SQL that tells 'a' from 'A', though its own collation may not."""
+    known = schema.by_name.get(column)
+    binary = known is None or known.collation.upper() in ("", "BINARY")
+    return f"t.{quote(column)}" if binary else f"t.{quote(column)} COLLATE BINARY"
 
 
 def _log_of(table: str) -> str:
