@@ -102,6 +102,12 @@ class TableSchema:
         """``{column name: Column}``."""
         return {column.name: column for column in self.columns}
 
+    @cached_property
+    def pk_positions(self) -> tuple[int, ...]:
+        """Where the primary key's columns stand in a row."""
+        names = list(self.by_name)
+        return tuple(names.index(column) for column in self.pk if column in self.by_name)
+
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from django_smarterbase.backend.admission import Admission
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Known, Snapshot, TableSnapshot
@@ -202,7 +202,7 @@ class Loader:
         self.account.candidates += len(wanted)
         self.learn(schema, wanted)
         loaded = ((stem, table.known.get(stem)) for stem in wanted)
-        self._insert(schema, ((stem, known.values) for stem, known in loaded if known is not None))
+        self._admit(schema, [(stem, known.values) for stem, known in loaded if known is not None], skip=False)
         table.present.update(wanted)
 
     def _read(self, schema: TableSchema, table: TableSnapshot, stems: list[str]) -> None:
@@ -216,23 +216,25 @@ class Loader:
         return Known(stored.etag, document.values, document.extras)
 
     def _check_pk(self, schema: TableSchema, stem: str, key: str, document: Document) -> None:
-        positions = self.pk_positions(schema)
-        if positions and stem != (stem_of([document.values[position] for position in positions])):
+        if stem != stem_of([document.values[position] for position in schema.pk_positions]):
             raise CorruptDocument(key, "its primary key is not the one that the object's key names")
 
-    def pk_positions(self, schema: TableSchema) -> list[int]:
-        """Where the primary key's columns stand in a row; none for a table that has only a rowid."""
-        names = list(schema.by_name)
-        return [names.index(column) for column in schema.pk if column in schema.by_name]
-
-    def scan(self, schema: TableSchema) -> None:
-        """Load every document of the table."""
+    def scan(self, schema: TableSchema, *, strict: bool = False) -> None:
+        """Load every document of the table; ``strict`` passes over none that its constraints do not admit."""
         self.learn_all(schema)
         table = self.snapshot.table(schema.table)
         wanted = [(stem, known.values) for stem, known in table.known.items() if known and stem not in table.present]
         self.account.candidates += len(wanted)
-        self._insert(schema, wanted)
-        table.present.update(stem for stem, _values in wanted)
+        skip = not strict and self.resources.options.on_corrupt == "skip"
+        skipped = self._admit(schema, wanted, skip=skip)
+        self.account.skipped += len(skipped)
+        for stem in skipped:
+            del table.known[stem]
+        table.present.update(stem for stem, _values in wanted if stem not in skipped)
+
+    def _admit(self, schema: TableSchema, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool) -> set[str]:
+        table = self.snapshot.table(schema.table)
+        return Admission(self.resources, self.workspace, schema, table).admit(rows, skip=skip)
 
     def _refuse_scan(self, schema: TableSchema) -> None:
         if self.access != "index":
@@ -271,33 +273,3 @@ class Loader:
             self.account.skipped += 1
             logger.warning("%s It is passed over.", error)
             return None
-
-    def _insert(self, schema: TableSchema, rows: Iterable[tuple[str, tuple[Value, ...]]]) -> None:
-        """Put rows in the scratch table; ``rows`` are (stem, values)."""
-        rows = list(rows)
-        try:
-            self.workspace.insert(schema.table, (values for _stem, values in rows))
-        except sqlite3.IntegrityError as error:
-            raise self._culprit(schema, rows, error) from error
-
-    def _culprit(
-        self, schema: TableSchema, rows: list[tuple[str, tuple[Value, ...]]], error: sqlite3.IntegrityError
-    ) -> Exception:
-        """Find the document that the table's constraints do not admit."""
-        for stem, values in rows:
-            try:
-                self.workspace.insert(schema.table, [values])
-            except sqlite3.IntegrityError as reason:
-                if "UNIQUE constraint failed" in str(reason) and self._stands(schema, values):
-                    continue
-                return CorruptDocument(self.resources.keys.document(schema.table, stem), str(reason))
-        return error
-
-    def _stands(self, schema: TableSchema, values: tuple[Value, ...]) -> bool:
-        positions = self.pk_positions(schema)
-        condition = " AND ".join(f'"{schema.columns[position].name}" IS ?' for position in positions)
-        found = self.workspace.sqlite.execute(
-            f'SELECT 1 FROM "{schema.table}" WHERE {condition}',
-            [values[position] for position in positions],
-        )
-        return found.fetchone() is not None

@@ -19,6 +19,7 @@ _FIRST_WORD: Final = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)"
 _QUERIES: Final = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES"))
 _DEFINITIONS: Final = frozenset(("CREATE", "ALTER", "DROP"))
 _DROP: Final = re.compile(r"""\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?["`\[]?([^"`\]\s;]+)""", re.IGNORECASE)
+_COPY: Final = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?TABLE\b[^(]*?\bAS\s+(?:SELECT|WITH|VALUES)\b", re.IGNORECASE)
 _MISSING: Final = re.compile(r"no such table: (?:main\.)?(.+)$")
 
 
@@ -55,6 +56,11 @@ def dropped_table(sql: str) -> str | None:
     """The table of a DROP TABLE, or None for another statement."""
     found = _DROP.match(sql)
     return found.group(1) if found else None
+
+
+def copies_rows(sql: str) -> bool:
+    """Whether the statement makes a table out of a query."""
+    return _COPY.match(sql) is not None
 
 
 def missing_table(error: sqlite3.OperationalError) -> str | None:

@@ -130,19 +130,15 @@ class Session:
         standing: set[str] = set()  # keys that an attempt has changed for good: another one must not do it again
         for attempt in range(1, MAX_ATTEMPTS + 1):
             snapshot = Snapshot()
-            loader = self._loader(request, snapshot)
-            self.workspace.sqlite.execute("BEGIN")
-            try:
-                writes = self._attempt(request, execution, loader, keys=attempt > 1)
-            finally:
-                if self.workspace.sqlite.in_transaction:
-                    self.workspace.sqlite.execute("ROLLBACK")
-            failure = self._commit([write for write in writes if write.key not in standing], snapshot)
-            if failure is None:
-                return
-            standing |= failure.standing
+            writes = self._attempt_alone(request, execution, snapshot, attempt)
+            if writes is not None:
+                failure = self._commit([write for write in writes if write.key not in standing], snapshot)
+                if failure is None:
+                    return
+                standing |= failure.standing
+                if attempt < MAX_ATTEMPTS:
+                    self._make_way(failure.write, snapshot)
             if attempt < MAX_ATTEMPTS:
-                self._make_way(failure.write, snapshot)
                 _pause(attempt)
         if failure is not None and isinstance(failure.error, ClaimTaken):
             raise _commit_error(failure) from failure
@@ -150,6 +146,22 @@ class Session:
             f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a "
             f"row. {_applied(standing)}; run the statement again."
         )
+
+    def _attempt_alone(
+        self, request: Request, execution: Execution, snapshot: Snapshot, attempt: int
+    ) -> list[DocumentWrite] | None:
+        """An attempt that leaves the workspace empty; None when what it read is of different moments."""
+        loader = self._loader(request, snapshot)
+        self.workspace.sqlite.execute("BEGIN")
+        try:
+            return self._attempt(request, execution, loader, keys=attempt > 1)
+        except ConflictError:
+            if attempt == MAX_ATTEMPTS:
+                raise
+            return None
+        finally:
+            if self.workspace.sqlite.in_transaction:
+                self.workspace.sqlite.execute("ROLLBACK")
 
     def _run_pending(self, request: Request, execution: Execution) -> None:
         if self._transaction is None:
@@ -231,8 +243,11 @@ class Session:
         if snapshot.was_allocated(schema.table, write.row[schema.auto]):
             catch_up(self.resources, schema)
 
-    def commit(self) -> None:
-        """Write what the transaction has pending, or nothing. Raises ConflictError and IntegrityError."""
+    def commit(self) -> int:
+        """Write what the transaction has pending, or nothing; returns the number of documents.
+
+        Raises ConflictError and IntegrityError.
+        """
         snapshot, self._transaction = self._transaction or Snapshot(), None
         pending = self.workspace.pending()
         changes = ChangeReader(self.resources, self.workspace, snapshot)
@@ -257,6 +272,7 @@ class Session:
         self.migrating.clear()
         self.workspace.clear_pending()
         self._empty(snapshot)
+        return len(writes)
 
     def _schema_of_pending(self, table: str) -> TableSchema:
         """The table of a pending document; of one that a migration has renamed or dropped, only its name is left."""

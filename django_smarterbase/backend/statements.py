@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db.utils import NotSupportedError
+
 from django_smarterbase.backend.loader import Account
-from django_smarterbase.backend.rawsql import defines_tables, dropped_table, first_word, touches_rows
+from django_smarterbase.backend.rawsql import copies_rows, defines_tables, dropped_table, first_word, touches_rows
 from django_smarterbase.backend.session import Execution, Request, Session
 from django_smarterbase.backend.upkeep import drop_table
 from django_smarterbase.hints import hints_of
@@ -50,6 +52,10 @@ class StatementRunner:
 
     def _pass_through(self, query: str) -> None:
         """Transactions, pragmas and definitions concern the workspace alone."""
+        if copies_rows(query) and not self.wrapper.defining:
+            raise NotSupportedError(
+                "CREATE TABLE ... AS SELECT would copy no documents. Create the table, then use INSERT INTO ... SELECT."
+            )
         dropped = dropped_table(query) if not self.wrapper.defining else None
         workspace = self.session.workspace
         if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
@@ -127,3 +133,41 @@ def _index_used(account: Account) -> str:
     if account.indexes:
         return redis_index("+".join(dict.fromkeys(account.indexes)))
     return KEY
+
+
+def commit_recorded(alias: str, session: Session) -> None:
+    """Write what the transaction has pending and, when somebody listens and there was anything, record its profile.
+
+    It is one unit of counting, so that a Redis which hangs is waited for once, whatever the number of tables.
+    """
+    started_at, begun = datetime.now(UTC), time.perf_counter()
+    written, error = None, None
+    with counting() as ops:
+        try:
+            written = session.commit()
+        except BaseException as raised:
+            error = type(raised).__name__
+            raise
+        finally:
+            if listening() and written != 0:
+                duration = (time.perf_counter() - begun) * 1000
+                record(_commit_profile(alias, written, ops, started_at, duration, error))
+
+
+def _commit_profile(
+    alias: str, written: int | None, ops: Ops, started_at: datetime, duration: float, error: str | None
+) -> QueryProfile:
+    return QueryProfile(
+        method=hints_of(None).name or caller_method(),
+        model=None,
+        database=alias,
+        operation="commit",
+        complexity="O(1)",
+        index_used=KEY,
+        started_at=started_at,
+        duration=duration,
+        storage_ops=ops.storage,
+        redis_ops=ops.redis,
+        result_count=written,
+        error=error,
+    )

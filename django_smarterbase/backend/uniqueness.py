@@ -79,8 +79,8 @@ def _codes(schema: TableSchema, rule: UniqueRule, values: Sequence[Value]) -> li
         return [code(column, value) for column, value in zip(columns, values, strict=True)]
     except NotIndexable as error:
         raise NotSupportedError(
-            f"{schema.label}: the unique values of {rule.name!r} cannot be kept apart between documents, since {error}. "
-            "Give the field one of SQLite's own collations: BINARY, NOCASE or RTRIM."
+            f"{schema.label}: the unique values of {rule.name!r} cannot be kept apart between documents, since "
+            f"{error}. Give the field one of SQLite's own collations: BINARY, NOCASE or RTRIM."
         ) from error
 
 

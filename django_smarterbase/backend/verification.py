@@ -37,7 +37,7 @@ def verify_documents(wrapper: DatabaseWrapper, model: type[Model]) -> None:
     session.workspace.sqlite.execute("PRAGMA ignore_check_constraints = OFF")
     try:
         loader.overlay(schema)
-        loader.scan(schema)
+        loader.scan(schema, strict=True)
         _claim(wrapper, schema)
     except CorruptDocument as error:
         if isinstance(error.__cause__, sqlite3.IntegrityError):

@@ -1,0 +1,100 @@
+"""Stored rows on their way into a scratch table, and what to make of one that its constraints do not admit.
+
+A document that was put there by hand may lack a value that must be, or hold a unique value of another: it is corrupt.
+But two documents that were read one after the other also collide when a writer moved a value from one to the other in
+between. Then neither is corrupt, and the statement has to read again.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from django_smarterbase.backend.resources import Resources
+from django_smarterbase.backend.snapshot import TableSnapshot
+from django_smarterbase.backend.workspace import Workspace, quote
+from django_smarterbase.exceptions import ConflictError, CorruptDocument
+from django_smarterbase.storage.keys import stem as stem_of
+from django_smarterbase.tables import TableSchema, Value
+
+logger = logging.getLogger("django_smarterbase.documents")
+
+Values = tuple[Value, ...]
+_NOT_UNIQUE = "UNIQUE constraint failed: "
+
+
+class Admission:
+    """Puts the rows of one table into its scratch table."""
+
+    def __init__(self, resources: Resources, workspace: Workspace, schema: TableSchema, table: TableSnapshot) -> None:
+        self.resources = resources
+        self.workspace = workspace
+        self.schema = schema
+        self.table = table
+
+    def admit(self, rows: Sequence[tuple[str, Values]], *, skip: bool) -> set[str]:
+        """Insert ``rows``, each (stem, values); returns the stems of those passed over, which only ``skip`` allows.
+
+        Raises CorruptDocument, and ConflictError when rows that were read at different times contradict each other.
+        """
+        try:
+            self.workspace.insert(self.schema.table, (values for _stem, values in rows))
+        except sqlite3.IntegrityError:
+            return self._admit_singly(rows, skip=skip)
+        return set()
+
+    def _admit_singly(self, rows: Iterable[tuple[str, Values]], *, skip: bool) -> set[str]:
+        skipped = set()
+        for stem, values in rows:
+            try:
+                self.workspace.insert(self.schema.table, [values])
+            except sqlite3.IntegrityError as reason:
+                if self._stands(values):
+                    continue
+                self._refuse_contradiction(stem, values, str(reason))
+                corrupt = CorruptDocument(self._key(stem), str(reason))
+                if not skip:
+                    raise corrupt from reason
+                logger.warning("%s It is passed over.", corrupt)
+                skipped.add(stem)
+        return skipped
+
+    def _stands(self, values: Values) -> bool:
+        """Whether this very row is in the scratch table, inserted before another one failed."""
+        pk = [values[position] for position in self.schema.pk_positions]
+        return pk in self._pks_where(self.schema.pk, pk)
+
+    def _pks_where(self, columns: Sequence[str], values: Sequence[Value]) -> list[list[Value]]:
+        selected = ", ".join(f"+{quote(column)}" for column in self.schema.pk)
+        condition = " AND ".join(f"{quote(column)} IS ?" for column in columns)
+        sql = f"SELECT {selected} FROM {quote(self.schema.table)} WHERE {condition}"
+        return [list(row) for row in self.workspace.sqlite.execute(sql, values)]
+
+    def _refuse_contradiction(self, stem: str, values: Values, reason: str) -> None:
+        if not reason.startswith(_NOT_UNIQUE):
+            return
+        for each in (stem, *self._holders(values, reason.removeprefix(_NOT_UNIQUE))):
+            if self._has_moved_on(each):
+                raise ConflictError(
+                    f"{self.schema.label}: {self._key(each)!r} was changed by another writer while the documents of "
+                    "this statement or transaction were read. Run it again."
+                )
+
+    def _holders(self, values: Values, where: str) -> list[str]:
+        """The stems of the rows that hold the unique values, given by ``table.column, ...`` in SQLite's message."""
+        columns = [name.removeprefix(f"{self.schema.table}.") for name in where.split(", ")]
+        if not set(columns) <= set(self.schema.by_name):
+            return [stem for stem, known in self.table.known.items() if known is not None]
+        row = dict(zip(self.schema.by_name, values, strict=True))
+        return [stem_of(pk) for pk in self._pks_where(columns, [row[column] for column in columns])]
+
+    def _has_moved_on(self, stem: str) -> bool:
+        """Whether the document is not, or not for long, what was read of it. One read."""
+        if self.workspace.pending_one(self._key(stem)) is not None:
+            return True
+        stored, known = self.resources.store.get(self._key(stem)), self.table.known.get(stem)
+        return (stored.etag if stored else None) != (known.etag if known else None)
+
+    def _key(self, stem: str) -> str:
+        return self.resources.keys.document(self.schema.table, stem)
