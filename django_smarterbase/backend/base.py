@@ -23,9 +23,8 @@ from django_smarterbase.backend.operations import DatabaseOperations
 from django_smarterbase.backend.resources import Resources, resources_for
 from django_smarterbase.backend.schema import DatabaseSchemaEditor
 from django_smarterbase.backend.session import Execution, Request, Session
-from django_smarterbase.backend.statements import StatementRunner
+from django_smarterbase.backend.statements import StatementRunner, commit_recorded
 from django_smarterbase.indexes.service import FallbackReason
-from django_smarterbase.ops import counting
 from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.tables import TableSchema
@@ -142,9 +141,8 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
     def _commit(self) -> None:
         if self.connection is not None:
-            # One unit of counting, so that a Redis which hangs is waited for once, whatever the number of tables.
-            with self.wrap_database_errors, counting():
-                self.session.commit()
+            with self.wrap_database_errors:
+                commit_recorded(self.alias, self.session)
                 self.connection.commit()
 
     def _rollback(self) -> None:

@@ -10,7 +10,7 @@ have written the document or given up.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,8 +44,12 @@ class ClaimTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A claim that was taken: its ETag now, and the body that it is given back with (None: it is removed)."""
+    """A claim that was taken for ``document`` (its key).
 
+    ``etag`` is the claim's now, ``before`` the body that it is given back with (None: it is removed).
+    """
+
+    document: str
     key: str
     etag: str
     before: bytes | None
@@ -75,10 +79,11 @@ class ClaimBook:
 
     def _take(self, table: str, stem: str, claim: str) -> None:
         store, key, body = self.resources.store, claim_key(self.resources, table, claim), _body(table, stem)
+        document = self.resources.keys.document(table, stem)
         watch = _Watch(self.resources.options.write_deadline)
         while True:
             try:
-                self.taken.append(_Taken(key, store.put(key, body, if_absent=True), None))
+                self.taken.append(_Taken(document, key, store.put(key, body, if_absent=True), None))
                 return
             except PreconditionFailed:
                 stored = store.get(key)
@@ -87,7 +92,8 @@ class ClaimBook:
             holder = holder_of(key, stored)
             if holder == stem or self.released(table, holder, claim) or watch.is_orphan(stored.etag):
                 try:
-                    self.taken.append(_Taken(key, store.put(key, body, if_match=stored.etag), stored.body))
+                    etag = store.put(key, body, if_match=stored.etag)
+                    self.taken.append(_Taken(document, key, etag, stored.body))
                     return
                 except PreconditionFailed:
                     continue
@@ -95,10 +101,15 @@ class ClaimBook:
                 raise ClaimTaken(claim, holder)
             watch.pause()
 
-    def give_back(self) -> None:
-        """Undo what was taken, last first; what another has taken over since is its own."""
+    def give_back(self, standing: Collection[str] = ()) -> None:
+        """Undo what was taken, last first; what another has taken over since is its own.
+
+        The documents ``standing`` (keys) could not be taken back and hold their claims on.
+        """
         while self.taken:
             taken = self.taken.pop()
+            if taken.document in standing:
+                continue
             try:
                 if taken.before is None:
                     self.resources.store.delete(taken.key, if_match=taken.etag)

@@ -130,7 +130,7 @@ class UnitOfWork:
         except Exception as error:
             self.took_back = not _is_doubtful(error)
             standing = self._undo(applied)
-            book.give_back()
+            book.give_back(standing)
             if isinstance(error, WriteFailed):
                 error.standing = standing
             raise

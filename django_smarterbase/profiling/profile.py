@@ -10,7 +10,7 @@ from django_smarterbase.ops import RedisOps, StorageOps
 from django_smarterbase.profiling.prices import prices
 
 Complexity = Literal["O(1)", "O(n)"]
-Operation = Literal["select", "insert", "update", "delete", "raw"]
+Operation = Literal["select", "insert", "update", "delete", "raw", "commit"]
 
 #: ``index_used`` of a statement that names its documents by primary key, or reads none.
 KEY = "key"
@@ -27,7 +27,8 @@ def redis_index(name: str) -> str:
 class QueryProfile:
     """One statement as it was carried out. No value that a query filters by or writes appears in it.
 
-    ``method`` names the operation: what ``.named()`` said, otherwise the calling function. ``model`` is the model's
+    ``method`` names the operation: what ``.named()`` said, otherwise the calling function. A transaction's COMMIT is a
+    statement of its own (operation "commit"), whose results are the documents that it wrote. ``model`` is the model's
     label, None for raw SQL. ``complexity`` is "O(n)" when a whole table was read. ``index_used`` is ``KEY``,
     ``redis:<index name>`` or ``FULL_SCAN``. ``filter_fields`` are names of model fields, in the order of the
     conditions. ``candidates`` counts the documents that the access paths named, ``result_count`` the rows returned,
