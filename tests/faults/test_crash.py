@@ -1,0 +1,213 @@
+"""A process is killed at each step of each protocol; another one sees a right state, and repair leaves no drift."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connections
+from django.test import override_settings
+
+import django_smarterbase
+from django_smarterbase.profiling import profile_queries
+from testproject.articles.models import Article, Author
+from testproject.services import RedisServer
+
+from .asking import QUESTIONS, Contents, contents
+from .places import ALIAS, HOLD, Cell, Place, be_patient_for_tests, settings_of
+from .tally import TALLY
+from .worker import JOBS, join, start, work
+
+TEST = "crash at every step"
+ORDINARY = ("begun", "put", "finished")
+FEW = ("create", "update", "delete")  # jobs that write one document
+CLAIMING = {
+    "create_author": ("claim-taken",),
+    "rename_author": ("claim-taken", "claim-freed"),
+    "delete_author": ("claim-freed",),
+}
+TRANSACTION = (
+    "intent-written",
+    "claim-taken",
+    "claim-taken:2",
+    *ORDINARY,
+    "begun:2",
+    "put:2",
+    "finished:2",
+    "claim-freed",
+    "intent-removed",
+)
+REBUILD = ("claimed", "registered", "filled", "waited", "mended", "published", "marked")
+BIRTH = ("claimed", "registered", "published")
+WRITES = [
+    *((job, step) for job in FEW for step in ORDINARY),
+    *((job, step) for job, steps in CLAIMING.items() for step in (*ORDINARY, *steps)),
+    *(("update_many", step) for step in ORDINARY),
+    *(("transact", step) for step in TRANSACTION),
+]
+WITHOUT_REDIS = [
+    *((job, "suspected") for job in (*FEW, *CLAIMING)),
+    *((job, "put") for job in (*FEW, *CLAIMING)),
+    *(("transact", step) for step in ("suspected:2", "put", "put:2", "intent-removed")),
+]
+
+
+class Scene:
+    """A database, the process that survives (through the index), and one that knows of no index."""
+
+    def __init__(self, place: Place) -> None:
+        be_patient_for_tests()
+        self.place = place
+        self.survivor = Cell(ALIAS, place)
+        self.plain = Cell("plain", place.behind(None))
+        self._settings = override_settings(**settings_of({ALIAS: place}))
+
+    def __enter__(self) -> Scene:
+        self._settings.enable()
+        self.survivor.open()
+        self.plain.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.survivor.close()
+        self.plain.close()
+        self._settings.disable()
+
+    def run(self, job: str, step: str = "") -> int | None:
+        """Do a job in another process; its exit code."""
+        return join([start(work, self.place, job, step)])[0]
+
+    def now(self) -> Contents:
+        """What is stored."""
+        return contents("plain")
+
+    def assert_answers(self) -> None:
+        """Every question has one answer, with the index and without."""
+        for name, question in QUESTIONS.items():
+            assert question(ALIAS) == question("plain"), name
+            TALLY.count(TEST, "answers compared")
+
+    def recover(self) -> int:
+        """Have the survivor decide the transactions of dead processes."""
+        wrapper = connections[ALIAS]
+        return wrapper.session.recovery.recover(wrapper.catalog.find)
+
+    def repair(self) -> None:
+        """Rebuild the indexes; nothing is in doubt and nothing drifts afterwards."""
+        indexes = connections[ALIAS].resources.indexes
+        for model in (Author, Article):
+            schema = connections[ALIAS].schema_of_model(model)
+            indexes.rebuild(schema)
+            state = indexes.state(schema)
+            assert (state.reason, state.pending, state.overdue) == (None, 0, 0)
+            assert state.documents == model.objects.using("plain").count()
+        with profile_queries() as queries:
+            self.assert_answers()
+        assert not [profile for profile in queries.fallbacks() if profile.database == ALIAS]
+        TALLY.count(TEST, "repairs without drift")
+
+
+@pytest.fixture
+def scene(place: Place) -> Iterator[Scene]:
+    quick = Place(**{**place.__dict__, "trust_seconds": 0.05, "write_deadline": 0.25})
+    with Scene(quick) as scene:
+        yield scene
+
+
+def states_of(scene: Scene, job: str) -> tuple[Contents, Contents]:
+    """The contents before and after a job, which is done elsewhere; the scene is as before."""
+    twin = Place(**{**scene.place.__dict__, "name": "twin"})
+    assert join([start(work, place, "fill") for place in (twin, scene.place)]) == [0, 0]
+    assert join([start(work, twin, job)]) == [0]
+    elsewhere = Cell("twin", twin.behind(None))
+    elsewhere.open()
+    before, after = scene.now(), contents("twin")
+    elsewhere.close()
+    assert before != after
+    return before, after
+
+
+def crash(scene: Scene, job: str, step: str) -> None:
+    assert scene.run(job, step) == -signal.SIGKILL, f"{job} does not get to the step {step}"
+    TALLY.count(TEST, f"killed at {step.partition(':')[0]}")
+
+
+def mix_of(found: Contents, before: Contents, after: Contents) -> bool:
+    """Whether each document is as before or as after."""
+    keys = before.keys() | after.keys() | found.keys()
+    return all(found.get(key) in (before.get(key), after.get(key)) for key in keys)
+
+
+def see_the_crash_through(scene: Scene, job: str, before: Contents, after: Contents) -> None:
+    """Right at once, right when the dead one's work is decided, and the job can be done again."""
+    assert mix_of(scene.now(), before, after)
+    scene.assert_answers()
+    decided = scene.recover()
+    assert job != "transact" or decided <= 1
+    found = scene.now()
+    assert mix_of(found, before, after)
+    assert found in (before, after) or job == "update_many"
+    scene.assert_answers()
+    if found == before or job == "update_many":
+        assert scene.run(job) == 0
+    assert scene.now() == after
+    scene.assert_answers()
+
+
+@pytest.mark.parametrize("job, step", WRITES)
+def test_documents_are_old_or_new_when_a_writer_dies(scene: Scene, job: str, step: str) -> None:
+    before, after = states_of(scene, job)
+    crash(scene, job, step)
+    see_the_crash_through(scene, job, before, after)
+    scene.repair()
+
+
+@pytest.mark.parametrize("job, step", WITHOUT_REDIS)
+def test_documents_are_old_or_new_when_a_writer_dies_without_redis(
+    scene: Scene, server: RedisServer, job: str, step: str
+) -> None:
+    before, after = states_of(scene, job)
+    server.kill()
+    crash(scene, job, step)
+    see_the_crash_through(scene, job, before, after)
+    server.start()
+    scene.survivor.restart()
+    scene.assert_answers()
+    scene.repair()
+
+
+@pytest.mark.parametrize("step", [f"rebuild-{step}" for step in REBUILD])
+def test_queries_and_writes_are_right_when_a_rebuild_dies(scene: Scene, step: str) -> None:
+    assert scene.run("fill") == 0
+    crash(scene, "rebuild", step)
+    scene.assert_answers()
+    for job in ("create", "update", "rename_author"):
+        assert scene.run(job) == 0
+        scene.assert_answers()
+    time.sleep(HOLD)
+    scene.repair()
+
+
+@pytest.mark.parametrize("step", [f"birth-{step}" for step in BIRTH])
+def test_queries_and_writes_are_right_when_a_birth_dies(scene: Scene, step: str) -> None:
+    crash(scene, "fill", step)
+    assert scene.now() == {}
+    scene.assert_answers()
+    assert scene.run("fill") == 0
+    scene.assert_answers()
+    scene.repair()
+
+
+def test_every_step_that_the_package_names_is_died_at() -> None:
+    package = Path(django_smarterbase.__file__).parent
+    named = {
+        name for module in package.rglob("*.py") for name in re.findall(r"\breach\(f?\"([^\"]+)\"", module.read_text())
+    }
+    steps = {step.partition(":")[0] for _, step in (*WRITES, *WITHOUT_REDIS)}
+    died_at = steps | {f"rebuild-{step}" for step in REBUILD} | {f"birth-{step}" for step in BIRTH}
+    assert named == died_at
+    assert {job for job, _ in (*WRITES, *WITHOUT_REDIS)} < JOBS.keys()
