@@ -88,6 +88,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         """
         sqlite = super().get_new_connection(conn_params)
         sqlite.execute("PRAGMA foreign_keys = OFF")
+        sqlite.execute("PRAGMA secure_delete = OFF")  # on in some builds; the memory of rows is no secret here
         sqlite.execute("PRAGMA recursive_triggers = ON")
         self._session = Session(self, self.resources, sqlite)
         self._session.look_for_abandoned_transactions()

@@ -180,7 +180,14 @@ class Session:
             self._empty(snapshot)
 
     def _loader(self, request: Request, snapshot: Snapshot) -> Loader:
-        loader = Loader(self.resources, self.workspace, snapshot, self.wrapper.table_schema, request.hints.access)
+        loader = Loader(
+            self.resources,
+            self.workspace,
+            snapshot,
+            self.wrapper.table_schema,
+            request.hints.access,
+            repeatable=self.in_transaction,
+        )
         self.account = loader.account
         return loader
 

@@ -24,12 +24,14 @@ class Known(NamedTuple):
 @dataclass
 class TableSnapshot:
     """One table. ``known`` is ``{stem: Known}``, None for a stem that had no document; ``present`` are the stems that
-    stand in the scratch table (or were changed there); ``complete`` says that every document is known.
+    stand in the scratch table (or were changed there); ``complete`` says that every document is known, ``met`` that a
+    scan has met one.
     """
 
     known: dict[str, Known | None] = field(default_factory=dict)
     present: set[str] = field(default_factory=set)
     complete: bool = False
+    met: bool = False
     overlaid: bool = False
 
 

@@ -81,6 +81,7 @@ class DocumentCodec:
         self.schema = schema
         self.history = history or History()
         self._readers: dict[int, _Readers] = {}
+        self._peeked: dict[tuple[str, ...], list[tuple[Any, type[Any] | None, Decoder]]] = {}
         self._writers = tuple((attribute_of(column.name), encoder_of(column)) for column in schema.columns)
 
     def encode(self, values: Sequence[Value], extras: Mapping[str, Any] | None = None) -> bytes:
@@ -106,6 +107,30 @@ class DocumentCodec:
         if raw and version < self.history.version:
             _drop_removed(raw, self.history.after(version))
         return Document(values, raw or _NO_EXTRAS, version)
+
+    def peek(self, key: str, body: bytes, columns: tuple[str, ...]) -> tuple[Value, ...] | None:
+        """The values of ``columns`` alone; None for a document that must be read as a whole to know them.
+
+        Raises CorruptDocument for what is no document at all.
+        """
+        raw = _parse(key, body)
+        readers = self._peeked.get(columns)
+        if readers is None:
+            positions = [list(self.schema.by_name).index(column) for column in columns]
+            readers = [self._readers_of(self.history.version).steps[position] for position in positions]
+            self._peeked[columns] = readers
+        if raw.get(VERSION, _FIRST_VERSION) != self.history.version:
+            return None
+        values: list[Value] = []
+        for attribute, exact, decode in readers:
+            found = raw.get(attribute, _ABSENT)
+            if found is _ABSENT:
+                return None
+            try:
+                values.append(found if found is None or type(found) is exact else decode(found))
+            except (ValueError, TypeError, OverflowError):
+                return None
+        return tuple(values)
 
     def _values(self, key: str, raw: dict[str, Any], version: int) -> tuple[Value, ...]:
         """Take the columns' values out of ``raw``."""

@@ -27,7 +27,7 @@ import hashlib
 import re
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
@@ -40,6 +40,8 @@ SYSTEM: Final = "_sb"
 TEMPORARY: Final = f"{SYSTEM}/temp"
 LOCKS: Final = f"{SYSTEM}/locks"
 SUFFIX: Final = ".json"
+_SYSTEM_START: Final = f"{SYSTEM}/"
+_SYSTEM_FOLDER: Final = f"/{SYSTEM}/"
 
 _LIMIT = 200  # bytes of a stem or folder; with the suffix it stays below the 255 bytes of a file name
 _KEPT = 128  # bytes of an over-long name that stand before its hash
@@ -78,7 +80,7 @@ def pk_texts(stem: str) -> tuple[str, ...] | None:
 
 def is_system_key(key: str) -> bool:
     """Whether ``key`` is of a system object, of whatever database: no other key has a folder ``_sb``."""
-    return f"/{SYSTEM}/" in key or key.startswith(f"{SYSTEM}/")
+    return _SYSTEM_FOLDER in key or key.startswith(_SYSTEM_START)
 
 
 def is_object_key(key: str) -> bool:
@@ -131,11 +133,20 @@ class Keyspace:
 
     def stem_of_key(self, table: str, key: str) -> str | None:
         """The stem of a document's key; None for a foreign object, which no document of ``table`` can have as key."""
+        return self.stems_of_keys(table)(key)
+
+    def stems_of_keys(self, table: str) -> Callable[[str], str | None]:
+        """``stem_of_key`` of one table, for many keys."""
         prefix = self.table_prefix(table)
-        if not (key.startswith(prefix) and key.endswith(SUFFIX)):
-            return None
-        text = key[len(prefix) : -len(SUFFIX)]
-        return text if _is_stem(text) else None
+        start, end = len(prefix), -len(SUFFIX)
+
+        def stem_of_key(key: str) -> str | None:
+            if not (key.startswith(prefix) and key.endswith(SUFFIX)):
+                return None
+            text = key[start:end]
+            return text if _is_stem(text) else None
+
+        return stem_of_key
 
     def manifest(self) -> str:
         """The key of the manifest of the indexes."""
@@ -165,6 +176,17 @@ class Keyspace:
     def unique_prefix(self, table: str) -> str:
         """The prefix of all claims of ``table``."""
         return f"{self._system}unique/{_folder(table)}/"
+
+    def claim_of_key(self, table: str, key: str) -> str | None:
+        """``<constraint>/<digest>`` of a claim's key; None for a foreign object, and for a constraint with a name so
+        long that the key only holds a hash of it."""
+        parts = key[len(self.unique_prefix(table)) : -len(SUFFIX)].split("/")
+        texts = [pk_texts(part) for part in parts]
+        if len(parts) != 2 or None in texts:
+            return None
+        claim = "/".join(text[0] for text in texts if text is not None)
+        constraint, _, digest = claim.rpartition("/")
+        return claim if self.unique(table, constraint, digest) == key else None
 
     def intent(self, id: str) -> str:
         """The key of the intent of a transaction."""

@@ -1,0 +1,63 @@
+"""What a scan that stands in for an index need not load: documents that the index would not have named either.
+
+A document's values have the codes that stand for them in the index sets, so this is the index's own rule, applied to
+the document itself: whatever it lets pass, SQLite judges. Only the columns of the condition are read of the others.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
+from django_smarterbase.storage.codec import DocumentCodec
+from django_smarterbase.tables import IndexCondition, IndexEntry, Value
+
+_Codes = tuple[str, ...]
+_REMEMBERED: Final = 10_000  # verdicts on values that many documents share
+
+
+class Narrowing:
+    """Tells of a document's body whether it may meet ``condition``. Raises CorruptDocument for one it cannot read."""
+
+    def __init__(self, codec: DocumentCodec, condition: IndexCondition) -> None:
+        self._codec = codec
+        columns = {column for clause in condition.clauses for entry in clause for column in entry.index.columns}
+        self._columns = [column for column in codec.schema.columns if column.name in columns]
+        self._names = tuple(column.name for column in self._columns)
+        self._verdicts: dict[tuple[Value, ...], bool] = {}
+        places = {column.name: place for place, column in enumerate(self._columns)}
+        self._clauses = [_by_columns(codec, clause, places) for clause in condition.clauses]
+
+    def admits(self, key: str, body: bytes) -> bool:
+        """Whether the document may meet the condition."""
+        values = self._codec.peek(key, body, self._names)
+        if values is None:
+            return True
+        verdict = self._verdicts.get(values)
+        if verdict is None:
+            if len(self._verdicts) >= _REMEMBERED:
+                self._verdicts.clear()
+            verdict = self._verdicts[values] = self._judge(values)
+        return verdict
+
+    def _judge(self, values: tuple[Value, ...]) -> bool:
+        try:
+            codes = [stored_code(column, value) for column, value in zip(self._columns, values, strict=True)]
+        except NotIndexable:
+            return True
+        return all(
+            any(tuple(codes[place] for place in places) in wanted for places, wanted in clause.items())
+            for clause in self._clauses
+        )
+
+
+def _by_columns(
+    codec: DocumentCodec, clause: tuple[IndexEntry, ...], places: dict[str, int]
+) -> dict[tuple[int, ...], set[_Codes]]:
+    """``{places of an index's columns among the values: codes of the entries}``."""
+    found: dict[tuple[int, ...], set[_Codes]] = {}
+    for entry in clause:
+        columns = [codec.schema.by_name[name] for name in entry.index.columns]
+        codes = tuple(code(column, value) for column, value in zip(columns, entry.values, strict=True))
+        found.setdefault(tuple(places[column.name] for column in columns), set()).add(codes)
+    return found
