@@ -1,0 +1,1 @@
+"""An app whose tables have indexed and unindexed columns of every affinity, and joins of every sort."""
