@@ -6,6 +6,7 @@
 ``SMARTERBASE_OBJECTS``          folder of the objects (default ``testproject/var/objects``)
 ``SMARTERBASE_TRUST_SECONDS``    option ``trust_seconds`` (default 2)
 ``SMARTERBASE_WRITE_DEADLINE``   option ``write_deadline`` (default 15)
+``SMARTERBASE_AUTO_REINDEX``     option ``auto_reindex``: 1 (default) or 0
 ``SMARTERBASE_S3_BUCKET``        a bucket, which then holds the objects in place of the folder
 ``SMARTERBASE_S3_ENDPOINT_URL``  the S3 server (default: AWS)
 ``SMARTERBASE_S3_ACCESS_KEY``    and ``SMARTERBASE_S3_SECRET_KEY``: without them boto3 looks for credentials itself
@@ -37,6 +38,7 @@ class Environment:
     objects: Path = VAR / "objects"
     trust_seconds: float = 2.0
     write_deadline: float = 15.0
+    auto_reindex: bool = True
     s3_bucket: str | None = None
     s3_endpoint_url: str | None = None
     s3_access_key: str | None = None
@@ -46,19 +48,21 @@ class Environment:
 
     @classmethod
     def read(cls, variables: Mapping[str, str] = os.environ) -> Self:
-        """Take what is set and not empty. Raises ValueError for a duration that is no number."""
+        """Take what is set and not empty. Raises ValueError for a duration or a switch that is none."""
         given = {field: variables[name] for field, name in VARIABLES.items() if variables.get(name)}
         values: dict[str, Any] = dict(given)
         for duration in ("trust_seconds", "write_deadline"):
             if duration in given:
                 values[duration] = _seconds(VARIABLES[duration], given[duration])
+        if "auto_reindex" in given:
+            values["auto_reindex"] = _switch(VARIABLES["auto_reindex"], given["auto_reindex"])
         if "objects" in given:
             values["objects"] = Path(given["objects"]).absolute()
         return cls(**values)
 
     def variables(self) -> dict[str, str]:
         """The environment variables that make ``read`` return this value."""
-        return {name: str(value) for field, name in VARIABLES.items() if (value := getattr(self, field)) is not None}
+        return {name: _text(value) for field, name in VARIABLES.items() if (value := getattr(self, field)) is not None}
 
     def storage(self) -> dict[str, Any]:
         """The entry of STORAGES for the objects."""
@@ -80,7 +84,7 @@ class Environment:
         return Config(
             connect_timeout=self.write_deadline / 5,
             read_timeout=self.write_deadline / 2,
-            retries={"mode": "adaptive", "total_max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": 3},
             max_pool_connections=32,
         )
 
@@ -101,6 +105,7 @@ class Environment:
             "cache": "smarterbase" if self.redis_url is not None else None,
             "trust_seconds": self.trust_seconds,
             "write_deadline": self.write_deadline,
+            "auto_reindex": self.auto_reindex,
         }
         return {"ENGINE": "django_smarterbase.backend", "NAME": self.name, "OPTIONS": options}
 
@@ -111,6 +116,7 @@ VARIABLES = {
     "objects": "SMARTERBASE_OBJECTS",
     "trust_seconds": "SMARTERBASE_TRUST_SECONDS",
     "write_deadline": "SMARTERBASE_WRITE_DEADLINE",
+    "auto_reindex": "SMARTERBASE_AUTO_REINDEX",
     "s3_bucket": "SMARTERBASE_S3_BUCKET",
     "s3_endpoint_url": "SMARTERBASE_S3_ENDPOINT_URL",
     "s3_access_key": "SMARTERBASE_S3_ACCESS_KEY",
@@ -125,3 +131,13 @@ def _seconds(name: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"The environment variable {name} is {text!r}; it must be a number of seconds.") from None
+
+
+def _switch(name: str, text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise ValueError(f"The environment variable {name} is {text!r}; it must be 0 or 1.")
+    return text == "1"
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)

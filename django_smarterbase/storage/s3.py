@@ -61,15 +61,15 @@ class S3Store(ObjectStore):
         self._probe_key = probe
         self._client = S3Client(storage, options)
         self._pool = WorkerPool(options.concurrency)
+        self._patience = options.write_deadline / 2  # seconds; another attempt at a body may take as long
         self._root: str = storage._normalize_name("x").removesuffix("x")
         self._place = _Place(storage.endpoint_url, storage.bucket_name, self._root)
         self._lock = threading.Lock()
         self._conditions: _Conditions | None = None
 
     def get(self, key: str) -> Stored | None:
-        attempt = 0
+        attempt, latest = 0, time.monotonic() + self._patience
         while True:
-            attempt += 1
             try:
                 response = self._client.send("get_object", key, Key=self._root + key, **self._read_parameters(key))
                 body = bytes(response["Body"].read())
@@ -78,8 +78,10 @@ class S3Store(ObjectStore):
                 return None
             except BotoCoreError as error:  # the client repeats requests, but not the reading of a body
                 count_read(key)
-                if attempt == _ATTEMPTS:
+                attempt += 1
+                if attempt == _ATTEMPTS or time.monotonic() > latest:
                     raise self._client.unavailable(key, error) from error
+                _pause(attempt)
                 continue
             count_read(key, len(body))
             return Stored(body, response["ETag"])

@@ -50,8 +50,9 @@ class S3Client:
     """Sends requests through ``storage.connection.meta.client``, of one client for all threads of a process.
 
     The client is the storage's own but for its configuration: where ``client_config`` says nothing, its timeouts are
-    such that all attempts end within ``write_deadline``, retries are botocore's adaptive mode, and the pool holds a
-    connection for each thread.
+    such that all attempts end within ``write_deadline``, retries are botocore's standard mode, and the pool holds a
+    connection for each thread. (The adaptive mode would hold requests back without bound after a 503, so that one key
+    that fails lets the writes of all others miss their deadline.)
     """
 
     def __init__(self, storage: S3Storage, options: Options) -> None:
@@ -60,7 +61,7 @@ class S3Client:
             max_pool_connections=max(10, options.concurrency),
             connect_timeout=max(_SHORTEST_TIMEOUT, options.write_deadline / _CONNECT_SHARE),
             read_timeout=max(_SHORTEST_TIMEOUT, options.write_deadline / _READ_SHARE),
-            retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         )
         self._lock = threading.Lock()
         self._client: Any = None

@@ -37,7 +37,7 @@ class Fault(enum.Enum):
 
 @dataclass
 class Rule:
-    """``fault`` befalls the next ``times`` requests of ``method`` whose path matches ``pattern``, after ``skip`` others."""
+    """``fault`` befalls ``times`` requests of ``method`` whose path matches ``pattern``, after ``skip`` of them."""
 
     fault: Fault
     method: str

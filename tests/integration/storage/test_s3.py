@@ -329,7 +329,7 @@ def test_timeouts_stay_within_the_write_deadline_unless_the_storage_sets_its_own
     assert config.max_pool_connections == 24
     own = open_store(make_s3(client_config=Config(read_timeout=7)), OPTIONS)._client._connected().meta.config
     assert own.read_timeout == 7
-    assert own.retries == {"mode": "adaptive", "total_max_attempts": 3}
+    assert own.retries == {"mode": "standard", "total_max_attempts": 3}
 
 
 FORKING = """
