@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.resources import Resources
-from django_smarterbase.exceptions import ConflictError, PreconditionFailed, StorageUnavailable
+from django_smarterbase.exceptions import ConflictError, IndexUnavailable, PreconditionFailed, StorageUnavailable
 from django_smarterbase.indexes.service import Change, OpenWrite
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.base import Write, Written
@@ -26,6 +26,7 @@ logger = logging.getLogger("django_smarterbase.documents")
 
 _BATCH: Final = 200
 _SLICE: Final = 32
+_NAMED: Final = 10  # keys in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class WriteFailed(Exception):  # carries the error; never leaves the backend
     """One write of a unit met ``error``; nothing of the unit is applied any more but what ``standing`` names.
 
     ``standing`` are the keys of documents that another writer changed before their write could be taken back: what it
-    wrote is built on that write.
+    wrote is built on that write. ``in_doubt`` are those of documents that may have been written although the store
+    said nothing or failed.
     """
 
     def __init__(self, write: DocumentWrite, error: Exception) -> None:
@@ -69,6 +71,7 @@ class WriteFailed(Exception):  # carries the error; never leaves the backend
         self.write = write
         self.error = error
         self.standing: frozenset[str] = frozenset()
+        self.in_doubt: frozenset[str] = frozenset() if self.is_conflict else frozenset((write.key,))
 
     @property
     def is_conflict(self) -> bool:
@@ -92,6 +95,13 @@ class IntentLog(Protocol):
 
     def renew(self) -> None:
         """Say that this process is still at it. Raises IntentLost."""
+
+
+class _Undone(NamedTuple):
+    """Keys of the documents that are not as they were: others built on them, or the store failed."""
+
+    standing: frozenset[str]
+    in_doubt: frozenset[str]
 
 
 @dataclass
@@ -127,12 +137,11 @@ class UnitOfWork:
                 self._apply(batch, applied, book, intent)
         except IntentLost:
             raise
-        except Exception as error:
-            self.took_back = not _is_doubtful(error)
-            standing = self._undo(applied)
-            book.give_back(standing)
-            if isinstance(error, WriteFailed):
-                error.standing = standing
+        except WriteFailed as failure:
+            self._take_back(applied, book, failure)
+            raise
+        except Exception:
+            self._take_back(applied, book)
             raise
         self._free(writes, book)
 
@@ -152,7 +161,7 @@ class UnitOfWork:
                 _settle(opened, batch, outcome)
             reach("finished")
             if outcome.failures:
-                raise outcome.failures[0]
+                raise _first_of(outcome.failures)
             batch = batch[len(outcome.done) :]
 
     def _take_claims(self, batch: list[DocumentWrite], book: ClaimBook) -> None:
@@ -197,8 +206,24 @@ class UnitOfWork:
     def _outcomes(self, part: Iterable[DocumentWrite]) -> Iterator[Written]:
         return self.resources.store.write_many([write.as_write() for write in part])
 
-    def _undo(self, applied: list[_Applied]) -> frozenset[str]:
-        """Take applied writes back, last first; returns the keys that another writer has changed since."""
+    def _take_back(self, applied: list[_Applied], book: ClaimBook, failure: WriteFailed | None = None) -> None:
+        """Undo what was applied, and give the claims back but those of documents that are, or may be, as the unit
+        wanted them. ``failure`` is told of them. Raises WriteFailed when the store let a write stand."""
+        self.took_back = False
+        undone = self._undo(applied)
+        doubtful = undone.in_doubt | (failure.in_doubt if failure is not None else frozenset())
+        try:
+            book.give_back(undone.standing | doubtful)
+        except StorageUnavailable as error:
+            logger.warning("Claims of writes that were taken back stay behind as orphans: %s", error)
+        self.took_back = not undone.standing and not doubtful
+        if failure is not None:
+            failure.standing = undone.standing
+            if undone.in_doubt:
+                raise _let_stand(failure, undone.in_doubt) from failure
+
+    def _undo(self, applied: list[_Applied]) -> _Undone:
+        """Take applied writes back, last first."""
         reverse = [
             DocumentWrite(
                 schema=write.schema,
@@ -212,14 +237,21 @@ class UnitOfWork:
             if not (write.undo_body is None and etag is None)
         ]
         standing: set[str] = set()
+        in_doubt: set[str] = set()
         for write in reverse:
+            for failure in self._undo_one(write):
+                (standing if failure.is_conflict else in_doubt).add(write.key)
+        return _Undone(frozenset(standing), frozenset(in_doubt))
+
+    def _undo_one(self, write: DocumentWrite) -> list[WriteFailed]:
+        try:
             opened = self._begin([write])
-            outcome = self._write([write], opened)
-            if opened is not None:
-                _settle(opened, [write], outcome)
-            self.took_back = self.took_back and not outcome.failures
-            standing.update(failure.write.key for failure in outcome.failures if failure.is_conflict)
-        return frozenset(standing)
+        except (IndexUnavailable, StorageUnavailable) as error:
+            return [WriteFailed(write, error)]
+        outcome = self._write([write], opened)
+        if opened is not None:
+            _settle(opened, [write], outcome)
+        return outcome.failures
 
 
 def _settle(opened: OpenWrite, batch: list[DocumentWrite], outcome: _Outcome) -> None:
@@ -230,9 +262,34 @@ def _settle(opened: OpenWrite, batch: list[DocumentWrite], outcome: _Outcome) ->
     opened.abort([write.stem for write in batch if write.stem not in etags and write.stem not in doubtful])
 
 
-def _is_doubtful(error: Exception) -> bool:
-    """Whether the write that failed may have been applied all the same."""
-    return isinstance(error, WriteFailed) and not error.is_conflict
+def _first_of(failures: Sequence[WriteFailed]) -> WriteFailed:
+    """The failure that stands for all. A store that failed goes before a conflict, as its writes are in doubt."""
+    doubtful = [failure for failure in failures if not failure.is_conflict]
+    if len(doubtful) < 2:
+        return doubtful[0] if doubtful else failures[0]
+    first, keys = doubtful[0], [failure.write.key for failure in doubtful]
+    error = StorageUnavailable(f"{len(keys)} documents could not be written: {_named(keys)}. {first.error}")
+    error.__cause__ = first.error
+    failed = WriteFailed(first.write, error)
+    failed.in_doubt = frozenset(keys)
+    return failed
+
+
+def _let_stand(failure: WriteFailed, keys: frozenset[str]) -> WriteFailed:
+    """A unit that failed, and some of whose writes could not be taken back either: no conflict to try again over."""
+    error = StorageUnavailable(
+        f"{failure.error} {len(keys)} documents that had been written could not be taken back: {_named(sorted(keys))}. "
+        "Read them before you repeat the statement."
+    )
+    error.__cause__ = failure.error
+    stood = WriteFailed(failure.write, error)
+    stood.standing, stood.in_doubt = failure.standing, failure.in_doubt | keys
+    return stood
+
+
+def _named(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return ", ".join(map(repr, keys[:_NAMED])) + more
 
 
 def _schemas(writes: Sequence[DocumentWrite]) -> Callable[[str], TableSchema | None]:
