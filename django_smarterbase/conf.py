@@ -15,7 +15,8 @@ class Options:
     """Options of one smarterbase database.
 
     ``trust_seconds`` and ``write_deadline`` are seconds; both must be the same in all processes that share a
-    database. ``concurrency`` bounds the requests that one process has under way in the object store.
+    database. ``concurrency`` bounds the requests that one process has under way in the object store. With
+    ``auto_reindex`` a process that finds an index untrusted rebuilds it in the background, unless another one does.
     """
 
     storage: str = "smarterbase"
@@ -29,6 +30,7 @@ class Options:
     fsync: bool = True
     allow_eviction: bool = False
     show_values: bool = False
+    auto_reindex: bool = True
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Options:

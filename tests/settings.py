@@ -19,8 +19,9 @@ DATABASES = {
     "default": {
         "ENGINE": "django_smarterbase.backend",
         "NAME": "tests",
-        # Short, so that a test of an outage or of a rebuild takes no longer than it must.
-        "OPTIONS": {"trust_seconds": 0.2, "write_deadline": 1.0},
+        # Short, so that a test of an outage or of a rebuild takes no longer than it must; and an index that was lost
+        # stays so until a test has it rebuilt.
+        "OPTIONS": {"trust_seconds": 0.2, "write_deadline": 1.0, "auto_reindex": False},
     },
 }
 CACHES = {

@@ -51,15 +51,15 @@ class Filling:
     def fill(self, earlier: str | None) -> None:
         """Enter every document; those whose ETag a record of the epoch ``earlier`` has are not read."""
         if earlier is None:
-            for piece in _pieces(self.scanned(), PIECE):
+            for piece in pieces(self.scanned(), PIECE):
                 self.enter(piece)
         else:
-            for etags in _pieces(self.listed(), PIECE):
+            for etags in pieces(self.listed(), PIECE):
                 self.adopt(earlier, etags)
 
     def mend(self) -> None:
         """Compare a new listing with the records and the records with the listing, and correct what differs."""
-        for etags in _pieces(self.listed(), PIECE):
+        for etags in pieces(self.listed(), PIECE):
             self.correct(self.compare(etags))
             self._advance()
         cursor = ""
@@ -159,7 +159,7 @@ class Filling:
             return self._room.image_or_blank(self._schema, key, stored)
 
 
-def _pieces(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def pieces(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     iterator = iter(items)
     while piece := list(islice(iterator, size)):
         yield piece

@@ -12,7 +12,8 @@ With NAME and table percent-encoded, ``B`` the base ``sb:{<NAME>:<table>}:`` and
     B age:E             sorted set of "<stem> <token>" by ticket: the pending notes, oldest first
     B all:E             set of the stems of all documents
     B set:E:<entry>     set of the stems of the documents with this entry (``encoding.entries_of``)
-    B seen:E            set of the stems that a rebuild's listing has shown
+    B seen:E            set of the stems that a rebuild's listing has shown; with a check's token for E, those that
+                        it has seen (with a time to live)
 
 The braces are a cluster's hash tag: all keys of a table share a slot, so a script may touch them all. Scripts get the
 marker's key and put the other endings to its base.
@@ -44,6 +45,13 @@ class TableKeys:
     def pattern(self) -> str:
         """The glob pattern of all keys of the table. Encoded parts hold none of ``*?[]``, so it matches no other."""
         return f"{self.base}*"
+
+    def entry_of_set(self, key: str, epoch: str) -> str | None:
+        """The entry whose set in ``epoch`` is at ``key``; None for any other key."""
+        if key == f"{self.base}all:{epoch}":
+            return "*"
+        prefix = f"{self.base}set:{epoch}:"
+        return key.removeprefix(prefix) if key.startswith(prefix) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ class Script(enum.Enum):
     """A script by its file's name. Keys, arguments and answers are described at the head of the file."""
 
     ADOPT = "adopt"
+    AMEND = "amend"
     BEGIN = "begin"
     CLEAR = "clear"
     COMPARE = "compare"
@@ -22,14 +23,19 @@ class Script(enum.Enum):
     FINISH = "finish"
     HOLD = "hold"
     INSPECT = "inspect"
+    LOOK = "look"
     MARK = "mark"
+    MEMBERS = "members"
     MEND = "mend"
     OVERDUE = "overdue"
     READ = "read"
     REGISTER = "register"
     SETTLE = "settle"
     STANDING = "standing"
+    TALLIED = "tallied"
+    UNLISTED = "unlisted"
     UNSEEN = "unseen"
+    VERIFY = "verify"
 
 
 @dataclass(frozen=True, slots=True)

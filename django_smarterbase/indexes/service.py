@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -21,7 +21,10 @@ from .answers import (
     Reading,
     RebuildReport,
 )
+from .auto import AutoRepair
+from .checking import Auditor
 from .client import RedisClient
+from .findings import TableFindings
 from .health import TrustLog
 from .inspection import Inspector
 from .keys import IndexKeys
@@ -46,6 +49,7 @@ __all__ = [
     "Progress",
     "Reading",
     "RebuildReport",
+    "TableFindings",
 ]
 
 
@@ -87,6 +91,8 @@ class IndexService:
         self._writer = Writer(room, self._sweeper)
         self._rebuilder = Rebuilder(room, self._sweeper)
         self._inspector = Inspector(room)
+        self._auditor = Auditor(room, self._inspector)
+        self._auto = AutoRepair(room, self._inspector, self._rebuilder)
 
     def read(self, schema: TableSchema, condition: IndexCondition, *, members: bool = True) -> Reading:
         """The candidates for ``condition``, or with ``members=False`` only their number and those in doubt.
@@ -96,9 +102,9 @@ class IndexService:
         try:
             reading = self._reader.read(schema, condition, members=members)
         except IndexUntrusted as untrusted:
-            self._room.trust_log.lost(schema.table, untrusted)
+            self._lost(schema, untrusted)
             raise
-        self._room.trust_log.kept(schema.table)
+        self._kept(schema)
         return reading
 
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
@@ -110,10 +116,18 @@ class IndexService:
         try:
             counts = self._reader.counts(schema, index)
         except IndexUntrusted as untrusted:
-            self._room.trust_log.lost(schema.table, untrusted)
+            self._lost(schema, untrusted)
             raise
-        self._room.trust_log.kept(schema.table)
+        self._kept(schema)
         return counts
+
+    def _lost(self, schema: TableSchema, untrusted: IndexUntrusted) -> None:
+        self._room.trust_log.lost(schema.table, untrusted)
+        self._auto.consider(schema, untrusted.reason)
+
+    def _kept(self, schema: TableSchema) -> None:
+        self._room.trust_log.kept(schema.table)
+        self._auto.served(schema)
 
     def attend(self, schema: TableSchema) -> None:
         """Give a new, empty table its index before its first write. Does nothing while Redis does not answer."""
@@ -150,3 +164,22 @@ class IndexService:
     def state(self, schema: TableSchema) -> IndexState:
         """What manifest and Redis say of the table's index: one GET, one round trip. Never raises for Redis."""
         return self._inspector.state(schema)
+
+    def audit(
+        self, schema: TableSchema, *, sample: int | None = None, progress: Callable[[int], object] = lambda _: None
+    ) -> TableFindings:
+        """Compare the table's index with its documents, both ways, while readers and writers go on.
+
+        Reads every document once, or ``sample`` at random; a difference is looked at again before it counts. Changes
+        nothing. ``progress`` is called with the number of documents read so far. Memory does not grow with the table.
+        Never raises for Redis; raises StorageUnavailable.
+        """
+        return self._auditor.audit(schema, sample, progress)
+
+    def amend(self, schema: TableSchema, stems: Iterable[str]) -> int:
+        """Make the records of single documents what these say; returns how many were changed.
+
+        Three requests for a hundred documents. Left alone are documents with a write under way or without a record,
+        and all of them while the index is being rebuilt. Raises IndexUntrusted.
+        """
+        return self._auditor.amend(schema, stems)

@@ -15,6 +15,7 @@ def test_environment_is_read_back_when_written_to_variables() -> None:
         name="n",
         objects=Path("/o"),
         trust_seconds=0.5,
+        auto_reindex=False,
         s3_bucket="b",
         secret_key="s",
     )
@@ -44,3 +45,8 @@ def test_environment_goes_to_s3_when_a_bucket_is_named() -> None:
 def test_environment_names_the_variable_when_it_is_no_number() -> None:
     with pytest.raises(ValueError, match="SMARTERBASE_TRUST_SECONDS is 'soon'"):
         Environment.read({"SMARTERBASE_TRUST_SECONDS": "soon"})
+
+
+def test_environment_names_the_variable_when_it_is_no_switch() -> None:
+    with pytest.raises(ValueError, match="SMARTERBASE_AUTO_REINDEX is 'yes'"):
+        Environment.read({"SMARTERBASE_AUTO_REINDEX": "yes"})

@@ -26,6 +26,7 @@ _OPTIONS: dict[str, Any] = {
     "trust_seconds": 0.05,
     "write_deadline": 0.2,
     "fsync": False,
+    "auto_reindex": False,
 }
 
 DATABASES = {

@@ -63,6 +63,7 @@ class Place:
             "trust_seconds": self.trust_seconds,
             "write_deadline": self.write_deadline,
             "fsync": False,
+            "auto_reindex": False,  # the tests say when an index is rebuilt
         }
         return {"ENGINE": "django_smarterbase.backend", "NAME": self.name, "OPTIONS": options}
 

@@ -87,8 +87,8 @@ def test_unknown_option_is_named_with_the_nearest_one(project):
     assert options.check_option_names() == [
         Error(
             "Unknown smarterbase option 'trust_second'. Did you mean 'trust_seconds'? The options are: "
-            "allow_eviction, cache, concurrency, fsync, max_scan_objects, on_corrupt, on_index_outage, show_values, "
-            "storage, trust_seconds, write_deadline.",
+            "allow_eviction, auto_reindex, cache, concurrency, fsync, max_scan_objects, on_corrupt, on_index_outage, "
+            "show_values, storage, trust_seconds, write_deadline.",
             hint="Correct or remove it in DATABASES['objects']['OPTIONS'].",
             obj=OBJ,
             id="smarterbase.E001",

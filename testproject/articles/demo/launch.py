@@ -64,6 +64,7 @@ def _on_files() -> Environment:
         objects=folder / "objects",
         trust_seconds=0.3,
         write_deadline=1.0,
+        auto_reindex=False,  # the story shows what an index that is not rebuilt costs
     )
 
 
@@ -73,6 +74,7 @@ def _on_s3() -> Environment:
         name="demo",
         trust_seconds=0.5,
         write_deadline=3.0,  # a Python S3 server on a busy machine takes its time
+        auto_reindex=False,
         s3_bucket=BUCKET,
         s3_endpoint_url=f"http://{LOOPBACK}:{free_port()}",
         s3_access_key=S3Server.access_key,

@@ -63,6 +63,7 @@ class Site:
             "trust_seconds": TRUST_SECONDS,
             "write_deadline": WRITE_DEADLINE,
             "fsync": False,
+            "auto_reindex": False,
             **changes,
         }
 

@@ -26,7 +26,7 @@ from django_smarterbase.tables import (
     Value,
 )
 
-OPTIONS = Options(trust_seconds=0.15, write_deadline=0.6)
+OPTIONS = Options(trust_seconds=0.15, write_deadline=0.6, auto_reindex=False)
 
 COLOR = IndexDefinition("things-by-color", ("color",))
 BOTH = IndexDefinition("color_size", ("color", "size"))

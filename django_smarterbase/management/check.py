@@ -1,0 +1,300 @@
+"""The work of ``sb_check``: indexes, claims and intents are compared with the documents, and mended.
+
+A round looks at every table first, then mends what is to be mended, the rebuilds of all tables together, since each of
+them mostly waits for ``write_deadline``. What only looks like the trace of a dead process is judged last of all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from django.db import DatabaseError
+
+from ..backend.leftovers import OrphanClaims, UnfinishedTransactions
+from ..exceptions import SmarterBaseError
+from ..indexes.breaker import breaker_of
+from ..indexes.service import FallbackReason, IndexUntrusted, TableFindings
+from ..tables import TableSchema
+from .progress import Display
+from .reindex import Outcome, Reindexer, Task
+from .tables import Models, connection_of, tables_of
+from .ticker import Ticker
+
+_PAUSE: Final = 0.2  # seconds
+_DOWN: Final = frozenset((FallbackReason.UNREACHABLE, FallbackReason.BREAKER_OPEN))
+_FAILURES: Final = (SmarterBaseError, DatabaseError, OSError)
+
+
+@dataclass(slots=True)
+class Repairs:
+    """What was mended of a table: notes settled, records amended, claims removed, and whether it was rebuilt."""
+
+    settled: int = 0
+    amended: int = 0
+    claims: int = 0
+    rebuilt: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.settled or self.amended or self.claims or self.rebuilt)
+
+
+@dataclass(slots=True)
+class TableCheck:
+    """One table in one round. ``before`` is what was found first, ``findings`` what is so now; None after an error.
+
+    ``orphans`` are the keys of claims that no document holds and that stand still, ``unreadable`` those of objects
+    among the claims that are none.
+    """
+
+    database: str
+    schema: TableSchema
+    before: TableFindings | None = None
+    findings: TableFindings | None = None
+    orphans: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    repairs: Repairs = field(default_factory=Repairs)
+    error: str = ""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all is well now."""
+        if self.error or self.findings is None:
+            return False
+        return self.findings.is_sound and not self.orphans and not self.unreadable
+
+
+@dataclass(slots=True)
+class DatabaseCheck:
+    """One database in one round: the transactions that were decided, and the keys of those that are to be."""
+
+    database: str
+    decided: int = 0
+    unfinished: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all is well now."""
+        return not (self.error or self.unfinished)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round found and did."""
+
+    number: int
+    databases: tuple[DatabaseCheck, ...]
+    tables: tuple[TableCheck, ...]
+    seconds: float
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all is well now."""
+        return self.wrong == 0
+
+    @property
+    def wrong(self) -> int:
+        """How many tables and databases are not well now."""
+        return sum(not table.is_sound for table in self.tables) + sum(not each.is_sound for each in self.databases)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a check is about. ``sample`` is how many documents of each table are looked at, None for all.
+
+    ``threshold`` is the drift in per cent above which an index is mended, None for never. ``repair`` mends everything.
+    """
+
+    databases: tuple[str, ...]
+    chosen: Models | None
+    sample: int | None
+    repair: bool
+    threshold: float | None
+
+    def wants(self, findings: TableFindings) -> bool:
+        """Whether the index is to be mended."""
+        if self.repair:
+            return not findings.is_sound
+        return self.threshold is not None and findings.drift > self.threshold
+
+
+class Checker:
+    """Runs the rounds of a check."""
+
+    def __init__(self, scope: Scope, ticker: Ticker, display: Display) -> None:
+        self._scope = scope
+        self._ticker = ticker
+        self._display = display
+        self._rounds = 0
+
+    def round(self) -> Round:
+        """Look at everything once and mend what is to be mended. Errors of a table or database stand in its check."""
+        began = time.monotonic()
+        self._rounds += 1
+        databases = [_Database(alias, self._scope, self._ticker) for alias in self._scope.databases]
+        for database in databases:
+            database.look()
+        tables = [table for database in databases for table in database.tables]
+        self._mend(tables)
+        self._await_suspects(databases)
+        for database in databases:
+            database.judge()
+        self._ticker.clear()
+        checks = tuple(table.check for table in tables)
+        return Round(self._rounds, tuple(each.check for each in databases), checks, time.monotonic() - began)
+
+    def _mend(self, tables: Sequence[_Table]) -> None:
+        damaged = [table for table in tables if table.mend_singly()]
+        for full in (False, True):
+            self._rebuild([table for table in damaged if table.needs_full is full], full=full)
+
+    def _rebuild(self, tables: Sequence[_Table], *, full: bool) -> None:
+        if not tables:
+            return
+        self._ticker.clear()
+        reindexer = Reindexer([table.task() for table in tables], full=full)
+        results = reindexer.run(lambda _: self._display.clear(), lambda: self._display.show(reindexer.works))
+        self._display.clear()
+        for table, result in zip(tables, results, strict=True):
+            table.check.repairs.rebuilt = result.outcome is Outcome.REBUILT
+            table.look()
+            if result.outcome is Outcome.FAILED and table.is_damaged:
+                table.check.error = result.error
+
+    def _await_suspects(self, databases: Iterable[_Database]) -> None:
+        ripe = max((at for database in databases for at in database.ripe_at()), default=0.0)
+        while (left := ripe - time.monotonic()) > 0:
+            self._ticker.say(f"waiting {left:.0f} s to see whether what looks abandoned is")
+            time.sleep(min(left, _PAUSE))
+
+
+class _Table:
+    """One table's way through a round."""
+
+    def __init__(self, alias: str, schema: TableSchema, scope: Scope, ticker: Ticker) -> None:
+        resources = connection_of(alias).resources
+        self.check = TableCheck(alias, schema)
+        self.claims = OrphanClaims(resources, schema, scope.sample)
+        self._indexes = resources.indexes
+        self._deadline = resources.options.write_deadline
+        self._scope = scope
+        self._ticker = ticker
+
+    @property
+    def needs_full(self) -> bool:
+        """Whether a rebuild must read every document, as the records that it would go by are wrong."""
+        return self.check.findings is not None and self.check.findings.needs_full
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the index is, as far as is known now."""
+        findings = self.check.findings
+        return findings is not None and (findings.is_untrusted or findings.has_drift)
+
+    def look(self) -> None:
+        """Compare the index with the documents."""
+        with _noting(self.check):
+            found = self._indexes.audit(self.check.schema, sample=self._scope.sample, progress=self._say)
+            self.check.findings = found
+            self.check.before = self.check.before or found
+
+    def look_at_claims(self) -> None:
+        """Look for claims that seem to be orphans."""
+        with _noting(self.check):
+            self.claims.suspect(lambda number: self._ticker.say(f"{self.check.schema.label}: claims {number:,}"))
+
+    def mend_singly(self) -> bool:
+        """Mend what can be mended note by note and record by record; returns whether that leaves a rebuild to do."""
+        findings, schema, repairs = self.check.findings, self.check.schema, self.check.repairs
+        if findings is None or self.check.error or not self._scope.wants(findings):
+            return False
+        if findings.state.reason in _DOWN:
+            self.check.error = f"Redis cannot be used: {findings.state.detail or findings.state.reason}"
+            return False
+        if findings.is_untrusted or findings.needs_rebuild:
+            return True
+        try:
+            repairs.settled = self._indexes.sweep(schema)
+            repairs.amended = self._indexes.amend(schema, findings.amendable)
+        except IndexUntrusted:
+            return True
+        except _FAILURES as error:
+            self.check.error = str(error)
+            return False
+        if repairs:
+            self.look()
+        return self.is_damaged
+
+    def task(self) -> Task:
+        """The rebuild. Whatever the state says, the documents have said otherwise."""
+        state = self._indexes.state(self.check.schema)
+        if state.trusted:
+            state = replace(state, reason=FallbackReason.DRIFT, detail="found by sb_check")
+        return Task(self.check.database, self.check.schema, self._indexes, state, self._deadline)
+
+    def judge(self) -> None:
+        """Say which claims are orphans, and remove them if that is wanted."""
+        with _noting(self.check):
+            orphans = self.claims.confirmed()
+            self.check.unreadable = tuple(self.claims.unreadable)
+            if self._scope.repair:
+                self.check.repairs.claims = self.claims.remove(orphans)
+                orphans = []
+            self.check.orphans = tuple(orphan.key for orphan in orphans)
+
+    def _say(self, documents: int) -> None:
+        self._ticker.say(f"{self.check.schema.label}: documents {documents:,}")
+
+
+class _Database:
+    """One database's way through a round."""
+
+    def __init__(self, alias: str, scope: Scope, ticker: Ticker) -> None:
+        connection = connection_of(alias)
+        self.check = DatabaseCheck(alias)
+        self.tables: list[_Table] = []
+        self._transactions = UnfinishedTransactions(connection.resources, connection.catalog.find)
+        self._cache = connection.resources.options.cache
+        self._scope = scope
+        self._ticker = ticker
+
+    def look(self) -> None:
+        """Look at everything, transactions first, as deciding them writes documents."""
+        if self._cache is not None:
+            breaker_of(self._cache).reset()
+        with _noting(self.check):
+            if self._scope.repair:
+                self._ticker.say(f"{self.check.database}: transactions")
+                self.check.decided = self._transactions.decide()
+            self._transactions.suspect()
+            for schema in tables_of(self.check.database, self._scope.chosen):
+                self.tables.append(_Table(self.check.database, schema, self._scope, self._ticker))
+        for table in self.tables:
+            table.look()
+            table.look_at_claims()
+
+    def ripe_at(self) -> Iterator[float]:
+        """When each of the suspects can be judged (``time.monotonic``)."""
+        for at in (self._transactions.ripe_at, *(table.claims.ripe_at for table in self.tables)):
+            if at is not None:
+                yield at
+
+    def judge(self) -> None:
+        """Say what has been abandoned."""
+        with _noting(self.check):
+            self.check.unfinished = tuple(self._transactions.confirmed())
+        for table in self.tables:
+            table.judge()
+
+
+@contextmanager
+def _noting(check: TableCheck | DatabaseCheck) -> Iterator[None]:
+    """Keeps the first error of a table or database in its check, so that the others are looked at all the same."""
+    try:
+        yield
+    except _FAILURES as error:
+        check.error = check.error or str(error)
