@@ -42,16 +42,13 @@ class Site:
 
     def stored(self) -> dict[str, dict[str, Any]]:
         """The articles' documents, by their keys."""
-        listed = self.client.list_objects_v2(Bucket=self.bucket, Prefix=f"{self.cell.place.name}/articles/")
-        keys = [found["Key"] for found in listed.get("Contents", ())]
-        return {key: orjson.loads(self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()) for key in keys}
+        bodies = {key: self.client.get_object(Bucket=self.bucket, Key=key)["Body"] for key in self.keys("articles/")}
+        return {key: orjson.loads(body.read()) for key, body in bodies.items()}
 
-    def intents(self) -> list[str]:
-        """The keys of unfinished transactions."""
-        prefix = f"{self.cell.place.name}/_sb/intents/"
-        return [
-            each["Key"] for each in self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", ())
-        ]
+    def keys(self, prefix: str) -> list[str]:
+        """The keys of the database's objects under a prefix."""
+        listed = self.client.list_objects_v2(Bucket=self.bucket, Prefix=f"{self.cell.place.name}/{prefix}")
+        return [found["Key"] for found in listed.get("Contents", ())]
 
     def truth(self, **conditions: Any) -> list[tuple[Any, ...]]:
         """What the bucket says of the articles that meet the conditions."""
