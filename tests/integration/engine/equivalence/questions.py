@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, connections
 from django.db.models import Avg, Case, Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce, Lower
@@ -42,7 +43,7 @@ class Question:
             for keep, condition in self.where:
                 queryset = queryset.filter(condition) if keep else queryset.exclude(condition)
             return self.shape[1](queryset)
-        except (DatabaseError, ValueError, TypeError) as error:
+        except (DatabaseError, ObjectDoesNotExist, ValueError, TypeError) as error:
             return type(error).__name__, str(error)
 
 

@@ -147,9 +147,8 @@ def test_trap_catches_no_row_within_a_transaction_that_has_read_and_changed(fill
 def test_random_subquery_chooses_as_many_rows_as_it_was_told(filled: tuple[str, str]) -> None:
     for _ in range(20):
         wanted = random.randint(1, 5)
-        chosen = Author.objects.order_by("?")[:wanted]
-        assert authors("default", pk__in=chosen).count() == wanted
-        assert len(authors("default", pk__in=chosen)) == wanted
+        chosen = authors("default", pk__lte=6).order_by("?")[:wanted]
+        assert len({article.author_id for article in articles("default", author__in=chosen)}) == wanted
 
 
 def test_documents_in_doubt_are_counted_once_though_a_transaction_has_read_them(filled: tuple[str, str]) -> None:
