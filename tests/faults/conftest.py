@@ -14,6 +14,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from testproject.services import RedisServer, S3Server
 
 from .places import Place
+from .s3 import OneAtATime
 from .tally import TALLY
 
 
@@ -51,8 +52,8 @@ def server() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3Server]:
-    """An S3 server with the bucket ``faults``."""
-    with S3Server() as server:
+    """An S3 server with the bucket ``faults``, which keeps conditions under concurrent writes too."""
+    with OneAtATime() as server:
         server.create_bucket("faults")
         yield server
 

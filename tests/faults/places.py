@@ -10,12 +10,15 @@ from django.db import connection, connections
 from django.test import override_settings
 
 from django_smarterbase.backend import resources
-from django_smarterbase.indexes import breaker, rebuild
+from django_smarterbase.indexes import auto, breaker, rebuild
 
 ALIAS = "faults"
-#: The breaker's rest and the hold of a rebuild that died, as short as the deadlines of these tests. Seconds.
+#: The breaker's rest, the hold of a rebuild that died, the time between two looks of the automatic repair and its
+#: lease: as short as the deadlines of these tests. Seconds.
 REST = 1.0
 HOLD = 0.6
+LOOK = 0.4
+LEASE = 1.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Place:
     trust_seconds: float = 0.1
     write_deadline: float = 1.0
     socket_timeout: float = 0.25
+    auto_reindex: bool = False
 
     def storage(self) -> dict[str, Any]:
         """The entry of STORAGES."""
@@ -62,8 +66,8 @@ class Place:
             "cache": cache if self.redis_url is not None else None,
             "trust_seconds": self.trust_seconds,
             "write_deadline": self.write_deadline,
+            "auto_reindex": self.auto_reindex,
             "fsync": False,
-            "auto_reindex": False,  # the tests say when an index is rebuilt
         }
         return {"ENGINE": "django_smarterbase.backend", "NAME": self.name, "OPTIONS": options}
 
@@ -76,6 +80,8 @@ def be_patient_for_tests() -> None:
     """Shorten what a process waits for by the minute, so that a test sees what comes after."""
     breaker.REST = REST
     rebuild.HOLD = HOLD
+    auto.LOOK = LOOK
+    auto.LEASE = LEASE
 
 
 def settings_of(caches: dict[str, Place]) -> dict[str, Any]:

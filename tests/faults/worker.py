@@ -5,21 +5,27 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from typing import Any, Final
 
+import boto3  # noqa: F401 - imported once, in the server that the processes are forked from
 import django
+import storages.backends.s3  # noqa: F401
 from django.apps import apps
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
 if not apps.ready:
     django.setup()
 
 from django_smarterbase import steps
+from django_smarterbase.exceptions import ConflictError
 from testproject.articles.models import Article, Author
 
 from .actions import CATEGORIES, STATUSES
@@ -110,6 +116,13 @@ def transact() -> None:
         Article.objects.filter(pk=pk_of(11)).delete()
 
 
+def fill_ten() -> None:
+    author = Author.objects.create(pk=pk_of(0), name="author 0")
+    Article.objects.bulk_create(
+        Article(pk=pk_of(10 + number), author=author, category=f"c{number}", title="") for number in range(10)
+    )
+
+
 def rebuild() -> None:
     connection.resources.indexes.rebuild(connection.schema_of_model(Article))
 
@@ -118,6 +131,7 @@ JOBS: dict[str, Callable[[], None]] = {
     function.__name__: function
     for function in (
         fill,
+        fill_ten,
         create,
         update,
         delete,
@@ -137,3 +151,32 @@ def work(place: Place, job: str, step: str = "") -> None:
     os.environ[steps.VARIABLE] = step
     importlib.reload(steps)  # which has read the variable in the server already
     JOBS[job]()
+
+
+def add_up(place: Place, gate: Barrier, rows: int, times: int, number: int) -> None:
+    """Add one to one of ``rows`` articles, so many times, in any order."""
+    move_in(place)
+    chance = random.Random(number)
+    gate.wait(DEADLINE)
+    for _ in range(times):
+        which = pk_of(10 + chance.randrange(rows))
+        while True:
+            try:
+                assert Article.objects.filter(pk=which).update(view_count=F("view_count") + 1) == 1
+                break
+            except ConflictError:  # said after several attempts, and nothing was applied: the caller's turn
+                time.sleep(chance.random() * 0.1)
+
+
+def claim_names(place: Place, gate: Barrier, rounds: int, number: int, wins: SimpleQueue[list[str]]) -> None:
+    """Create an author of the same name as all others do, round after round; put the names that were won."""
+    move_in(place)
+    won = []
+    for turn in range(rounds):
+        gate.wait(DEADLINE)
+        try:
+            Author.objects.create(name=f"name {turn}")
+            won.append(f"name {turn}")
+        except IntegrityError:
+            assert Author.objects.filter(name=f"name {turn}").count() == 1
+    wins.put(won)
