@@ -160,6 +160,7 @@ class Filling:
 
 
 def pieces(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of ``size``, the last one shorter."""
     iterator = iter(items)
     while piece := list(islice(iterator, size)):
         yield piece
