@@ -27,7 +27,6 @@ logger = logging.getLogger("django_smarterbase.indexes")
 
 PIECE: Final = 200  # documents for each script
 ABORTED: Final = "!"
-_LATE: Final = 0.9  # of the write deadline: from then on a sweep may have taken a note
 _BUSY_PAUSE: Final = 0.02  # seconds, the longest between two looks at what another writer does
 _REGISTRATION: Final = 1.0  # seconds that a write waits for an epoch that the manifest says is being made
 
@@ -70,7 +69,6 @@ class OpenWrite:
         self._room = room
         self._schema = schema
         self._token = token
-        self._late_from = began + room.options.write_deadline * _LATE
         self._pieces = pieces
         self._open = {stem for piece in pieces for stem in piece.stems}
 
@@ -107,8 +105,7 @@ class OpenWrite:
         stems = piece.stems & ending.keys()
         if not stems:
             return
-        late = int(time.monotonic() >= self._late_from)
-        arguments: list[Argument] = [self._token, late, len(piece.epochs), *piece.epochs]
+        arguments: list[Argument] = [self._token, len(piece.epochs), *piece.epochs]
         for stem in sorted(stems):
             arguments += [stem, ending[stem]]
         missing = redis.run(Script.FINISH, self._room.keys(self._schema), *arguments)

@@ -1,8 +1,7 @@
 -- Ends writes in the epochs that begin fed. Atomic.
 --
 -- ARGV[1]  token
--- ARGV[2]  "1": the write deadline is near or over, so a sweep may have taken the note
--- ARGV[3]  number of epochs, then these
+-- ARGV[2]  number of epochs, then these
 -- ARGV[..] for each document: stem, and "e<etag>" (written), "-" (deleted) or "!" (not written: abort)
 --
 -- Returns "", or what was found missing in an epoch that was therefore dropped.
@@ -11,14 +10,15 @@
 -- deleted by others since begin. Where a later ticket shows traces of that, only the document can tell which write
 -- came last, so the creation's note stays until a sweep reads the document.
 
-local token, late, epochs = ARGV[1], ARGV[2] == '1', {}
-local first = 4 + tonumber(ARGV[3])
-for i = 4, first - 1 do epochs[#epochs + 1] = ARGV[i] end
+local token, epochs = ARGV[1], {}
+local first = 3 + tonumber(ARGV[2])
+for i = 3, first - 1 do epochs[#epochs + 1] = ARGV[i] end
 local dropped = ''
 
 local function without_note(epoch, stem, etag)
   local record = record_of(epoch, stem)
-  if late or etag == '!' or etag == '-' or (record and record.etag == etag) then return nil end
+  -- A sweep that took the note of a slow writer has read the document, perhaps before the write took effect.
+  if etag == '!' or (etag == '-' and not record) or (record and record.etag == etag) then return nil end
   return 'the pending note of ' .. stem
 end
 

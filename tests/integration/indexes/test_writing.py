@@ -161,11 +161,21 @@ def test_finish_after_the_sweep_changes_nothing(world: World) -> None:
     etag = world.put("1", "blue")
     time.sleep(OPTIONS.write_deadline + 0.01)
     world.first.sweep(SCHEMA)
-    world.write("1", "green")
     write.finish({"1": etag})
     assert world.first.read(SCHEMA, EVERYTHING).in_doubt == frozenset()
-    assert world.members("green") == {"1"}
-    assert world.members("blue") == set()
+    assert world.members("blue") == {"1"}
+    assert world.members("red") == set()
+
+
+def test_finish_withdraws_trust_when_the_document_was_written_after_the_sweep(world: World) -> None:
+    """The sweep has read the document as it was before, so no set names it by its new value."""
+    world.write("1", "red")
+    write = world.begin("1", "blue")
+    time.sleep(OPTIONS.write_deadline + 0.01)
+    world.first.sweep(SCHEMA)
+    write.finish({"1": world.put("1", "blue")})
+    with pytest.raises(IndexUntrusted):
+        world.first.read(SCHEMA, colored("blue"))
 
 
 def test_document_that_cannot_be_decoded_is_swept_out_of_the_index(world: World) -> None:
