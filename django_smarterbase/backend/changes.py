@@ -69,7 +69,7 @@ class ChangeReader:
                 return _Base(pending.base_etag, None, {})
             document = self.resources.decode(schema, key, pending.body)
             return _Base(pending.base_etag, document.values, document.extras)
-        known = self.snapshot.table(schema.table).known.get(stem)
+        known = self.snapshot.table_as(self.resources.codec(schema)).known.get(stem)
         return _NOTHING if known is None else _Base(known.etag, known.values, known.extras)
 
     def stage(self, write: DocumentWrite) -> None:
@@ -83,7 +83,8 @@ class ChangeReader:
 
     def staged(self, pending: PendingDocument, schema: TableSchema | None) -> DocumentWrite:
         """A pending document as the write that COMMIT makes of it."""
-        known = self.snapshot.table(pending.table).known.get(pending.stem) if schema is not None else None
+        table = self.snapshot.table(pending.table)
+        known = table.known.get(pending.stem)
         write = DocumentWrite(schema, pending.stem, pending.key, pending.body, pending.base_etag, None)
         if schema is None:
             return write
@@ -92,13 +93,19 @@ class ChangeReader:
             document = self.resources.decode(schema, pending.key, pending.body)
             claims = held_claims(document.extras)
             write = replace(write, row=as_row(schema, document.values), takes=claims)
-        if known is not None:
+        if known is not None and table.codec is not None:
+            # As it was read: a migration may have changed, renamed or dropped the table since.
+            undo_body, read_as = table.codec.encode(known.values, known.extras), table.codec.schema
+            unchanged = read_as.columns == schema.columns
+            undo_row = (
+                as_row(schema, known.values) if unchanged else self.resources.row_of(schema, pending.key, undo_body)
+            )
             write = replace(
                 write,
-                undo_body=self.resources.codec(schema).encode(known.values, known.extras),
-                undo_row=as_row(schema, known.values),
+                undo_body=undo_body,
+                undo_row=undo_row,
                 takes=_without(claims, held_claims(known.extras)),
-                frees=_without(_held(schema, known.values, known.extras), claims),
+                frees=_without(_held(read_as, known.values, known.extras), claims),
             )
         return write
 

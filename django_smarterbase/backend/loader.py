@@ -168,9 +168,12 @@ class Loader:
         """Whether rows of the table stand in the workspace, left there by earlier statements of the transaction."""
         return bool(self.snapshot.table(schema.table).present)
 
+    def _table(self, schema: TableSchema) -> TableSnapshot:
+        return self.snapshot.table_as(self.resources.codec(schema))
+
     def overlay(self, schema: TableSchema) -> None:
         """Load the pending documents of the transaction, which stand in for the stored ones."""
-        table = self.snapshot.table(schema.table)
+        table = self._table(schema)
         if table.overlaid:
             return
         table.overlaid = True
@@ -184,13 +187,13 @@ class Loader:
 
     def learn(self, schema: TableSchema, stems: Iterable[str]) -> None:
         """Read the documents with these stems that are not known yet, without loading them."""
-        table = self.snapshot.table(schema.table)
+        table = self._table(schema)
         if not table.complete:
             self._read(schema, table, [stem for stem in stems if stem not in table.known])
 
     def learn_all(self, schema: TableSchema) -> None:
         """Read every document of the table that is not known yet, without loading them."""
-        table = self.snapshot.table(schema.table)
+        table = self._table(schema)
         if table.complete:
             return
         self._refuse_scan(schema)
@@ -206,7 +209,7 @@ class Loader:
 
     def fetch(self, schema: TableSchema, stems: Iterable[str]) -> None:
         """Load the documents with these stems that are not in the workspace yet."""
-        table = self.snapshot.table(schema.table)
+        table = self._table(schema)
         wanted = [stem for stem in stems if stem not in table.present]
         self.account.candidates += len(wanted)
         self.learn(schema, wanted)
@@ -245,7 +248,7 @@ class Loader:
         self._load_known(schema, skip=not strict and self.resources.options.on_corrupt == "skip")
 
     def _load_known(self, schema: TableSchema, *, skip: bool) -> None:
-        table = self.snapshot.table(schema.table)
+        table = self._table(schema)
         wanted = [(stem, known.values) for stem, known in table.known.items() if known and stem not in table.present]
         self.account.candidates += len(wanted)
         skipped = self._admit(schema, wanted, skip=skip)
@@ -256,7 +259,7 @@ class Loader:
 
     def _scan_for(self, schema: TableSchema, condition: IndexCondition) -> None:
         """Read every document of the table, and load those that the index would have named."""
-        table = self.snapshot.table(schema.table)
+        table = self._table(schema)
         if table.complete:
             self.scan(schema)
             return
@@ -272,7 +275,7 @@ class Loader:
         self._load_known(schema, skip=self.resources.options.on_corrupt == "skip")
 
     def _admit(self, schema: TableSchema, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool) -> set[str]:
-        table = self.snapshot.table(schema.table)
+        table = self._table(schema)
         return Admission(self.resources, self.workspace, schema, table).admit(rows, skip=skip)
 
     def _refuse_scan(self, schema: TableSchema) -> None:

@@ -57,7 +57,10 @@ def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
     meta = model._meta
     fields = [field for field in meta.local_concrete_fields if field.db_type(connection) is not None]
     columns = tuple(column_of(field, connection) for field in fields)
-    indexable = {column.name for column in columns if column.collation.upper() in _KNOWN_COLLATIONS}
+    # What a generated column holds, only SQLite can say.
+    indexable = {
+        column.name for column in columns if column.collation.upper() in _KNOWN_COLLATIONS and not column.generated
+    }
     pk = tuple(map(column_name, meta.pk_fields))
     return TableSchema(
         table=meta.db_table,

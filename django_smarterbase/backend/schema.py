@@ -14,11 +14,10 @@ from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSche
 from django.db.models import Field, Model
 
 from django_smarterbase.backend.catalog import creation_sql
-from django_smarterbase.backend.changes import as_row
 from django_smarterbase.backend.modeltables import column_of, named, sqlite_value
-from django_smarterbase.backend.uniqueness import held_claims
+from django_smarterbase.backend.tablemoves import drops, moves
 from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
-from django_smarterbase.backend.upkeep import delete_claims, deletions
+from django_smarterbase.backend.upkeep import delete_claims
 from django_smarterbase.backend.verification import verify_documents
 from django_smarterbase.backend.workspace import PendingDocument
 from django_smarterbase.indexes.affinity import stored as value_as_stored
@@ -139,6 +138,10 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         old, new = old_field.remote_field.through, new_field.remote_field.through
         if old._meta.db_table == new._meta.db_table:
             super()._alter_many_to_many(model, old_field, new_field, strict)
+            if not self.collect_sql:
+                for name in ("m2m_reverse_field_name", "m2m_field_name"):
+                    ends = (f.remote_field.through._meta.get_field(getattr(f, name)()) for f in (old_field, new_field))
+                    self._note_alteration(old, *ends)
             return
         depth, self._depth, self.connection.defining = self._depth, 0, 0
         try:
@@ -224,28 +227,16 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
 
     def _delete_documents(self, model: type[Model]) -> None:
         schema = self.connection.schema_of_model(model)
-        workspace = self.connection.session.workspace
-        for pending in workspace.pending(schema.table):
-            if pending.base_etag is None:
-                workspace.unstage(pending.key)
-        self._write(list(deletions(self.connection.resources, schema)))
+        self._write(list(drops(self.connection, schema)))
+        if not self.connection.session.in_transaction:
+            delete_claims(self.connection.resources, schema.table)
+        # Taken back, the table finds its sequence behind its documents, which the next insert mends.
         self.connection.resources.sequences.reset(schema.table)
-        delete_claims(self.connection.resources, schema.table)
 
     def _move_documents(self, model: type[Model], old_table: str, new_table: str) -> None:
-        resources, writes = self.connection.resources, []
         old, new = (named(model, table, self.connection) for table in (old_table, new_table))
-        history = resources.history(old_table)
-        for key, stored in resources.store.scan(resources.keys.table_prefix(old_table)):
-            stem = resources.keys.stem_of_key(old_table, key)
-            if stem is None:
-                continue
-            new_key = resources.keys.document(new_table, stem)
-            document = resources.decode(old, key, stored.body)
-            row, claims = as_row(old, document.values), held_claims(document.extras)
-            writes.append(DocumentWrite(new, stem, new_key, stored.body, None, row, takes=claims))
-            writes.append(DocumentWrite(old, stem, key, None, stored.etag, None, stored.body, row, frees=claims))
-        self._write(writes)
+        history = self.connection.resources.history(old_table)
+        self._write(list(moves(self.connection, old, new)))
         self._save(new_table, history)
         self._save(old_table, None)
 

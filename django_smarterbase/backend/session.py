@@ -101,6 +101,14 @@ class Session:
         """Whether statements wait for a COMMIT."""
         return not self.wrapper.autocommit
 
+    def snapshot(self) -> Snapshot:
+        """What the transaction has read, to which whoever reads more must add; a fresh one outside of any."""
+        if not self.in_transaction:
+            return Snapshot()
+        if self._transaction is None:
+            self._transaction = Snapshot()
+        return self._transaction
+
     @property
     def reloads(self) -> bool:
         """Whether the workspace is emptied after every statement of a transaction too (conformance runs)."""
@@ -164,9 +172,7 @@ class Session:
                 self.workspace.sqlite.execute("ROLLBACK")
 
     def _run_pending(self, request: Request, execution: Execution) -> None:
-        if self._transaction is None:
-            self._transaction = Snapshot()
-        snapshot = self._transaction
+        snapshot = self.snapshot()
         loader = self._loader(request, snapshot)
         try:
             writes = self._attempt(request, execution, loader, keys=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from django_smarterbase.storage.codec import DocumentCodec
 from django_smarterbase.tables import Value
 
 
@@ -23,9 +24,9 @@ class Known(NamedTuple):
 
 @dataclass
 class TableSnapshot:
-    """One table. ``known`` is ``{stem: Known}``, None for a stem that had no document; ``present`` are the stems that
-    stand in the scratch table (or were changed there); ``complete`` says that every document is known, ``met`` that a
-    scan has met one.
+    """One table. ``known`` is ``{stem: Known}``, its values as ``codec`` has them, or None where there was no document;
+    ``present`` are the stems that stand in the scratch table (or were changed there); ``complete`` says that every
+    document is known, ``met`` that a scan has met one.
     """
 
     known: dict[str, Known | None] = field(default_factory=dict)
@@ -33,6 +34,20 @@ class TableSnapshot:
     complete: bool = False
     met: bool = False
     overlaid: bool = False
+    codec: DocumentCodec | None = None
+
+    def read_with(self, codec: DocumentCodec) -> None:
+        """Go on with ``codec``. A migration may have changed the table since: what is known is then brought up to date.
+
+        Raises CorruptDocument for a document that the new table cannot have.
+        """
+        before, self.codec = self.codec, codec
+        if before is None or (before.schema.columns == codec.schema.columns and before.history == codec.history):
+            return
+        for stem, known in self.known.items():
+            if known is not None:
+                document = codec.decode(stem, before.encode(known.values, known.extras))
+                self.known[stem] = Known(known.etag, document.values, document.extras)
 
 
 @dataclass
@@ -47,6 +62,13 @@ class Snapshot:
         if name not in self.tables:
             self.tables[name] = TableSnapshot()
         return self.tables[name]
+
+    def table_as(self, codec: DocumentCodec) -> TableSnapshot:
+        """The part of the table of ``codec``, with its values as the codec has them."""
+        table = self.table(codec.schema.table)
+        if table.codec is not codec:
+            table.read_with(codec)
+        return table
 
     def was_allocated(self, table: str, value: Value) -> bool:
         """Whether a sequence gave out ``value`` for ``table`` here."""

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from django.core.exceptions import ObjectDoesNotExist
+from django.core.exceptions import EmptyResultSet, ObjectDoesNotExist
 from django.db import DatabaseError, connections
 from django.db.models import Avg, Case, Count, Exists, F, Max, Min, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce, Lower
@@ -251,7 +251,10 @@ def _united(queryset: QuerySet[Any]) -> Rows:
 
 def _through_raw_sql(queryset: QuerySet[Any]) -> Rows:
     query = queryset.order_by().values_list("pk").query
-    sql, params = query.get_compiler(queryset.db).as_sql()
+    try:
+        sql, params = query.get_compiler(queryset.db).as_sql()
+    except EmptyResultSet:
+        return Counter()
     with connections[queryset.db].cursor() as cursor:
         cursor.execute(sql, params)
         return Counter(cursor.fetchall())

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connections, migrations, models
+from django.db import IntegrityError, connections, migrations, models
 from django.db.migrations.state import ProjectState
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from django_smarterbase.exceptions import ConflictError
 
 APP = "history"
 _numbers = itertools.count(1)
@@ -51,6 +55,7 @@ class Table:
 
     def __init__(self, db: str, number: int) -> None:
         self.db = db
+        self.editor: Any = None
         self.kinds: dict[str, str] = {"a": "integer or null", "b": "text"}
         self.name = f"Thing{number}"
         self.state = ProjectState()
@@ -65,9 +70,19 @@ class Table:
     def apply(self, operation: Any) -> None:
         before, after = self.state, self.state.clone()
         operation.state_forwards(APP, after)
-        with connections[self.db].schema_editor() as editor:
-            operation.database_forwards(APP, editor, before, after)
+        if self.editor is not None:
+            operation.database_forwards(APP, self.editor, before, after)
+        else:
+            with connections[self.db].schema_editor() as editor:
+                operation.database_forwards(APP, editor, before, after)
         self.state = after
+
+    @contextmanager
+    def one_migration(self) -> Iterator[None]:
+        """Apply all that follows in one transaction, as the operations of one migration are."""
+        with connections[self.db].schema_editor() as self.editor:
+            yield
+        self.editor = None
 
     def insert(self) -> None:
         model = self.model
@@ -75,7 +90,7 @@ class Table:
         model.objects.using(self.db).create(**{name: FIELDS[kind][1] for name, kind in self.kinds.items()})
 
     def save(self) -> None:
-        """Write the first document again, in today's version."""
+        """Write the oldest document again, in today's version."""
         row = self.model.objects.using(self.db).order_by("pk").first()
         row.save()
 
@@ -138,6 +153,23 @@ def test_migrated_documents_read_as_migrated_rows(
     assert engine.found() == stock.found()
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS)
+def test_data_migrated_between_the_steps_of_one_migration_is_what_it_would_be_in_rows(
+    databases: tuple[str, str], steps: list[tuple[str, str, str]]
+) -> None:
+    number = next(_numbers)
+    engine, stock = (Table(db, number) for db in databases)
+    for table in (engine, stock):
+        with table.one_migration():
+            table.rows()
+            for step in steps:
+                table.step(*step)
+                table.save()
+                table.rows()
+    assert engine.rows() == stock.rows()
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -158,3 +190,100 @@ def test_migrated_documents_read_as_migrated_rows_where_names_change_hands(
         engine.step(*step)
         stock.step(*step)
     assert engine.rows() == stock.rows()
+
+
+def test_many_to_many_links_follow_the_models_and_fields_that_are_renamed(databases: tuple[str, str]) -> None:
+    for db in databases:
+        history = History(db)
+        history.apply(_model("Pupil"), _model("Club", pupils=models.ManyToManyField(f"{APP}.Pupil")))
+        club = history.model("Club").objects.using(db).create()
+        club.pupils.add(history.model("Pupil").objects.using(db).create())
+        history.apply(migrations.RenameModel("Club", "Team"))
+        history.apply(migrations.RenameModel("Pupil", "Player"), migrations.RenameField("Team", "pupils", "players"))
+        assert [team.players.count() for team in history.model("Team").objects.using(db).all()] == [1]
+        assert history.model("Player").objects.using(db).get().team_set.count() == 1
+        for name in ("Team", "Player"):
+            history.apply(migrations.DeleteModel(name))
+
+
+def test_rows_that_a_migration_has_made_move_with_the_table_that_it_renames(databases: tuple[str, str]) -> None:
+    for db in databases:
+        history = History(db)
+        history.apply(_model("Before", n=models.IntegerField(unique=True)))
+        for n in (1, 2, 3):
+            history.model("Before").objects.using(db).create(n=n)
+        history.apply(
+            _python("Before", lambda rows: rows.create(n=4)),
+            _python("Before", lambda rows: rows.filter(n=1).delete()),
+            _python("Before", lambda rows: rows.filter(n=2).update(n=20)),
+            migrations.RenameModel("Before", "After"),
+            _python("After", lambda rows: rows.filter(n=3).update(n=30)),
+        )
+        rows = history.model("After").objects.using(db)
+        assert sorted(rows.values_list("n", flat=True)) == [4, 20, 30]
+        assert (rows.filter(n=20).count(), rows.filter(n=2).count()) == (1, 0)
+        with pytest.raises(IntegrityError):
+            rows.create(n=30)
+        rows.create(n=3)
+        history.apply(migrations.DeleteModel("After"))
+
+
+@pytest.mark.parametrize("operation", [migrations.DeleteModel("Kept"), migrations.RenameModel("Kept", "Lost")])
+def test_migration_that_fails_at_its_end_loses_no_document_and_no_claim(
+    databases: tuple[str, str], operation: Any
+) -> None:
+    engine, _stock = databases
+    history = History(engine)
+    history.apply(_model("Kept", n=models.IntegerField(unique=True)))
+    kept = history.model("Kept").objects.using(engine)
+    for n in range(5):
+        kept.create(n=n)
+
+    def overtake(_apps: Any, _editor: Any) -> None:
+        thread = threading.Thread(target=_change, args=(kept.all(),))
+        thread.start()
+        thread.join()
+
+    with pytest.raises(ConflictError):
+        history.apply(operation, migrations.RunPython(overtake))
+    assert sorted(kept.values_list("n", flat=True)) == [0, 1, 2, 4, 30]
+    with pytest.raises(IntegrityError):
+        kept.create(n=4)
+    history.apply(migrations.DeleteModel("Kept"))
+
+
+def _change(rows: Any) -> None:
+    try:
+        rows.filter(n=3).update(n=30)
+    finally:
+        connections.close_all()
+
+
+class History:
+    """Migrations of one database, each applied as a whole or not at all."""
+
+    def __init__(self, db: str) -> None:
+        self.db = db
+        self.state = ProjectState()
+
+    def apply(self, *operations: Any) -> None:
+        state = self.state
+        with connections[self.db].schema_editor() as editor:
+            for operation in operations:
+                before, state = state, state.clone()
+                operation.state_forwards(APP, state)
+                operation.database_forwards(APP, editor, before, state)
+        self.state = state
+
+    def model(self, name: str) -> type[Any]:
+        return self.state.apps.get_model(APP, name)
+
+
+def _model(name: str, **fields: models.Field[Any, Any]) -> Any:
+    return migrations.CreateModel(name, [("id", models.BigAutoField(primary_key=True)), *fields.items()])
+
+
+def _python(name: str, do: Callable[[Any], Any]) -> Any:
+    return migrations.RunPython(
+        lambda apps, editor: do(apps.get_model(APP, name).objects.using(editor.connection.alias))
+    )
