@@ -15,7 +15,7 @@ STAMP := $(VENV)/.installed
 
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup demo run test test-fast lint format bench conformance lock clean
+.PHONY: help setup demo run test test-fast torture lint format bench conformance lock clean
 
 help:  ## List the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test: $(STAMP)  ## Run all tests, real Redis and S3 server included (ARGS="-k na
 
 test-fast: $(STAMP)  ## Run the unit tests only (ARGS="-k name")
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+torture: $(STAMP)  ## Run the fault tests at length (ARGS="-k name")
+	@$(BIN)/python -m pytest tests/faults --torture $(ARGS)
 
 lint: $(STAMP)  ## Check formatting, style and types
 	@$(BIN)/ruff format --check .

@@ -11,6 +11,9 @@ Run: python3 protocol_model.py [--delete]        every state must keep I1 and ex
      the document is absent at first, two writers create it (on the condition of absence alone) and a third deletes
      it; N is 1 unless given, and fewer faults at a time keep it short (rules besides: unclear_record unclear_note
      sweep_all sweep_same_notes drain)
+     --hand, with either: once, the document is changed or lost by other means than the protocol, and sb_check mends the
+     record of the complete epoch; from then on every state must keep I1 and exact extras again (rules besides:
+     mend_record mend_notes mend_alone)
 
 Time is abstract: "wait a lease" blocks until no reader holds a manifest older than the flip;
 "wait the write deadline" blocks until writers that began before the epoch was registered are done;
@@ -25,14 +28,14 @@ from collections import deque, namedtuple
 
 RULES = ["flip", "lease", "suspect_wait", "deadline", "final_pass", "marker_guard",
          "backfill_guard", "abort_keeps_justified", "finish_order", "sweep_guard", "sweep_deadline", "building_flip",
-         "unclear_record", "unclear_note", "sweep_all", "sweep_same_notes", "drain"]
+         "unclear_record", "unclear_note", "sweep_all", "sweep_same_notes", "drain", "mend_record", "mend_notes", "mend_alone"]
 OFF = {a for a in sys.argv[1:] if not a.startswith("--")}
 assert OFF <= set(RULES), f"rules: {RULES}"
 def on(rule): return rule not in OFF
 
 # doc: (value, version); manifest: (state "ready" | "suspect", epoch, epoch being built | None, version)
 # redis: marker, live epochs, sets {(e, v)}, committed map ((e, ticket, value, version)...), pend {(e, writer, ticket, value)}, counters
-S = namedtuple("S", "doc man marker live sets cmap pend tick w1 w2 w3 lease reb sweep flushes cuts crashes cut nexte")
+S = namedtuple("S", "doc man marker live sets cmap pend tick w1 w2 w3 lease reb sweep flushes cuts crashes cut nexte mender hand")
 W = namedtuple("W", "pc read tk val sus ex")       # pc: idle begin put finish abort done crashed d1 d2
 R = namedtuple("R", "pc e man read snap")       # rebuild
 
@@ -50,7 +53,7 @@ NEW = W("idle", None, (), None, None, True)
 INIT = S((None, 0) if CREATE else ("a", 0), ("ready", 1, None, 0), 1, frozenset({1}), frozenset() if CREATE else frozenset({(1, "a")}),
          frozenset() if CREATE else frozenset({(1, 0, "a", 0)}), frozenset(),
          ((1, 0),), NEW, NEW, NEW if CREATE else NEW._replace(pc="done"), None, R("idle" if REBUILD else "none", 0, None, None, None), None,
-         0, 0, 0, False, 2)
+         0, 0, 0, False, 2, None, "none")
 
 def entry(s, e):
     for m in s.cmap:
@@ -211,7 +214,33 @@ def sweeper(s):
                     if x != v: s2 = prune(s2, e, x)
                 yield "sweep-done", bury(s2, e)
 
+def mender(s):
+    """Makes the record of the complete epoch what the document says, if no writer is at it and it has not changed
+    since before the document was read.  s.hand: "none", "done", or the version that was made by hand, until mended."""
+    if s.mender is None:
+        if not isinstance(s.hand, int) or s.marker is None or s.marker not in s.live: return
+        m = entry(s, s.marker)
+        if m is not None or not on("mend_record"): yield "mender.look", s._replace(mender=(s.marker, m, None))
+    elif s.mender[2] is None:
+        yield "mender.read", s._replace(mender=(s.mender[0], s.mender[1], s.doc))
+    else:
+        e, snap, (v, ver) = s.mender; m = entry(s, e)
+        hand = "done" if isinstance(s.hand, int) and ver >= s.hand else s.hand
+        if e not in s.live or (on("mend_alone") and s.live != frozenset({e})) or m != snap or (
+                on("mend_notes") and any(p[0] == e for p in s.pend)):
+            yield "mender.again", s._replace(mender=None)
+        elif m is not None and m[3] == ver:
+            yield "mender.same", s._replace(mender=None, hand=hand)
+        else:
+            s2 = s._replace(mender=None, hand=hand, cmap=setmap(s, e, (e, m[1] if m else 0, v, ver)))
+            if v is not None: s2 = s2._replace(sets=s2.sets | {(e, v)})
+            if m and m[2] != v: s2 = prune(s2, e, m[2])
+            yield "mender.mend", s2
+
 def env(s):
+    if "--hand" in sys.argv and s.hand == "none" and s.doc[0] is not None:
+        for name, v in (("HAND-EDIT", "x"), ("HAND-LOSS", None)):
+            yield name, s._replace(doc=(v, s.doc[1] + 1), hand=s.doc[1] + 1)
     if s.flushes < FLUSHES:
         yield "FLUSH", s._replace(flushes=s.flushes + 1, marker=None, live=frozenset(), sets=frozenset(), cmap=frozenset(), pend=frozenset(), tick=())
     if s.cuts < CUTS: yield "CUT", s._replace(cuts=1, cut=True)
@@ -224,10 +253,12 @@ def nexts(s):
         for a, n in writer(s, name): yield name + "." + a, n
     for a, n in rebuild(s): yield "rebuild." + a, n
     for a, n in sweeper(s): yield a, n
+    for a, n in mender(s): yield a, n
     for a, n in env(s): yield a, n
 
 def broken(s):
     v = s.doc[0]
+    if isinstance(s.hand, int): return None         # until it is mended, nothing is promised
     if s.lease and s.lease[0] == "ready" and s.marker == s.lease[1]:
         e = s.marker
         if v is not None and (e, v) not in s.sets: return f"I1: {v!r} is committed and trusted epoch {e} misses it"

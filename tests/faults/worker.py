@@ -32,13 +32,14 @@ from .actions import CATEGORIES, STATUSES
 from .places import Place, move_in
 
 DEADLINE: Final = 120.0  # seconds
+AUTHORS: Final = 4
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Start ``target`` in a process of its own."""
-    process = CONTEXT.Process(target=target, args=arguments)
+    process = CONTEXT.Process(target=target, args=arguments, daemon=True)
     process.start()
     return process
 
@@ -116,6 +117,10 @@ def transact() -> None:
         Article.objects.filter(pk=pk_of(11)).delete()
 
 
+def fill_authors() -> None:
+    Author.objects.bulk_create(Author(pk=pk_of(number), name=f"author {number}") for number in range(AUTHORS))
+
+
 def fill_ten() -> None:
     author = Author.objects.create(pk=pk_of(0), name="author 0")
     Article.objects.bulk_create(
@@ -132,6 +137,7 @@ JOBS: dict[str, Callable[[], None]] = {
     for function in (
         fill,
         fill_ten,
+        fill_authors,
         create,
         update,
         delete,
