@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 from uuid_utils import uuid7
 
+from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.resources import Resources
-from django_smarterbase.backend.unit_of_work import DocumentWrite, IntentLost
+from django_smarterbase.backend.unit_of_work import IntentLost
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.codec import TRANSACTION
@@ -43,22 +44,29 @@ class Intent:
 
     def write(self) -> None:
         """Store the intent; from now on another process may complete the transaction."""
-        self._etag = self.resources.store.put(self.key, self._body(), if_absent=True)
         self._renewed = time.monotonic()
+        self._etag = self.resources.store.put(self.key, self._body(), if_absent=True)
         reach("intent-written")
+
+    @property
+    def deadline(self) -> float:
+        """Until when nobody else takes the transaction over (``time.monotonic``)."""
+        return self._renewed + self.resources.options.write_deadline
 
     def take_over(self, etag: str) -> bool:
         """Become the holder of an intent that another left; False when somebody else was faster."""
+        began = time.monotonic()
         try:
             self._etag = self.resources.store.put(self.key, self._body(), if_match=etag)
         except PreconditionFailed:
             return False
-        self._renewed = time.monotonic()
+        self._renewed = began
         return True
 
-    def renew(self) -> None:
-        """Say that this process is still at it, when it is time to. Raises IntentLost."""
-        if time.monotonic() - self._renewed < self.resources.options.write_deadline / 3 or self._etag is None:
+    def renew(self, *, at_once: bool = False) -> None:
+        """Say that this process is still at it, when it is time to or ``at_once``. Raises IntentLost."""
+        recently = time.monotonic() - self._renewed < self.resources.options.write_deadline / 3
+        if self._etag is None or (recently and not at_once):
             return
         if not self.take_over(self._etag):
             raise IntentLost(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.operations import DatabaseOperations as SQLiteOperations
 
-from django_smarterbase.backend.unit_of_work import WriteFailed
+from django_smarterbase.backend.document_writes import WriteFailed
 from django_smarterbase.backend.upkeep import delete_documents
 
 if TYPE_CHECKING:

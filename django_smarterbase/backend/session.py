@@ -11,7 +11,7 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -19,13 +19,14 @@ from django.db.utils import IntegrityError
 
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimTaken, claim_rule
+from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
 from django_smarterbase.backend.numbers import Numbering, catch_up, raise_sequences
 from django_smarterbase.backend.recovery import recovery_of
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
+from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import ConflictError, StorageUnavailable
 from django_smarterbase.hints import QueryHints
@@ -140,7 +141,9 @@ class Session:
             snapshot = Snapshot()
             writes = self._attempt_alone(request, execution, snapshot, attempt)
             if writes is not None:
-                failure = self._commit([write for write in writes if write.key not in standing], snapshot)
+                writes = [write for write in writes if write.key not in standing]
+                self._await_decision(write.built_on for write in writes if write.built_on is not None)
+                failure = self._commit(writes, snapshot)
                 if failure is None:
                     return
                 standing |= failure.standing
@@ -213,7 +216,8 @@ class Session:
             loader.overlay(schema)
         changes = ChangeReader(self.resources, self.workspace, loader.snapshot)
         numbering = Numbering(self.resources, self.workspace, loader.snapshot, schemas, request.auto_values)
-        rivals = Rivals(loader, keys=keys or request.upsert, every_key=request.upsert or not self.in_transaction)
+        every_key = request.upsert or not self.in_transaction
+        rivals = Rivals(loader, self._await_decision, keys=keys or request.upsert, every_key=every_key)
         while True:
             numbering.prepare()
             self.workspace.sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
@@ -248,6 +252,10 @@ class Session:
         raise_sequences(self.resources, snapshot, writes)
         return None
 
+    def _await_decision(self, ids: Iterable[str]) -> set[str]:
+        """Return when these transactions of other connections are decided, so that nothing is built on sand."""
+        return self.recovery.await_decision(ids, self.wrapper.catalog.find)
+
     def _make_way(self, write: DocumentWrite, snapshot: Snapshot) -> None:
         """A new document met another with a value that a sequence gave out: the sequence is behind its table."""
         schema = write.schema
@@ -268,6 +276,7 @@ class Session:
             changes.staged(document, self._schema_of_pending(document.table) if document.table else None)
             for document in pending
         ]
+        self._await_decision(write.built_on for write in writes if write.built_on is not None)
         intent = Intent.of(self.resources, writes) if len(writes) > 1 else None
         if intent is not None:
             intent.write()

@@ -74,6 +74,12 @@ def attribute_of(column: str) -> str:
     return f"_{column}" if reserved else column
 
 
+def transaction_of(extras: Mapping[str, Any]) -> str | None:
+    """The transaction of several documents that made a document with these extras, if one did."""
+    id = extras.get(TRANSACTION)
+    return id if isinstance(id, str) else None
+
+
 class DocumentCodec:
     """Reads and writes the documents of one table, of every version in its history."""
 
