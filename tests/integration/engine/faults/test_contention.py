@@ -56,6 +56,13 @@ def create_and_update(**values: Any) -> None:
         Article.objects.filter(title__in=TITLES).update(**values)
 
 
+def create_and_rename() -> None:
+    """A transaction of one table."""
+    with transaction.atomic():
+        Author.objects.create(name="new")
+        Author.objects.filter(name="author 1").update(name="mine")
+
+
 def views() -> list[int]:
     return [Article.objects.get(title=title).view_count for title in TITLES]
 
@@ -147,23 +154,34 @@ def test_document_that_was_written_alone_names_its_last_transaction_no_more(site
 
 
 def test_unique_value_of_a_transaction_that_is_taken_back_refuses_nobody(
-    rival: Callable[..., list[threading.Thread]], monkeypatch: pytest.MonkeyPatch
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer meets the value while that transaction is not decided yet."""
-    rival(("title 2", 10), None)
-    undo, writers = UnitOfWork._undo, list[threading.Thread]()
+    begin, undo = UnitOfWork._begin, UnitOfWork._undo
+    writers, met = list[threading.Thread](), list[int]()
+
+    def create_mine() -> None:
+        met.append(Author.objects.scan().filter(name="new").count())
+        Author.objects.create(pk=MINE, name="new")
+
+    def rename_before(self: UnitOfWork, batch: Any) -> Any:
+        monkeypatch.setattr(UnitOfWork, "_begin", begin)
+        in_thread(lambda: Author.objects.filter(name="author 1").update(name="theirs")).join()
+        return begin(self, batch)
 
     def create_before(self: UnitOfWork, *args: Any) -> Any:
-        if not writers:
-            writers.append(in_thread(lambda: Author.objects.create(pk=MINE, name="new")))
-            writers[0].join(PATIENCE)
+        writers.append(in_thread(create_mine))
+        writers[0].join(PATIENCE)
         return undo(self, *args)
 
+    monkeypatch.setattr(UnitOfWork, "_begin", rename_before)
     monkeypatch.setattr(UnitOfWork, "_undo", create_before)
-    with pytest.raises(ConflictError):
-        create_and_update(view_count=F("view_count") + 1)
+    with pytest.raises(ConflictError, match="Nothing was applied of the transaction"):
+        create_and_rename()
     writers[0].join()
+    assert met == [1]
     assert Author.objects.get(name="new").pk == MINE
+    assert Author.objects.filter(name="theirs").count() == 1
 
 
 def test_transaction_that_another_process_has_completed_takes_nothing_back(
