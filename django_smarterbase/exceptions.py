@@ -6,6 +6,7 @@ SmarterBaseError
 ├── ScanBudgetExceeded     (OperationalError)  a scan would read more than ``max_scan_objects``
 ├── FullScanRefused        (OperationalError)  ``require_index()`` and no index can answer
 ├── IndexUnavailable       (OperationalError)  Redis cannot answer and the caller asked for no fallback
+├── LockNotAvailable       (OperationalError)  another transaction has locked a row
 ├── StorageUnavailable     (OperationalError)  the object store cannot be reached
 ├── PreconditionFailed                         a conditional write met another ETag; inside the package only
 └── DeadlinePassed                             a write was not begun, as it was too late; inside the package only
@@ -46,6 +47,10 @@ class FullScanRefused(SmarterBaseError, OperationalError):
 
 class IndexUnavailable(SmarterBaseError, OperationalError):
     """The index cannot be trusted or reached, and the operation may not go on without it."""
+
+
+class LockNotAvailable(SmarterBaseError, OperationalError):
+    """A row is locked by another transaction: for too long, or ``nowait`` was asked for."""
 
 
 class StorageUnavailable(SmarterBaseError, OperationalError):

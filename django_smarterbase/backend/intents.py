@@ -21,7 +21,7 @@ from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.unit_of_work import IntentLost
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
 from django_smarterbase.steps import reach
-from django_smarterbase.storage.codec import TRANSACTION
+from django_smarterbase.storage.codec import with_transaction
 from django_smarterbase.tables import TableSchema
 
 
@@ -40,7 +40,7 @@ class Intent:
     def of(cls, resources: Resources, writes: Sequence[DocumentWrite]) -> Intent:
         """An intent of ``writes``, whose documents are marked with its id."""
         id = str(uuid7())
-        return cls(resources, id, [_marked(resources, write, id) for write in writes])
+        return cls(resources, id, [_marked(write, id) for write in writes])
 
     def write(self) -> None:
         """Store the intent; from now on another process may complete the transaction."""
@@ -98,12 +98,10 @@ def read_intent(resources: Resources, key: str, body: bytes, schema_of: Callable
         raise CorruptDocument(key, "it is not the intent of a transaction") from error
 
 
-def _marked(resources: Resources, write: DocumentWrite, id: str) -> DocumentWrite:
+def _marked(write: DocumentWrite, id: str) -> DocumentWrite:
     if write.schema is None or write.body is None:
         return write
-    document = resources.decode(write.schema, write.key, write.body)
-    extras = {**document.extras, TRANSACTION: id}
-    return replace(write, body=resources.codec(write.schema).encode(document.values, extras))
+    return replace(write, body=with_transaction(write.body, id))
 
 
 def _as_json(write: DocumentWrite) -> dict[str, Any]:

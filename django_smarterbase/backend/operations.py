@@ -33,6 +33,12 @@ class DatabaseOperations(SQLiteOperations):
     connection: DatabaseWrapper
     compiler_module = "django_smarterbase.backend.compiler"
 
+    def for_update_sql(
+        self, nowait: bool = False, skip_locked: bool = False, of: Any = (), no_key: bool = False
+    ) -> str:
+        """A comment, for whoever reads the SQL: the rows are locked before it runs (``backend.locking``)."""
+        return f"/* {super().for_update_sql(nowait, skip_locked, of, no_key)} */"
+
     def sql_flush(
         self, style: Any, tables: Iterable[str], *, reset_sequences: bool = False, allow_cascade: bool = False
     ) -> list[str]:

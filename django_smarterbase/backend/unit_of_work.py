@@ -76,10 +76,14 @@ class UnitOfWork:
         self.resources = resources
         self.took_back = False
 
-    def commit(self, writes: Sequence[DocumentWrite], *, intent: IntentLog | None = None) -> None:
+    def commit(
+        self, writes: Sequence[DocumentWrite], *, intent: IntentLog | None = None, owner: str | None = None
+    ) -> None:
         """Apply all ``writes`` or none (but see ``WriteFailed``). Raises WriteFailed, and what store and index raise.
 
-        ``intent`` is told of the progress, so that another process can go on when this one dies.
+        ``intent`` is told of the progress, so that another process can go on when this one dies. As
+        long as nothing is applied, documents that other transactions than ``owner`` ("": than any) have locked are
+        waited for, unless that is None.
         """
         self.took_back = False
         if not writes:
@@ -89,7 +93,7 @@ class UnitOfWork:
         book = ClaimBook(self.resources, _schemas(writes), _releases(writes))
         try:
             for batch in _batches(writes):
-                self._apply(batch, applied, book, intent)
+                self._apply(batch, applied, book, intent, owner)
         except IntentLost:
             raise
         except WriteFailed as failure:
@@ -101,7 +105,12 @@ class UnitOfWork:
         self._free(writes, book)
 
     def _apply(
-        self, batch: list[DocumentWrite], applied: list[_Applied], book: ClaimBook, intent: IntentLog | None
+        self,
+        batch: list[DocumentWrite],
+        applied: list[_Applied],
+        book: ClaimBook,
+        intent: IntentLog | None,
+        owner: str | None,
     ) -> None:
         """Write one batch of one table; begin anew for what the deadlines leave no time for."""
         idle = 0
@@ -109,7 +118,7 @@ class UnitOfWork:
             # A claim whose document is not there by then looks like an orphan to others.
             claimed_until = time.monotonic() + self.resources.options.write_deadline
             self._take_claims(batch, book)
-            outcome = self._round(batch, claimed_until, intent)
+            outcome = self._round(batch, claimed_until, intent, None if applied else owner)
             applied.extend(outcome.done)
             if outcome.failures:
                 raise first_of(outcome.failures)
@@ -137,9 +146,11 @@ class UnitOfWork:
                 except StorageUnavailable as error:
                     logger.warning("A claim that %r gave up stays behind as an orphan: %s", write.key, error)
 
-    def _round(self, batch: list[DocumentWrite], until: float, intent: IntentLog | None) -> _Outcome:
+    def _round(
+        self, batch: list[DocumentWrite], until: float, intent: IntentLog | None, owner: str | None = None
+    ) -> _Outcome:
         """Announce a batch, write what can be written by ``until`` (``time.monotonic``), and settle it."""
-        opened = self._begin(batch)
+        opened = self._begin(batch, owner)
         reach("begun")
         if intent is not None:
             intent.renew()
@@ -152,9 +163,12 @@ class UnitOfWork:
         reach("finished")
         return outcome
 
-    def _begin(self, batch: list[DocumentWrite]) -> OpenWrite | None:
+    def _begin(self, batch: list[DocumentWrite], owner: str | None) -> OpenWrite | None:
         schema = batch[0].schema
-        return None if schema is None else self.resources.indexes.begin(schema, [write.as_change() for write in batch])
+        if schema is None:
+            return None
+        changes = [write.as_change() for write in batch]
+        return self.resources.indexes.begin(schema, changes, owner=owner)
 
     def _write(self, batch: list[DocumentWrite], until: float) -> _Outcome:
         """Write slice by slice as long as half of the time to ``until`` is left, and nothing fails."""

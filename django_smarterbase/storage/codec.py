@@ -80,6 +80,11 @@ def transaction_of(extras: Mapping[str, Any]) -> str | None:
     return id if isinstance(id, str) else None
 
 
+def with_transaction(body: bytes, id: str) -> bytes:
+    """The body of a document as a transaction of several writes it. What it says otherwise needs no schema to be kept."""
+    return orjson.dumps({**orjson.loads(body), TRANSACTION: id, REVISION: str(uuid7())})
+
+
 class DocumentCodec:
     """Reads and writes the documents of one table, of every version in its history."""
 

@@ -164,10 +164,10 @@ def test_unique_value_of_a_transaction_that_is_taken_back_refuses_nobody(
         met.append(Author.objects.scan().filter(name="new").count())
         Author.objects.create(pk=MINE, name="new")
 
-    def rename_before(self: UnitOfWork, batch: Any) -> Any:
+    def rename_before(self: UnitOfWork, *args: Any) -> Any:
         monkeypatch.setattr(UnitOfWork, "_begin", begin)
         in_thread(lambda: Author.objects.filter(name="author 1").update(name="theirs")).join()
-        return begin(self, batch)
+        return begin(self, *args)
 
     def create_before(self: UnitOfWork, *args: Any) -> Any:
         writers.append(in_thread(create_mine))
@@ -190,9 +190,9 @@ def test_transaction_that_another_process_has_completed_takes_nothing_back(
     """This process was so slow that its intent looked abandoned."""
     begin, begun = UnitOfWork._begin, []
 
-    def complete_before_the_second(self: UnitOfWork, batch: Any) -> Any:
-        opened = begin(self, batch)
-        begun.append(batch)
+    def complete_before_the_second(self: UnitOfWork, *args: Any) -> Any:
+        opened = begin(self, *args)
+        begun.append(args)
         if len(begun) == 2:
             time.sleep(WRITE_DEADLINE * 1.1)
             monkeypatch.undo()
