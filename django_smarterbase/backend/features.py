@@ -7,9 +7,7 @@ from typing import Final
 from django.db.backends.sqlite3.features import DatabaseFeatures as SQLiteFeatures
 from django.utils.functional import cached_property
 
-RAW_LOCKS: Final = (
-    "Raw SQL locks no rows, since SQLite runs it; in the SQL of select_for_update() the clause is a comment."
-)
+RAW_LOCKS: Final = "Raw SQL locks no rows, as SQLite runs it; what select_for_update() adds to the SQL is a comment."
 FOREIGN_KEYS: Final = "Foreign keys are not enforced: no object store can hold one object to another."
 
 

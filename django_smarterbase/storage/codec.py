@@ -81,7 +81,7 @@ def transaction_of(extras: Mapping[str, Any]) -> str | None:
 
 
 def with_transaction(body: bytes, id: str) -> bytes:
-    """The body of a document as a transaction of several writes it. What it says otherwise needs no schema to be kept."""
+    """The body of a document as a transaction of several writes it. No schema is needed to keep what it says."""
     return orjson.dumps({**orjson.loads(body), TRANSACTION: id, REVISION: str(uuid7())})
 
 
