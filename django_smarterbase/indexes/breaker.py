@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 logger = logging.getLogger("django_smarterbase.indexes")
@@ -43,6 +44,12 @@ class Breaker:
         self._failures = 0
         self._opened: float | None = None
         self._probing = False
+        self._failing_since: datetime | None = None
+
+    @property
+    def failing_since(self) -> datetime | None:
+        """Since when Redis has not answered this process (UTC): its first failure in a row. None when it did last."""
+        return self._failing_since
 
     def admits(self) -> bool:
         """Whether Redis may be asked now. Who gets True must call ``succeeded``, ``failed`` or ``gave_up``."""
@@ -58,7 +65,7 @@ class Breaker:
         """Redis answered: close."""
         with self._lock:
             failures, self._failures = self._failures, 0
-            self._opened, self._probing = None, False
+            self._opened, self._probing, self._failing_since = None, False, None
         if failures:
             logger.info("Redis (cache %r) answers again after %d failed requests.", self.alias, failures)
 
@@ -67,6 +74,8 @@ class Breaker:
         with self._lock:
             self._failures += 1
             first = self._failures == 1
+            if first:
+                self._failing_since = datetime.now(UTC)
             if self._failures >= self._most:
                 self._opened = self._clock()
             self._probing = False

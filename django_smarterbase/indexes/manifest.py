@@ -1,7 +1,8 @@
 """The manifest: the one object that says which index of which table may be trusted.
 
-``{"tables": {table: {"state": "ready" | "suspect", "epoch", "building", "version", "definition"}}}``; it changes by
-compare-and-swap only. A process may rely on what it read for ``trust_seconds`` after it began to read: its lease.
+``{"tables": {table: {"state": "ready" | "suspect", "epoch", "building", "version", "definition", "built_at"}}}``; it
+changes by compare-and-swap only. A process may rely on what it read for ``trust_seconds`` after it began to read: its
+lease.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -148,6 +150,7 @@ def _serialize(entries: Mapping[str, ManifestEntry]) -> bytes:
             "building": entry.building,
             "version": entry.version,
             "definition": entry.definition,
+            "built_at": entry.built_at,
         }
         for table, entry in entries.items()
     }
@@ -172,4 +175,15 @@ def _entry(raw: dict[str, Any]) -> ManifestEntry:
         building=raw["building"],
         version=int(raw["version"]),
         definition=raw["definition"],
+        built_at=_time(raw.get("built_at")),
     )
+
+
+def _time(text: str | None) -> datetime | None:
+    """When an epoch was complete; None where a release that did not note it has written the entry."""
+    if text is None:
+        return None
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"built_at {text!r} has no time zone")
+    return time

@@ -91,7 +91,7 @@ class Work:
 
 
 def survey(databases: Iterable[str], chosen: Models | None) -> Survey:
-    """Look at the index of every table: one GET and one round trip each. A Redis that is down is asked once."""
+    """Look at the index of every table: one GET and one round trip a database. A Redis that is down is asked once."""
     tasks: list[Task] = []
     refusals: list[Refusal] = []
     for alias in databases:
@@ -113,8 +113,8 @@ class _Unusable(Exception):  # not an error: it becomes a Refusal
 
 def _tasks_of(alias: str, chosen: Models | None) -> Iterator[Task]:
     resources = connection_of(alias).resources
-    for schema in tables_of(alias, chosen):
-        state = resources.indexes.state(schema)
+    schemas = tables_of(alias, chosen)
+    for schema, state in zip(schemas, resources.indexes.states(schemas), strict=True):
         if state.reason in _UNUSABLE:
             raise _Unusable(_why_unusable(alias, resources.options.cache, state))
         yield Task(alias, schema, resources.indexes, state, resources.options.write_deadline)

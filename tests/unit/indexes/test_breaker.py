@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 
 import pytest
 
@@ -79,3 +80,19 @@ def test_breaker_warns_once_an_outage_and_tells_its_end(clock: Clock, caplog: py
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert "down" in caplog.records[0].message
     assert "5 failed requests" in caplog.records[1].message
+
+
+def test_breaker_tells_since_when_redis_fails_until_it_answers(clock: Clock) -> None:
+    breaker, before = Breaker("cache", clock), datetime.now(UTC)
+    assert breaker.failing_since is None
+    breaker.failed("down")
+    since = breaker.failing_since
+    assert since is not None
+    assert before <= since <= datetime.now(UTC)
+    for _ in range(FAILURES):
+        breaker.failed("down")
+    assert breaker.failing_since == since
+    breaker.reset()
+    assert breaker.failing_since == since
+    breaker.succeeded()
+    assert breaker.failing_since is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from django.core.files.storage import InMemoryStorage
@@ -16,7 +17,8 @@ from django_smarterbase.indexes.manifest import Manifest, suspected
 from django_smarterbase.ops import counting
 from django_smarterbase.storage.memory import MemoryStore
 
-READY = ManifestEntry(ready=True, epoch="e1", building=None, version=3, definition="d")
+BUILT_AT = datetime(2026, 11, 25, 12, 30, 1, 250_000, tzinfo=UTC)
+READY = ManifestEntry(ready=True, epoch="e1", building=None, version=3, definition="d", built_at=BUILT_AT)
 KEY = "n/_sb/manifest.json"
 
 
@@ -30,6 +32,12 @@ def test_manifest_gives_back_what_was_changed(store: MemoryStore) -> None:
     Manifest(store, KEY, 1).change("u", suspected)
     entries = Manifest(store, KEY, 1).fresh().entries
     assert entries == {"t": READY, "u": suspected(None)}
+
+
+def test_manifest_of_an_earlier_release_says_not_when_an_index_was_built(store: MemoryStore) -> None:
+    entry = b'{"state": "ready", "epoch": "e1", "building": null, "version": 3, "definition": "d"}'
+    store.put(KEY, b'{"tables": {"t": ' + entry + b"}}")
+    assert Manifest(store, KEY, 1).fresh().entries == {"t": replace(READY, built_at=None)}
 
 
 def test_lease_saves_requests_until_it_has_run_out(store: MemoryStore) -> None:
@@ -96,7 +104,16 @@ def test_wait_out_does_not_wait_when_nothing_was_ever_trusted(store: MemoryStore
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b'{"tables": {"t": {}}}', b'{"tables": {"t": {"state": "good"}}}', b"\xff"]
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"tables": {"t": {}}}',
+        b'{"tables": {"t": {"state": "good"}}}',
+        b'{"tables": {"t": {"state": "ready", "epoch": "e", "building": null, "version": 1, "definition": "d", '
+        b'"built_at": "2026-11-25T12:30:01"}}}',
+        b"\xff",
+    ],
 )
 def test_manifest_names_its_key_when_it_cannot_be_read(store: MemoryStore, body: bytes) -> None:
     store.put(KEY, body)
