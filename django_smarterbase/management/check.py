@@ -6,10 +6,12 @@ them mostly waits for ``write_deadline``. What only looks like the trace of a de
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from django.db import DatabaseError
@@ -19,10 +21,11 @@ from ..exceptions import SmarterBaseError
 from ..indexes.breaker import breaker_of
 from ..indexes.service import FallbackReason, IndexUntrusted, TableFindings
 from ..tables import TableSchema
+from .lastchecks import LastCheck, LastChecks
 from .progress import Display
 from .reindex import Outcome, Reindexer, Task
 from .tables import Models, connection_of, tables_of
-from .ticker import Ticker
+from .ticker import Activity, Stage, Ticker
 
 _PAUSE: Final = 0.2  # seconds
 _DOWN: Final = frozenset((FallbackReason.UNREACHABLE, FallbackReason.BREAKER_OPEN))
@@ -143,6 +146,7 @@ class Checker:
         self._await_suspects(databases)
         for database in databases:
             database.judge()
+            database.note()
         self._ticker.clear()
         checks = tuple(table.check for table in tables)
         return Round(self._rounds, tuple(each.check for each in databases), checks, time.monotonic() - began)
@@ -168,7 +172,7 @@ class Checker:
     def _await_suspects(self, databases: Iterable[_Database]) -> None:
         ripe = max((at for database in databases for at in database.ripe_at()), default=0.0)
         while (left := ripe - time.monotonic()) > 0:
-            self._ticker.say(f"waiting {left:.0f} s to see whether what looks abandoned is")
+            self._ticker.say(Activity(Stage.WAITING, number=math.ceil(left)))
             time.sleep(min(left, _PAUSE))
 
 
@@ -198,14 +202,16 @@ class _Table:
     def look(self) -> None:
         """Compare the index with the documents."""
         with _noting(self.check):
-            found = self._indexes.audit(self.check.schema, sample=self._scope.sample, progress=self._say)
+            found = self._indexes.audit(
+                self.check.schema, sample=self._scope.sample, progress=partial(self._say, Stage.DOCUMENTS)
+            )
             self.check.findings = found
             self.check.before = self.check.before or found
 
     def look_at_claims(self) -> None:
         """Look for claims that seem to be orphans."""
         with _noting(self.check):
-            self.claims.suspect(lambda number: self._ticker.say(f"{self.check.schema.label}: claims {number:,}"))
+            self.claims.suspect(lambda number: self._say(Stage.CLAIMS, number))
 
     def mend_singly(self) -> bool:
         """Mend what can be mended note by note and record by record; returns whether that leaves a rebuild to do."""
@@ -246,8 +252,8 @@ class _Table:
                 orphans = []
             self.check.orphans = tuple(orphan.key for orphan in orphans)
 
-    def _say(self, documents: int) -> None:
-        self._ticker.say(f"{self.check.schema.label}: documents {documents:,}")
+    def _say(self, stage: Stage, number: int) -> None:
+        self._ticker.say(Activity(stage, self.check.schema.label, number))
 
 
 class _Database:
@@ -259,6 +265,7 @@ class _Database:
         self.tables: list[_Table] = []
         self._transactions = UnfinishedTransactions(connection.resources, connection.catalog.find)
         self._cache = connection.resources.options.cache
+        self._last_checks = LastChecks(connection.resources)
         self._scope = scope
         self._ticker = ticker
 
@@ -268,7 +275,7 @@ class _Database:
             breaker_of(self._cache).reset()
         with _noting(self.check):
             if self._scope.repair:
-                self._ticker.say(f"{self.check.database}: transactions")
+                self._ticker.say(Activity(Stage.TRANSACTIONS, self.check.database))
                 self.check.decided = self._transactions.decide()
             self._transactions.suspect()
             for schema in tables_of(self.check.database, self._scope.chosen):
@@ -289,6 +296,17 @@ class _Database:
             self.check.unfinished = tuple(self._transactions.confirmed())
         for table in self.tables:
             table.judge()
+
+    def note(self) -> None:
+        """Keep what was found for those who look at it later."""
+        checks = [table.check for table in self.tables]
+        found = {
+            check.schema.table: LastCheck.of(check.findings, self._scope.sample, sound=check.is_sound)
+            for check in checks
+            if check.findings is not None and not check.error
+        }
+        if found:
+            self._last_checks.note(found)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from ..check import Checker, Round, Scope
 from ..check_wording import lines_of, round_as_json
 from ..progress import Bar, Display, NoDisplay
 from ..tables import chosen_databases, chosen_models
-from ..ticker import Ticker
+from ..ticker import LineTicker
 
 INTERRUPTED: Final = 130  # the exit status of a program that Ctrl-C ended
 THRESHOLD: Final = 5.0  # per cent
@@ -105,7 +105,7 @@ class _Run:
         terminal = stream._out if verbosity > 0 and stream.isatty() else None
         display: Display = Bar(terminal) if terminal is not None else NoDisplay()
         self._command = command
-        self._ticker = Ticker(terminal)
+        self._ticker = LineTicker(terminal)
         self._display = display
         self._checker = Checker(scope, self._ticker, display)
         self._json = json
