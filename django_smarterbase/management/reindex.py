@@ -9,8 +9,10 @@ import enum
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from django.db import DatabaseError
@@ -150,19 +152,38 @@ class Reindexer:
         these tables too.
         """
         results: dict[Future[Result], Result] = {}
-        with ThreadPoolExecutor(min(WORKERS, len(self.works)) or 1, "sb_reindex") as pool:
-            futures = [pool.submit(self._rebuild, work) for work in self.works]
-            try:
-                for future in _as_they_end(futures, tick):
-                    results[future] = future.result()
-                    tell(results[future])
-            except BaseException:
-                self._stop.set()
-                for future in futures:
-                    if future not in results:
-                        tell(future.result())
-                raise
+        futures = self._begin()
+        try:
+            for future in _as_they_end(futures, tick):
+                results[future] = future.result()
+                tell(results[future])
+        except BaseException:
+            self._stop.set()
+            for future in futures:
+                if future not in results:
+                    tell(future.result())
+            raise
         return [results[future] for future in futures]
+
+    def _begin(self) -> list[Future[Result]]:
+        """Start the threads. They are daemons: a web server that is to end does not wait for a rebuild in its admin."""
+        todo: SimpleQueue[tuple[Work, Future[Result]]] = SimpleQueue()
+        futures = []
+        for work in self.works:
+            futures.append(Future[Result]())
+            todo.put((work, futures[-1]))
+        for _ in range(min(WORKERS, len(futures))):
+            threading.Thread(target=self._work_off, args=(todo,), name="sb_reindex", daemon=True).start()
+        return futures
+
+    def _work_off(self, todo: SimpleQueue[tuple[Work, Future[Result]]]) -> None:
+        with suppress(Empty):
+            while True:
+                work, future = todo.get_nowait()
+                try:
+                    future.set_result(self._rebuild(work))
+                except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+                    future.set_exception(error)
 
     def _rebuild(self, work: Work) -> Result:
         def progress(done: int, total: int | None) -> None:
