@@ -54,7 +54,9 @@ class ProfileHistory:
     def __init__(self, alias: str, name: str, options: Options) -> None:
         self.alias = alias
         self.options = options
+        self._size = max(1, min(options.profile_history, RING))
         self._own = self._nothing()
+        self._problem: str | None = None
         self._unavailable_since: datetime | None = None
         self._stream: Stream | None = None
         if options.cache is not None:
@@ -71,13 +73,16 @@ class ProfileHistory:
         """Since when this process has not reached Redis, aware and in UTC; None when it has, or has not tried."""
         return self._unavailable_since
 
-    def keep(self, profile: QueryProfile) -> int:
-        """Keep a profile, or let it go when it is sampled away. Returns how many wait to be sent. No round trip."""
+    def keep(self, profile: QueryProfile) -> float:
+        """Keep a profile, or let it go when it is sampled away. No round trip.
+
+        Returns how full the ring is (0 to 1) with profiles that wait to be sent.
+        """
         weight = weight_of(profile, self.options) if self.is_on else None
         if weight is None:
-            return 0
+            return 0.0
         waiting = self._own.ring.add(Kept(profile, weight))
-        return waiting if self._stream is not None else 0
+        return waiting / self._size if self._stream is not None else 0.0
 
     def flush(self, patience: float = -1) -> bool:
         """Send what waits; one round trip for 200 profiles. Returns whether nothing waits any more.
@@ -118,9 +123,15 @@ class ProfileHistory:
             self.flush(_PATIENCE)
             with suppress(*_FAILURES), self._watched():
                 found, dropped = self._stream.newest(since, limit, takes)
-                return HistoryPage.of(found, "redis", None, dropped)
+                return HistoryPage.of(found, source="redis", dropped=dropped)
         found = sorted(filter(takes, self._own.ring.latest()), key=lambda kept: kept.profile.started_at, reverse=True)
-        return HistoryPage.of(found[:limit], "local", self._unavailable_since, self._own.ring.dropped)
+        return HistoryPage.of(
+            found[:limit],
+            source="local",
+            dropped=self._own.ring.dropped,
+            unavailable_since=self._unavailable_since,
+            problem=self._problem,
+        )
 
     def follow(
         self,
@@ -178,13 +189,14 @@ class ProfileHistory:
         return True
 
     def _nothing(self) -> _Own:
-        return _Own(Ring(max(1, min(self.options.profile_history, RING))))
+        return _Own(Ring(self._size))
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
         try:
             yield
-        except _FAILURES:
-            self._unavailable_since = self._unavailable_since or datetime.now(UTC)
+        except _FAILURES as error:
+            if self._unavailable_since is None:
+                self._unavailable_since, self._problem = datetime.now(UTC), str(error)
             raise
-        self._unavailable_since = None
+        self._unavailable_since = self._problem = None

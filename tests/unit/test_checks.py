@@ -16,8 +16,8 @@ import django_smarterbase
 from django_smarterbase import checks
 from django_smarterbase.apps import SmarterBaseConfig
 from django_smarterbase.checks import caches, options, routing, storage
-from django_smarterbase.models import SmarterBaseModel
 from django_smarterbase.history import registry
+from django_smarterbase.models import SmarterBaseModel
 from django_smarterbase.routers import ENGINE, SmarterBaseRouter
 from django_smarterbase.storage.memory import MemoryStore
 
