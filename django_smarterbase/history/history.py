@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from typing import Final
 
 from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import HistoryUnavailable
-from django_smarterbase.history.page import HistoryPage
+from django_smarterbase.history.page import HistoryPage, News
 from django_smarterbase.history.ring import Kept, Ring
 from django_smarterbase.history.sampling import weight_of
 from django_smarterbase.history.stream import Stream
@@ -133,34 +133,30 @@ class ProfileHistory:
             problem=self._problem,
         )
 
-    def follow(
-        self,
-        *,
-        selection: Selection = EVERYTHING,
-        every: float = 0.5,
-        changed: Callable[[datetime | None], object] = lambda since: None,
-    ) -> Iterator[QueryProfile]:
-        """New profiles of the selection as they come, oldest first, without an end. Looks ``every`` so many seconds.
+    def news(self, position: str | int | None = None) -> News:
+        """What came after ``position``, which an earlier call gave; None begins now. Never raises for Redis.
 
-        While Redis cannot be reached none come; ``changed`` is told since when that is so, and None when it is over.
-        Without a cache, those of this process.
+        Of all processes, one round trip; without a cache of this one. At most 500 profiles, the others next time.
         """
-        known: datetime | None = None
-        position = "$"
-        number = self._own.ring.added
+        if self._stream is None:
+            latest, kept = self._own.ring.after(position if isinstance(position, int) else self._own.ring.added)
+            return News(latest, _profiles(kept))
+        with suppress(*_FAILURES), self._watched():
+            last, kept = self._stream.news("$" if position is None else str(position))
+            return News(last, _profiles(kept))
+        return News(position, (), self._unavailable_since)
+
+    def follow(self, *, selection: Selection = EVERYTHING, every: float = 0.5) -> Iterator[QueryProfile]:
+        """New profiles of the selection as they come, oldest first, without an end; none while Redis is down.
+
+        Looks again after ``every`` seconds.
+        """
+        news = self.news()
         while True:
-            news: list[Kept] = []
-            if self._stream is None:
-                number, news = self._own.ring.after(number)
-            else:
-                with suppress(*_FAILURES), self._watched():
-                    position, news = self._stream.news(position)
-                if self._unavailable_since != known:
-                    known = self._unavailable_since
-                    changed(known)
-            yield from (kept.profile for kept in news if selection.takes(kept.profile))
-            if not news:
+            yield from filter(selection.takes, news.profiles)
+            if not news.profiles:
                 time.sleep(every)
+            news = self.news(news.position)
 
     def clear(self) -> None:
         """Delete the history of all processes; what other processes have not sent yet comes afterwards.
@@ -200,3 +196,7 @@ class ProfileHistory:
                 self._unavailable_since, self._problem = datetime.now(UTC), str(error)
             raise
         self._unavailable_since = self._problem = None
+
+
+def _profiles(kept: Sequence[Kept]) -> tuple[QueryProfile, ...]:
+    return tuple(each.profile for each in kept)
