@@ -60,7 +60,9 @@ class ProfileHistory:
         self._unavailable_since: datetime | None = None
         self._stream: Stream | None = None
         if options.cache is not None:
-            client = RedisClient(options.cache, Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE))
+            # One of its own: whether statements may ask Redis is not for a thread in the background to decide.
+            breaker = Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE, log=logger)
+            client = RedisClient(options.cache, breaker)
             self._stream = Stream(client, IndexKeys(name).history, options.profile_history)
 
     @property
