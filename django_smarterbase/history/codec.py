@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -12,38 +11,23 @@ from django_smarterbase.history.ring import Kept
 from django_smarterbase.profiling.profile import QueryProfile
 
 _WEIGHT: Final = "weight"
-_REQUIRED: Final = frozenset(
-    each.name for each in fields(QueryProfile) if each.default is MISSING and each.default_factory is MISSING
-)
 
 
-def _blank() -> dict[str, Any]:
-    """What ``as_dict`` says of a profile of which nothing is known, without what must be known of each."""
-    profile = QueryProfile(
-        method="",
-        model=None,
-        database="",
-        operation="raw",
-        complexity="O(1)",
-        index_used="",
-        started_at=datetime.min.replace(tzinfo=UTC),
-        duration=0.0,
-    )
-    return {name: value for name, value in profile.as_dict().items() if name not in _REQUIRED}
+def _defaults() -> dict[str, Any]:
+    """``{field: its default}``; of a field that must be given, what equals no value of it."""
+    return {
+        each.name: each.default_factory() if each.default_factory is not MISSING else each.default
+        for each in fields(QueryProfile)
+    }
 
 
-_BLANK: Final = _blank()
-_STORED: Final = tuple(each.name for each in fields(QueryProfile))
+_DEFAULTS: Final = _defaults()
 
 
 def encode(kept: Kept) -> bytes:
-    """The profile for Redis."""
-    facts = kept.profile.as_dict()
-    stored = {name: facts[name] for name in _STORED if name in _REQUIRED or facts[name] != _BLANK[name]}
-    for name in ("storage_ops", "redis_ops"):
-        if name in stored:
-            stored[name] = {counter: count for counter, count in stored[name].items() if count}
-    return orjson.dumps({**stored, _WEIGHT: kept.weight})
+    """The profile for Redis: as ``as_dict`` has it, without what is as by default or can be derived."""
+    facts = {name: value for name, default in _DEFAULTS.items() if (value := getattr(kept.profile, name)) != default}
+    return orjson.dumps({**facts, _WEIGHT: kept.weight})
 
 
 def decode(text: str) -> Kept | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from typing import Final
 
 from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import HistoryUnavailable
-from django_smarterbase.history.page import HistoryPage
+from django_smarterbase.history.page import HistoryPage, News
 from django_smarterbase.history.ring import Kept, Ring
 from django_smarterbase.history.sampling import weight_of
 from django_smarterbase.history.stream import Stream
@@ -54,11 +54,15 @@ class ProfileHistory:
     def __init__(self, alias: str, name: str, options: Options) -> None:
         self.alias = alias
         self.options = options
+        self._size = max(1, min(options.profile_history, RING))
         self._own = self._nothing()
+        self._problem: str | None = None
         self._unavailable_since: datetime | None = None
         self._stream: Stream | None = None
         if options.cache is not None:
-            client = RedisClient(options.cache, Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE))
+            # One of its own: whether statements may ask Redis is not for a thread in the background to decide.
+            breaker = Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE, log=logger)
+            client = RedisClient(options.cache, breaker)
             self._stream = Stream(client, IndexKeys(name).history, options.profile_history)
 
     @property
@@ -71,13 +75,16 @@ class ProfileHistory:
         """Since when this process has not reached Redis, aware and in UTC; None when it has, or has not tried."""
         return self._unavailable_since
 
-    def keep(self, profile: QueryProfile) -> int:
-        """Keep a profile, or let it go when it is sampled away. Returns how many wait to be sent. No round trip."""
+    def keep(self, profile: QueryProfile) -> float:
+        """Keep a profile, or let it go when it is sampled away. No round trip.
+
+        Returns how full the ring is (0 to 1) with profiles that wait to be sent.
+        """
         weight = weight_of(profile, self.options) if self.is_on else None
         if weight is None:
-            return 0
+            return 0.0
         waiting = self._own.ring.add(Kept(profile, weight))
-        return waiting if self._stream is not None else 0
+        return waiting / self._size if self._stream is not None else 0.0
 
     def flush(self, patience: float = -1) -> bool:
         """Send what waits; one round trip for 200 profiles. Returns whether nothing waits any more.
@@ -118,38 +125,40 @@ class ProfileHistory:
             self.flush(_PATIENCE)
             with suppress(*_FAILURES), self._watched():
                 found, dropped = self._stream.newest(since, limit, takes)
-                return HistoryPage.of(found, "redis", None, dropped)
+                return HistoryPage.of(found, source="redis", dropped=dropped)
         found = sorted(filter(takes, self._own.ring.latest()), key=lambda kept: kept.profile.started_at, reverse=True)
-        return HistoryPage.of(found[:limit], "local", self._unavailable_since, self._own.ring.dropped)
+        return HistoryPage.of(
+            found[:limit],
+            source="local",
+            dropped=self._own.ring.dropped,
+            unavailable_since=self._unavailable_since,
+            problem=self._problem,
+        )
 
-    def follow(
-        self,
-        *,
-        selection: Selection = EVERYTHING,
-        every: float = 0.5,
-        changed: Callable[[datetime | None], object] = lambda since: None,
-    ) -> Iterator[QueryProfile]:
-        """New profiles of the selection as they come, oldest first, without an end. Looks ``every`` so many seconds.
+    def news(self, position: str | int | None = None) -> News:
+        """What came after ``position``, which an earlier call gave; None begins now. Never raises for Redis.
 
-        While Redis cannot be reached none come; ``changed`` is told since when that is so, and None when it is over.
-        Without a cache, those of this process.
+        Of all processes, one round trip; without a cache of this one. At most 500 profiles, the others next time.
         """
-        known: datetime | None = None
-        position = "$"
-        number = self._own.ring.added
+        if self._stream is None:
+            latest, kept = self._own.ring.after(position if isinstance(position, int) else self._own.ring.added)
+            return News(latest, _profiles(kept))
+        with suppress(*_FAILURES), self._watched():
+            last, kept = self._stream.news("$" if position is None else str(position))
+            return News(last, _profiles(kept))
+        return News(position, (), self._unavailable_since)
+
+    def follow(self, *, selection: Selection = EVERYTHING, every: float = 0.5) -> Iterator[QueryProfile]:
+        """New profiles of the selection as they come, oldest first, without an end; none while Redis is down.
+
+        Looks again after ``every`` seconds.
+        """
+        news = self.news()
         while True:
-            news: list[Kept] = []
-            if self._stream is None:
-                number, news = self._own.ring.after(number)
-            else:
-                with suppress(*_FAILURES), self._watched():
-                    position, news = self._stream.news(position)
-                if self._unavailable_since != known:
-                    known = self._unavailable_since
-                    changed(known)
-            yield from (kept.profile for kept in news if selection.takes(kept.profile))
-            if not news:
+            yield from filter(selection.takes, news.profiles)
+            if not news.profiles:
                 time.sleep(every)
+            news = self.news(news.position)
 
     def clear(self) -> None:
         """Delete the history of all processes; what other processes have not sent yet comes afterwards.
@@ -178,13 +187,18 @@ class ProfileHistory:
         return True
 
     def _nothing(self) -> _Own:
-        return _Own(Ring(max(1, min(self.options.profile_history, RING))))
+        return _Own(Ring(self._size))
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
         try:
             yield
-        except _FAILURES:
-            self._unavailable_since = self._unavailable_since or datetime.now(UTC)
+        except _FAILURES as error:
+            if self._unavailable_since is None:
+                self._unavailable_since, self._problem = datetime.now(UTC), str(error)
             raise
-        self._unavailable_since = None
+        self._unavailable_since = self._problem = None
+
+
+def _profiles(kept: Sequence[Kept]) -> tuple[QueryProfile, ...]:
+    return tuple(each.profile for each in kept)

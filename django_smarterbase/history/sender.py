@@ -7,14 +7,14 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from django_smarterbase.history.history import RING, ProfileHistory
+from django_smarterbase.history.history import ProfileHistory
 
 logger = logging.getLogger("django_smarterbase.history")
 
 #: For how many seconds profiles are gathered before they are sent.
 GATHERING: Final = 1.0
-#: How many profiles are too many to go on gathering.
-PLENTY: Final = RING // 4
+#: How full a ring may be with profiles that wait before they are sent at once.
+PLENTY: Final = 0.25
 
 
 class Sender:
@@ -25,16 +25,16 @@ class Sender:
         self._lock = threading.Lock()
         self._work = threading.Event()
         self._hurry = threading.Event()
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
-        self._ended = False
 
-    def notice(self, waiting: int) -> None:
-        """So many profiles of a history wait: see to them soon. Returns at once."""
-        if self._ended or not waiting:
+    def notice(self, fill: float) -> None:
+        """A ring is so full (0 to 1) with profiles that wait: see to them soon. Returns at once."""
+        if not fill or self._ending.is_set():
             return
         if not self._work.is_set():
             self._work.set()
-        if waiting == PLENTY:
+        if fill >= PLENTY and not self._hurry.is_set():
             self._hurry.set()
         if self._thread is None:
             self._begin()
@@ -42,27 +42,37 @@ class Sender:
     def end(self, bound: float) -> None:
         """Send what waits and end the thread; gives up after ``bound`` seconds."""
         with self._lock:
-            self._ended, thread = True, self._thread
+            self._ending.set()
         self._hurry.set()
         self._work.set()
-        if thread is not None:
-            thread.join(bound)
+        if self._thread is not None:
+            self._thread.join(bound)
 
     def _begin(self) -> None:
         with self._lock:
-            if self._thread is None and not self._ended:
+            if self._thread is None and not self._ending.is_set():
                 self._thread = threading.Thread(target=self._run, name="smarterbase-history", daemon=True)
                 self._thread.start()
 
     def _run(self) -> None:
-        while not self._ended:
+        # Nobody hurries it to a Redis that is down.
+        pause = self._hurry
+        while True:
             self._work.wait()
-            self._hurry.wait(GATHERING)
+            pause.wait(GATHERING)
+            ending = self._ending.is_set()
             self._work.clear()
             self._hurry.clear()
-            for history in self._histories():
-                if not _sent(history):
-                    self._work.set()
+            all_sent = self._send_all()
+            if ending:
+                return
+            if not all_sent:
+                self._work.set()
+            pause = self._hurry if all_sent else self._ending
+
+    def _send_all(self) -> bool:
+        outcomes = [_sent(history) for history in self._histories()]
+        return all(outcomes)
 
 
 def _sent(history: ProfileHistory) -> bool:

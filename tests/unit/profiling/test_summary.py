@@ -64,6 +64,7 @@ def test_summary_groups_by_method_in_falling_order_of_time(make_profile):
         index_used="redis:articles-by-author",
         full_scans=1,
         fallbacks=1,
+        failed=0,
         storage_ops=6,
         redis_round_trips=1,
         bytes_read=20,
