@@ -47,11 +47,17 @@ class Breaker:
         self._opened: float | None = None
         self._probing = False
         self._failing_since: datetime | None = None
+        self._answering_since: datetime | None = None
 
     @property
     def failing_since(self) -> datetime | None:
         """Since when Redis has not answered this process (UTC): its first failure in a row. None when it did last."""
         return self._failing_since
+
+    @property
+    def answering_since(self) -> datetime | None:
+        """Since when Redis has answered this process (UTC): its first answer in a row. None when it did not last."""
+        return self._answering_since
 
     def admits(self) -> bool:
         """Whether Redis may be asked now. Who gets True must call ``succeeded``, ``failed`` or ``gave_up``."""
@@ -68,6 +74,7 @@ class Breaker:
         with self._lock:
             failures, self._failures = self._failures, 0
             self._opened, self._probing, self._failing_since = None, False, None
+            self._answering_since = self._answering_since or datetime.now(UTC)
         if failures:
             self._log.info("Redis (cache %r) answers again after %d failed requests.", self.alias, failures)
 
@@ -77,7 +84,7 @@ class Breaker:
             self._failures += 1
             first = self._failures == 1
             if first:
-                self._failing_since = datetime.now(UTC)
+                self._failing_since, self._answering_since = datetime.now(UTC), None
             if self._failures >= self._most:
                 self._opened = self._clock()
             self._probing = False

@@ -123,12 +123,15 @@ class _CheckWork(_Work):
         self._show(Checker(scope, self, NoDisplay()).round())
 
     def say(self, activity: Activity) -> None:
-        """As a Ticker: the tables are compared one after the other."""
+        """As a Ticker: the tables are compared one after the other, and then what looks abandoned is waited for."""
         self._go_on()
-        labels = [each.label for each in self.job.tables]
-        if activity.subject not in labels:
-            return
-        at = labels.index(activity.subject)
+        if activity.stage is Stage.WAITING:
+            tables = [replace(each, status=Status.WAITING) for each in self.job.tables]
+            self.job = replace(self.job, tables=tuple(tables))
+        elif activity.subject in (labels := [each.label for each in self.job.tables]):
+            self._advance(labels.index(activity.subject), activity)
+
+    def _advance(self, at: int, activity: Activity) -> None:
         tables = [replace(each, status=Status.ENDED, part=1.0) for each in self.job.tables[:at]]
         tables.append(_with_activity(self.job.tables[at], activity))
         self.job = replace(self.job, tables=(*tables, *self.job.tables[at + 1 :]))

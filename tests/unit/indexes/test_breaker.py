@@ -94,5 +94,19 @@ def test_breaker_tells_since_when_redis_fails_until_it_answers(clock: Clock) -> 
     assert breaker.failing_since == since
     breaker.reset()
     assert breaker.failing_since == since
+    assert breaker.answering_since is None
     breaker.succeeded()
     assert breaker.failing_since is None
+
+
+def test_breaker_tells_since_when_redis_answers_until_it_fails(clock: Clock) -> None:
+    breaker, before = Breaker("cache", clock), datetime.now(UTC)
+    assert breaker.answering_since is None
+    breaker.succeeded()
+    since = breaker.answering_since
+    assert since is not None
+    assert before <= since <= datetime.now(UTC)
+    breaker.succeeded()
+    assert breaker.answering_since == since
+    breaker.failed("down")
+    assert breaker.answering_since is None
