@@ -75,6 +75,12 @@ class TableProgress:
     figures: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
 
+    @property
+    def went_well(self) -> bool:
+        """Whether it has ended and left or found nothing wrong."""
+        bad = {Verdict.FAILED, Verdict.INTERRUPTED, Verdict.UNTRUSTED, Verdict.DAMAGED, None}
+        return self.verdict not in bad
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -113,8 +119,7 @@ class Job:
     @property
     def went_well(self) -> bool:
         """Whether it has ended and left or found nothing wrong."""
-        bad = {Verdict.FAILED, Verdict.INTERRUPTED, Verdict.UNTRUSTED, Verdict.DAMAGED, None}
-        return self.has_ended and not self.problems and all(each.verdict not in bad for each in self.tables)
+        return self.has_ended and not self.problems and all(each.went_well for each in self.tables)
 
     @property
     def part(self) -> float:

@@ -59,6 +59,7 @@ FIGURES: Final = {
     "orphans": ngettext_lazy("%(n)s orphan claim", "%(n)s orphan claims", "count"),
 }
 
+
 def figures_text(figures: Mapping[str, float]) -> str:
     """The figures of a table of a job as one line, "" when all are 0."""
     counts = {name: int(figures.get(name, 0)) for name in FIGURES}

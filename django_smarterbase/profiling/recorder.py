@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from types import CodeType, FrameType
@@ -24,6 +25,7 @@ logger = logging.getLogger("django_smarterbase.query")
 _sinks: tuple[Listener, ...] = ()
 _sinks_lock = threading.Lock()
 _blocks: ContextVar[tuple[Listener, ...]] = ContextVar("smarterbase_profiling_blocks", default=())
+_unrecorded: ContextVar[bool] = ContextVar("smarterbase_profiling_unrecorded", default=False)
 
 #: Code that runs a query on behalf of others: Django, this package, servers and the glue between them.
 _GO_BETWEENS = frozenset(
@@ -35,14 +37,14 @@ _GO_BETWEENS = frozenset(
 
 def listening() -> bool:
     """Whether anybody wants profiles: an open block, a sink, or the logger at DEBUG."""
-    return bool(_blocks.get()) or bool(_sinks) or logger.isEnabledFor(logging.DEBUG)
+    return bool(_blocks.get()) or (bool(_sinks) and not _unrecorded.get()) or logger.isEnabledFor(logging.DEBUG)
 
 
 def record(profile: QueryProfile) -> None:
     """Hand ``profile`` to the open blocks of this context, to the sinks and to the logger. Never raises."""
     for block in _blocks.get():
         block(profile)
-    for sink in _sinks:
+    for sink in () if _unrecorded.get() else _sinks:
         _tell(sink, profile)
     if logger.isEnabledFor(logging.DEBUG):
         _log(profile)
@@ -71,6 +73,19 @@ def remove_sink(sink: Listener) -> None:
     global _sinks
     with _sinks_lock:
         _sinks = tuple(other for other in _sinks if other != sink)
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Tell no sink of the statements in the block: a page about profiles is not what its readers want to see there.
+
+    Open blocks (and so the debug toolbar) and the logger are told all the same.
+    """
+    token = _unrecorded.set(True)
+    try:
+        yield
+    finally:
+        _unrecorded.reset(token)
 
 
 def open_block(listener: Listener) -> None:
