@@ -19,10 +19,11 @@ _MOST: Final = 50
 def filter_values(statement: Statement) -> tuple[str, ...]:
     """Each condition of ``statement`` with a literal value as ``.filter()`` would take it: ``"status='published'"``.
 
-    In the order of the SQL, whatever is negated or combined by OR; the first 50, each cut off at 200 characters.
+    Each once in the order of the SQL, whatever is negated or combined by OR; the first 50, cut off at 200 characters.
     """
     lookups = itertools.chain.from_iterable(_lookups(scope.where) for scope in statement.scopes)
-    texts = (text for lookup in lookups if (text := _argument(lookup)) is not None)
+    # A subquery that the planner has compiled by itself has been noted twice.
+    texts = dict.fromkeys(text for lookup in lookups if (text := _argument(lookup)) is not None)
     return tuple(
         text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…" for text in itertools.islice(texts, _MOST)
     )
