@@ -26,7 +26,7 @@ from django_smarterbase.profiling.selection import EVERYTHING, Selection
 logger = logging.getLogger("django_smarterbase.history")
 
 #: How many profiles a process itself holds, at most.
-RING: Final = 1000
+RING: Final = 2000
 _BATCH: Final = 200
 _REST: Final = 5.0  # seconds for which Redis is left alone after a failure
 _PATIENCE: Final = 1.0  # seconds for which a reader waits for a batch that is being sent
@@ -165,6 +165,15 @@ class ProfileHistory:
 
         Raises HistoryUnavailable when Redis cannot be reached; nothing is deleted then.
         """
+        own = self._own
+        held = own.sending.acquire(timeout=_PATIENCE)  # lest what is on its way come after all
+        try:
+            self._clear()
+        finally:
+            if held:
+                own.sending.release()
+
+    def _clear(self) -> None:
         if self._stream is not None:
             try:
                 with self._watched():
@@ -195,7 +204,8 @@ class ProfileHistory:
             yield
         except _FAILURES as error:
             if self._unavailable_since is None:
-                self._unavailable_since, self._problem = datetime.now(UTC), str(error)
+                self._problem = error.detail if isinstance(error, RedisDown) else str(error)
+                self._unavailable_since = datetime.now(UTC)
             raise
         self._unavailable_since = self._problem = None
 
