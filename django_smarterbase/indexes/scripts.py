@@ -38,6 +38,7 @@ class Script(enum.Enum):
     UNLISTED = "unlisted"
     UNSEEN = "unseen"
     VERIFY = "verify"
+    WEIGH = "weigh"
 
 
 @dataclass(frozen=True, slots=True)
