@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from django.apps import apps
+from django.db import connections
+from django.db.models import Model
 
 from django_smarterbase.backend.requests import Request
 from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.outlook import Outlook
-from django_smarterbase.planner.advice import advice_for_forecast
+from django_smarterbase.planner.advice import advice_for_forecast, advice_for_profile
 from django_smarterbase.planner.explain import Explanation
 from django_smarterbase.planner.forecast import Forecast, asks_index, entries_of, forecast, indexes_of
 from django_smarterbase.planner.obstacles import Obstacle
 from django_smarterbase.planner.plan import Scan, Step
 from django_smarterbase.profiling.prices import prices
+from django_smarterbase.profiling.profile import QueryProfile
+from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -43,6 +49,31 @@ def explain(connection: DatabaseWrapper, request: Request, sql: str, sqlite: Seq
         sqlite=tuple(sqlite),
         show_values=resources.options.show_values,
     )
+
+
+def advice_of(profile: QueryProfile) -> list[str]:
+    """What would make statements like a recorded one O(1), by the models as they are now. Makes no request."""
+    return advice_for_profile(
+        model=profile.model,
+        filter_fields=profile.filter_fields,
+        complexity=profile.complexity,
+        index_used=profile.index_used,
+        fallback_reason=profile.fallback_reason,
+        schema=_schema_of(profile),
+    )
+
+
+def _schema_of(profile: QueryProfile) -> TableSchema | None:
+    """The table of the profile's model; None for raw SQL, and for a model or database that is another one since."""
+    if profile.model is None or profile.database not in connections:
+        return None
+    try:
+        model = apps.get_model(profile.model)
+    except LookupError:
+        return None
+    schema_of_model: Callable[[type[Model]], TableSchema] | None
+    schema_of_model = getattr(connections[profile.database], "schema_of_model", None)
+    return schema_of_model(model) if schema_of_model is not None else None
 
 
 def _outlooks(connection: DatabaseWrapper, steps: Sequence[Step]) -> dict[str, Outlook]:

@@ -48,3 +48,10 @@ def _filled(folder: Path, server: RedisServer, django_db_blocker: DjangoDbBlocke
         site.restart()
         yield site
     ContentType.objects.clear_cache()
+
+
+@pytest.fixture
+def own_site(tmp_path: Path, server: RedisServer, django_db_blocker: DjangoDbBlocker) -> Iterator[Site]:
+    """An empty site, without the library."""
+    with django_db_blocker.unblock(), site_in(tmp_path / "objects", server) as site:
+        yield site

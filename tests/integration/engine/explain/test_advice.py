@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Lower
 
+from django_smarterbase.backend.explaining import advice_of
+from django_smarterbase.profiling import QueryProfile, profile_queries
 from testproject.articles.models import Article as Press
 from tests.integration.commands.site import Site
 from tests.integration.engine.equivalence.library.models import Article, Author, Country, LongArticle, Tag
@@ -165,3 +168,25 @@ def test_advice_is_exactly_this(library: Site, name: str) -> None:
     explained = json.loads(question().explain(format="json"))
     assert explained["advice"] == expected
     assert (explained["complexity"] == "O(n)") == bool(expected)
+
+
+def recorded(queryset: QuerySet[Any]) -> QueryProfile:
+    with profile_queries() as queries:
+        list(queryset)
+    (profile,) = queries.profiles
+    return profile
+
+
+def test_a_recorded_profile_is_advised_by_the_models_as_they_are_now(library: Site) -> None:
+    assert advice_of(recorded(ARTICLES.filter(rating=1))) == [
+        f"Add db_index=True to Article.rating. {THEN} library.Article."
+    ]
+    assert advice_of(recorded(ARTICLES.filter(category="news"))) == []
+    (text,) = advice_of(recorded(ARTICLES.filter(score__gt=1)))
+    assert text.startswith("Filter Article.score by exact, in or isnull=True,")
+
+
+def test_a_recorded_profile_of_a_model_or_database_that_is_gone_is_advised_all_the_same(library: Site) -> None:
+    profile = recorded(ARTICLES.filter(rating=1))
+    gone = [replace(profile, model="library.Gone"), replace(profile, database="gone")]
+    assert [len(advice_of(each)) for each in gone] == [1, 1]
