@@ -60,6 +60,11 @@ FIGURES: Final = {
 }
 
 
+def reason(text: str | None) -> Text:
+    """A profile's ``fallback_reason`` in the reader's language; one of another version as it is."""
+    return REASONS[FallbackReason(text)] if text in set(FallbackReason) else text or ""
+
+
 def figures_text(figures: Mapping[str, float]) -> str:
     """The figures of a table of a job as one line, "" when all are 0."""
     counts = {name: int(figures.get(name, 0)) for name in FIGURES}
