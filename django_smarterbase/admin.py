@@ -25,6 +25,7 @@ from django_smarterbase.models import IndexHealth, QueryProfiles
 from django_smarterbase.panel.asking import FORMS, Target, TargetForm, begin
 from django_smarterbase.panel.health import anchor_of, health_of_all
 from django_smarterbase.panel.jobs import JobBoard, Kind
+from django_smarterbase.panel.pages import method_page, overview
 from django_smarterbase.panel.wording import KINDS, dollars
 from django_smarterbase.profiling.recorder import unrecorded
 from django_smarterbase.routers import smarterbase_aliases
@@ -61,10 +62,13 @@ class PanelAdmin(admin.ModelAdmin):
         wrapper.model_admin = self  # type: ignore[attr-defined]
         return update_wrapper(wrapper, view)
 
-    def page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
-        """A page with what every page of the admin has. Raises PermissionDenied."""
+    def require_view(self, request: HttpRequest) -> None:
+        """Raise PermissionDenied for those who may not see the page."""
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
+
+    def page(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
+        """A page with what every page of the admin has."""
         request.current_app = self.admin_site.name
         whole = {
             **self.admin_site.each_context(request),
@@ -98,11 +102,24 @@ class QueryProfilesAdmin(PanelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """The pages."""
-        return [path("", self.guarded(self.changelist_view), name=self.name_of("changelist"))]
+        return [
+            path("", self.guarded(self.changelist_view), name=self.name_of("changelist")),
+            path("method/", self.guarded(self.method_view), name=self.name_of("method")),
+        ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Figures over all methods."""
-        return self.page(request, "query_profiles.html", _("Query profiles"), **(extra_context or {}))
+        self.require_view(request)
+        context = overview(request.GET) | (extra_context or {})
+        return self.page(request, "query_profiles.html", _("Query profiles"), **context)
+
+    def method_view(self, request: HttpRequest) -> HttpResponse:
+        """The method that the query string names, with its latest profiles."""
+        self.require_view(request)
+        context = method_page(request.GET)
+        if context is None:
+            return HttpResponseRedirect(self.address("changelist"))
+        return self.page(request, "method.html", context["name"], **context)
 
 
 @admin.register(IndexHealth)
@@ -122,8 +139,7 @@ class IndexHealthAdmin(PanelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The tables of all databases, with their indexes."""
-        if not self.has_view_or_change_permission(request):
-            raise PermissionDenied
+        self.require_view(request)
         context = {"databases": health_of_all(), "may_act": self.has_change_permission(request)}
         return self.page(request, "index_health.html", _("Index health"), **context, **(extra_context or {}))
 
@@ -135,6 +151,7 @@ class IndexHealthAdmin(PanelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Where a table or database stands on the page."""
+        self.require_view(request)
         return HttpResponseRedirect(f"{self.address('changelist')}#{anchor_of(unquote(object_id))}")
 
     def check_view(self, request: HttpRequest) -> HttpResponse:
@@ -149,8 +166,7 @@ class IndexHealthAdmin(PanelAdmin):
         """How far the last job of a database is, and what came of it; only that much with ``?part``."""
         if alias not in smarterbase_aliases():
             raise Http404
-        if not self.has_view_or_change_permission(request):
-            raise PermissionDenied
+        self.require_view(request)
         job, problem = None, ""
         try:
             job = JobBoard(connection_of(alias).resources).current()

@@ -81,6 +81,11 @@ class Chart:
         return self.begin + (self.end - self.begin) / 2
 
     @property
+    def half(self) -> float:
+        """Half of ``top``."""
+        return self.top / 2
+
+    @property
     def filled(self) -> list[Column]:
         """The columns with statements."""
         return [column for column in self.columns if column.count]

@@ -22,7 +22,7 @@ class Origin:
     """Where the profiles of a database are from.
 
     ``is_shared`` unless they are of this process alone, which has not reached Redis ``since`` then (UTC; None: there is
-    no cache). ``dropped`` counts lost profiles. ``is_cut`` when there are more in the period than were read.
+    no cache). ``dropped`` counts lost profiles. ``is_cut`` when there may be more in the period than the ``limit``.
     """
 
     database: str
@@ -30,6 +30,7 @@ class Origin:
     since: datetime | None
     dropped: int
     is_cut: bool
+    limit: int = LIMIT
 
 
 @dataclass(frozen=True, slots=True)

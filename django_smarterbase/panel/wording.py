@@ -7,8 +7,8 @@ from typing import Final
 
 from django.utils import formats
 from django.utils.functional import Promise
+from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext_lazy
 
 from ..indexes.service import FallbackReason
 from .jobs import Kind, Status, Verdict
@@ -75,6 +75,11 @@ def figures_text(figures: Mapping[str, float]) -> str:
 def number(value: float, decimals: int = 0) -> str:
     """A number with the separators of the reader's language."""
     return formats.number_format(value, decimals, force_grouping=True)
+
+
+def milliseconds(value: float, decimals: int = 1) -> str:
+    """A duration in ms, with its unit."""
+    return gettext("%(number)s ms") % {"number": number(value, decimals)}
 
 
 def dollars(amount: float) -> str:

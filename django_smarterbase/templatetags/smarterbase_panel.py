@@ -11,12 +11,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
+from ..panel.chart import Column
 from ..panel.jobs import Job, TableProgress
-from ..panel.wording import KINDS, STATUSES, VERDICTS, Text, dollars, figures_text, number
+from ..panel.wording import KINDS, STATUSES, VERDICTS, Text, dollars, figures_text, milliseconds, number, reason
 
 register = template.Library()
 register.filter("sb_dollars", dollars)
+register.filter("sb_ms", milliseconds)
+register.filter("sb_reason", reason)
 
 
 @register.filter
@@ -31,6 +35,48 @@ def sb_ago(moment: datetime) -> SafeString:
 def sb_moment(moment: datetime) -> SafeString:
     """An aware ``moment`` in the reader's time zone, to the second."""
     return _time(moment, date_format(_local(moment), "DATETIME_FORMAT"))
+
+
+@register.filter
+def sb_second(moment: datetime) -> SafeString:
+    """An aware ``moment`` in the reader's time zone, with its second."""
+    local = _local(moment)
+    said = f"{date_format(local, 'SHORT_DATE_FORMAT')} {local:%H:%M:%S}"
+    return _time(moment, said)
+
+
+@register.filter
+def sb_short(moment: datetime) -> str:
+    """An aware ``moment`` in the reader's time zone, as short as it can be said."""
+    local = _local(moment)
+    return f"{date_format(local, 'SHORT_DATE_FORMAT')} {local:%H:%M}"
+
+
+@register.filter
+def sb_column(column: Column) -> str:
+    """A column of a chart in words."""
+    begin, end = _local(column.begin), _local(column.end)
+    text = ngettext(
+        "%(begin)s to %(end)s: %(count)s query, p50 %(p50)s, p95 %(p95)s",
+        "%(begin)s to %(end)s: %(count)s queries, p50 %(p50)s, p95 %(p95)s",
+        column.count,
+    ) % {
+        "begin": f"{begin:%H:%M:%S}",
+        "end": f"{end:%H:%M:%S}",
+        "count": number(column.count),
+        "p50": milliseconds(column.p50),
+        "p95": milliseconds(column.p95),
+    }
+    if not column.fallbacks:
+        return text
+    fallbacks = ngettext("%(number)s fallback", "%(number)s fallbacks", column.fallbacks)
+    return f"{text}, {fallbacks % {'number': number(column.fallbacks)}}"
+
+
+@register.filter
+def sb_ms_short(value: float) -> str:
+    """Milliseconds, without decimals where there are none."""
+    return milliseconds(value, 0 if value == int(value) else 1)
 
 
 @register.filter
