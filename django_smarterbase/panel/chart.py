@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Final
 
 from ..history.ring import Kept
@@ -52,18 +53,17 @@ class Column:
 
     @property
     def band(self) -> str:
-        """The name of the style behind it, "" for none."""
+        """The name of the style of what is behind it, "" for nothing."""
         return "outage" if self.outages else "fallback" if self.fallbacks else ""
 
-    @property
-    def band_x(self) -> float:
-        """Where what is behind it begins: columns that follow each other leave no gap there."""
-        return self.x - self.width * _GAP / (1 - _GAP) / 2
 
-    @property
-    def band_width(self) -> float:
-        """How wide what is behind it is."""
-        return self.width / (1 - _GAP)
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What is drawn behind columns that follow each other. ``name`` is that of its style."""
+
+    name: str
+    x: float
+    width: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,18 @@ class Chart:
     def filled(self) -> list[Column]:
         """The columns with statements."""
         return [column for column in self.columns if column.count]
+
+    @property
+    def bands(self) -> list[Band]:
+        """Where Redis could not be reached or an index was not trusted: stretches of columns."""
+        step, found = WIDTH / COLUMNS, list[Band]()
+        position = 0
+        for name, members in groupby(self.columns, key=lambda column: column.band):
+            length = len(list(members))
+            if name:
+                found.append(Band(name, position * step, length * step))
+            position += length
+        return found
 
     @property
     def has_outage(self) -> bool:

@@ -85,7 +85,9 @@ class FilterForm(forms.Form):
     failed = forms.BooleanField(label=_("Failed"), required=False)
 
     def __init__(self, data: Mapping[str, Any], databases: Sequence[str]) -> None:
-        super().__init__({"period": DEFAULT_PERIOD, **{name: data[name] for name in data}}, auto_id="sb-%s")
+        super().__init__(
+            {"period": DEFAULT_PERIOD, **{name: data[name] for name in data}}, auto_id="sb-%s", label_suffix=""
+        )
         self.fields["database"].choices = [("", _("All")), *((alias, alias) for alias in databases)]  # type: ignore[attr-defined]
         chosen = str(self.data.get("model", ""))
         self.offer_models([chosen] if chosen else [])

@@ -20,7 +20,7 @@ from .profiles import Found, PlanRow, find, known_sort, method_rows, plans_of
 from .wording import Text
 
 METHODS: Final = 100  # on a page
-PROFILES: Final = 50  # on a page
+PROFILES: Final = 25  # on a page
 #: The columns of the table of methods by the name of their sort, with how the first click on them sorts.
 _HEADINGS: Final[Mapping[str, tuple[Text, str]]] = {
     "method": (_("Method"), ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -83,11 +84,6 @@ def milliseconds(value: float, decimals: int = 1) -> str:
 
 
 def dollars(amount: float) -> str:
-    """US dollars, with as many decimals as a small amount needs to say anything."""
-    if amount == 0 or amount >= 1:
-        decimals = 2
-    elif amount >= 0.01:
-        decimals = 4
-    else:
-        decimals = 6
+    """US dollars: two decimals, or as many as a small amount needs to show two digits."""
+    decimals = 2 if amount == 0 else max(2, 1 - math.floor(math.log10(amount)))
     return f"${number(amount, decimals)}"
