@@ -20,7 +20,7 @@ from django_smarterbase.backend.index_only import is_plain_count, shortcut_for
 from django_smarterbase.backend.locking import run_locked
 from django_smarterbase.backend.requests import Request
 from django_smarterbase.hints import hints_of
-from django_smarterbase.planner.explain import explain_json, explain_text
+from django_smarterbase.planner.explanation import explanation_json, explanation_text
 from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.planner.scopes import Scope, Statement
 
@@ -156,9 +156,9 @@ class SQLCompiler(NotingCompiler):
             inner = self._sqlite_plan(request.plan, f"{prefix} {sql}", params) if sql else []
             explanation = explain(self.connection, request, sql, inner)
         if info.format and info.format.lower() == "json":
-            yield json.dumps(explain_json(explanation))
+            yield json.dumps(explanation_json(explanation))
         else:
-            yield from explain_text(explanation)
+            yield from explanation_text(explanation)
 
     def _sql_or_none(self) -> Sql:
         """The SQL; empty for a query of which it is known that nothing can match."""

@@ -13,7 +13,7 @@ from django_smarterbase.backend.requests import Request
 from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.outlook import Outlook
 from django_smarterbase.planner.advice import advice_for_forecast, advice_for_profile
-from django_smarterbase.planner.explain import Explanation
+from django_smarterbase.planner.explanation import Explanation
 from django_smarterbase.planner.forecast import Forecast, asks_index, entries_of, forecast, indexes_of
 from django_smarterbase.planner.obstacles import Obstacle
 from django_smarterbase.planner.plan import Scan, Step
