@@ -53,9 +53,15 @@ def test_summary_groups_by_method_in_falling_order_of_time(make_profile):
     assert list(summary.by_method) == ["List", "Count"]
     assert summary.by_method["List"] == GroupSummary(
         count=2,
+        recorded=2,
         total_ms=6.0,
         average_ms=3.0,
+        p50_ms=2.0,
+        p95_ms=4.0,
+        p99_ms=4.0,
         slowest_ms=4.0,
+        complexity="O(1)",
+        index_used="redis:articles-by-author",
         full_scans=1,
         fallbacks=1,
         storage_ops=6,
