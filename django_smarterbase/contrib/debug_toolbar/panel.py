@@ -10,8 +10,8 @@ import debug_toolbar
 from debug_toolbar.panels import Panel
 from django.core.checks import CheckMessage
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import floatformat
 from django.template.loader import render_to_string
-from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -58,7 +58,7 @@ class SmarterBasePanel(Panel):
             ngettext("%(count)d query", "%(count)d queries", figures.queries) % {"count": figures.queries},
             ngettext("%(count)d storage op", "%(count)d storage ops", figures.storage_ops)
             % {"count": figures.storage_ops},
-            _("%(duration)s ms") % {"duration": number_format(figures.duration, 1)},
+            _("%(duration)s ms") % {"duration": floatformat(figures.duration, 1)},
         ]
         if figures.fallbacks:
             parts.append(
