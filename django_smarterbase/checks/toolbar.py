@@ -15,7 +15,7 @@ def check_toolbar(version: str) -> list[CheckMessage]:
 
 
 def check_application_installed() -> list[CheckMessage]:
-    """E009: the panel's template cannot be found, so every page with the toolbar fails."""
+    """E009: the panel's template cannot be found, so it cannot be opened."""
     if apps.is_installed("django_smarterbase"):
         return []
     return [
@@ -37,7 +37,7 @@ def check_toolbar_version(version: str) -> list[CheckMessage]:
         Warning(
             f"{_SETTING} has the SmarterBasePanel, which is made for django-debug-toolbar {OLDEST} or newer; "
             f"{version} is installed.",
-            hint="Upgrade it: pip install 'django-smarterbase[toolbar]'.",
+            hint=f"Upgrade it: pip install 'django-debug-toolbar>={OLDEST}'.",
             obj=_SETTING,
             id="smarterbase.W009",
         )

@@ -566,7 +566,7 @@ def test_panel_in_a_toolbar_that_is_too_old_is_a_warning():
         Warning(
             "DEBUG_TOOLBAR_PANELS has the SmarterBasePanel, which is made for django-debug-toolbar 5 or newer; 4.4.6 "
             "is installed.",
-            hint="Upgrade it: pip install 'django-smarterbase[toolbar]'.",
+            hint="Upgrade it: pip install 'django-debug-toolbar>=5'.",
             obj="DEBUG_TOOLBAR_PANELS",
             id="smarterbase.W009",
         )

@@ -86,6 +86,12 @@ def test_opened_panel_shows_the_statements_of_its_request(client: Client, toolba
     ]
 
 
+@pytest.mark.usefixtures("ada", "toolbars")
+def test_panel_stands_in_the_page_itself_when_the_toolbar_renders_it_there(client: Client, settings: Any) -> None:
+    settings.DEBUG_TOOLBAR_CONFIG = {"RENDER_PANELS": True}
+    assert 'class="smarterbase-method">ListAuthors<' in client.get("/authors/").content.decode()
+
+
 def test_history_shows_the_statements_of_an_earlier_request(client: Client, ada: Any, toolbars: dict[str, Any]) -> None:
     earlier = client.get("/authors/")
     client.get("/quiet/")
