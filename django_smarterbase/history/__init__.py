@@ -13,7 +13,7 @@ in a ring of the process, from which the oldest are dropped, and counted, when i
 """
 
 from django_smarterbase.history.history import ProfileHistory
-from django_smarterbase.history.page import HistoryPage
+from django_smarterbase.history.page import HistoryPage, News
 from django_smarterbase.history.registry import histories, history_of, install
 
-__all__ = ["HistoryPage", "ProfileHistory", "histories", "history_of", "install"]
+__all__ = ["HistoryPage", "News", "ProfileHistory", "histories", "history_of", "install"]

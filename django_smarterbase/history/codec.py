@@ -25,9 +25,15 @@ _DEFAULTS: Final = _defaults()
 
 
 def encode(kept: Kept) -> bytes:
-    """The profile for Redis: as ``as_dict`` has it, without what is as by default or can be derived."""
+    """The profile for Redis: as ``as_dict`` has it, without what is as by default or can be derived.
+
+    One that JSON cannot hold, for half a character in a name, becomes ``null``: it must not keep others from arriving.
+    """
     facts = {name: value for name, default in _DEFAULTS.items() if (value := getattr(kept.profile, name)) != default}
-    return orjson.dumps({**facts, _WEIGHT: kept.weight})
+    try:
+        return orjson.dumps({**facts, _WEIGHT: kept.weight})
+    except TypeError:
+        return b"null"
 
 
 def decode(text: str) -> Kept | None:

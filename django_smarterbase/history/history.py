@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from typing import Final
 
 from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import HistoryUnavailable
-from django_smarterbase.history.page import HistoryPage
+from django_smarterbase.history.page import HistoryPage, News
 from django_smarterbase.history.ring import Kept, Ring
 from django_smarterbase.history.sampling import weight_of
 from django_smarterbase.history.stream import Stream
@@ -26,7 +26,7 @@ from django_smarterbase.profiling.selection import EVERYTHING, Selection
 logger = logging.getLogger("django_smarterbase.history")
 
 #: How many profiles a process itself holds, at most.
-RING: Final = 1000
+RING: Final = 2000
 _BATCH: Final = 200
 _REST: Final = 5.0  # seconds for which Redis is left alone after a failure
 _PATIENCE: Final = 1.0  # seconds for which a reader waits for a batch that is being sent
@@ -60,7 +60,9 @@ class ProfileHistory:
         self._unavailable_since: datetime | None = None
         self._stream: Stream | None = None
         if options.cache is not None:
-            client = RedisClient(options.cache, Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE))
+            # One of its own: whether statements may ask Redis is not for a thread in the background to decide.
+            breaker = Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE, log=logger)
+            client = RedisClient(options.cache, breaker)
             self._stream = Stream(client, IndexKeys(name).history, options.profile_history)
 
     @property
@@ -133,40 +135,45 @@ class ProfileHistory:
             problem=self._problem,
         )
 
-    def follow(
-        self,
-        *,
-        selection: Selection = EVERYTHING,
-        every: float = 0.5,
-        changed: Callable[[datetime | None], object] = lambda since: None,
-    ) -> Iterator[QueryProfile]:
-        """New profiles of the selection as they come, oldest first, without an end. Looks ``every`` so many seconds.
+    def news(self, position: str | int | None = None) -> News:
+        """What came after ``position``, which an earlier call gave; None begins now. Never raises for Redis.
 
-        While Redis cannot be reached none come; ``changed`` is told since when that is so, and None when it is over.
-        Without a cache, those of this process.
+        Of all processes, one round trip; without a cache of this one. At most 500 profiles, the others next time.
         """
-        known: datetime | None = None
-        position = "$"
-        number = self._own.ring.added
+        if self._stream is None:
+            latest, kept = self._own.ring.after(position if isinstance(position, int) else self._own.ring.added)
+            return News(latest, _profiles(kept))
+        with suppress(*_FAILURES), self._watched():
+            last, kept = self._stream.news("$" if position is None else str(position))
+            return News(last, _profiles(kept))
+        return News(position, (), self._unavailable_since)
+
+    def follow(self, *, selection: Selection = EVERYTHING, every: float = 0.5) -> Iterator[QueryProfile]:
+        """New profiles of the selection as they come, oldest first, without an end; none while Redis is down.
+
+        Looks again after ``every`` seconds.
+        """
+        news = self.news()
         while True:
-            news: list[Kept] = []
-            if self._stream is None:
-                number, news = self._own.ring.after(number)
-            else:
-                with suppress(*_FAILURES), self._watched():
-                    position, news = self._stream.news(position)
-                if self._unavailable_since != known:
-                    known = self._unavailable_since
-                    changed(known)
-            yield from (kept.profile for kept in news if selection.takes(kept.profile))
-            if not news:
+            yield from filter(selection.takes, news.profiles)
+            if not news.profiles:
                 time.sleep(every)
+            news = self.news(news.position)
 
     def clear(self) -> None:
         """Delete the history of all processes; what other processes have not sent yet comes afterwards.
 
         Raises HistoryUnavailable when Redis cannot be reached; nothing is deleted then.
         """
+        own = self._own
+        held = own.sending.acquire(timeout=_PATIENCE)  # lest what is on its way come after all
+        try:
+            self._clear()
+        finally:
+            if held:
+                own.sending.release()
+
+    def _clear(self) -> None:
         if self._stream is not None:
             try:
                 with self._watched():
@@ -197,6 +204,11 @@ class ProfileHistory:
             yield
         except _FAILURES as error:
             if self._unavailable_since is None:
-                self._unavailable_since, self._problem = datetime.now(UTC), str(error)
+                self._problem = error.detail if isinstance(error, RedisDown) else str(error)
+                self._unavailable_since = datetime.now(UTC)
             raise
         self._unavailable_since = self._problem = None
+
+
+def _profiles(kept: Sequence[Kept]) -> tuple[QueryProfile, ...]:
+    return tuple(each.profile for each in kept)

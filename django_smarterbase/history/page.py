@@ -50,3 +50,15 @@ class HistoryPage:
     def summary(self, slow_ms: float = SLOW_MS) -> Summary:
         """Figures over the profiles, in which each counts as its weight says."""
         return summarize(self.profiles, slow_ms, self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What came into a history after a position: profiles, oldest first, and the position to go on from.
+
+    ``unavailable_since`` as in HistoryPage; then there are no profiles, and the position is as it was.
+    """
+
+    position: str | int | None
+    profiles: tuple[QueryProfile, ...]
+    unavailable_since: datetime | None = None

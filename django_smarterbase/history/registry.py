@@ -6,6 +6,7 @@ import atexit
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,30 +22,45 @@ from django_smarterbase.profiling.profile import QueryProfile
 FAREWELL: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A history, and the settings that it was made for."""
+
+    name: str
+    raw_options: Mapping[str, Any]
+    history: ProfileHistory
+
+    @classmethod
+    def of(cls, alias: str, config: Mapping[str, Any]) -> _Known:
+        name, raw = config["NAME"], dict(config["OPTIONS"])
+        return cls(name, raw, ProfileHistory(alias, name, Options.parse(raw)))
+
+    def is_of(self, config: Mapping[str, Any]) -> bool:
+        return bool(self.name == config["NAME"] and self.raw_options == config["OPTIONS"])
+
+
 class _Process:
     """What one process has; a forked child begins with nothing, and with no thread."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.histories: dict[str, tuple[str, Mapping[str, Any], ProfileHistory]] = {}
+        self.histories: dict[str, _Known] = {}
         self.sender = Sender(self.opened)
 
     def opened(self) -> list[ProfileHistory]:
         """The histories that have been asked for."""
         with self.lock:
-            return [history for _, _, history in self.histories.values()]
+            return [known.history for known in self.histories.values()]
 
-    def history_of(self, alias: str) -> ProfileHistory:
+    def history_of(self, alias: str, config: Mapping[str, Any]) -> ProfileHistory:
         """As the function. NAME and OPTIONS are looked at each time, so a change of the settings counts at once."""
-        config = connections.settings[alias]
-        name, raw = config["NAME"], config["OPTIONS"]
         known = self.histories.get(alias)
-        if known is not None and known[0] == name and known[1] == raw:
-            return known[2]
-        history = ProfileHistory(alias, name, Options.parse(raw))
-        with self.lock:
-            self.histories[alias] = (name, dict(raw), history)
-        return history
+        if known is None or not known.is_of(config):
+            with self.lock:
+                known = self.histories.get(alias)
+                if known is None or not known.is_of(config):
+                    known = self.histories[alias] = _Known.of(alias, config)
+        return known.history
 
 
 _process = _Process()
@@ -55,7 +71,7 @@ def history_of(alias: str) -> ProfileHistory:
     config = connections.settings.get(alias, {})
     if config.get("ENGINE") != ENGINE:
         raise ImproperlyConfigured(f"{alias!r} is no database with the engine {ENGINE!r}, so it has no history.")
-    return _process.history_of(alias)
+    return _process.history_of(alias, config)
 
 
 def histories() -> list[ProfileHistory]:
@@ -80,8 +96,11 @@ def uninstall() -> None:
 
 
 def _keep(profile: QueryProfile) -> None:
+    config = connections.settings.get(profile.database)
+    if config is None:
+        return  # a connection that was made by hand, under an alias that no setting has
     process = _process
-    process.sender.notice(process.history_of(profile.database).keep(profile))
+    process.sender.notice(process.history_of(profile.database, config).keep(profile))
 
 
 def _say_farewell() -> None:

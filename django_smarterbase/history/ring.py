@@ -81,6 +81,10 @@ class Ring:
             return list(self._kept)
 
     def after(self, number: int) -> tuple[int, list[Kept]]:
-        """The number of the latest profile, and those with higher numbers than ``number``, oldest first."""
+        """The number of the latest profile, and those with higher numbers than ``number``, oldest first.
+
+        A number that has not been given yet is of an earlier ring: then all are new.
+        """
         with self._lock:
-            return self._added, list(islice(self._kept, max(0, len(self._kept) - self._added + number), None))
+            new = self._added - number if number <= self._added else self._added
+            return self._added, list(islice(self._kept, max(0, len(self._kept) - new), None))

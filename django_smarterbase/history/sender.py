@@ -27,6 +27,7 @@ class Sender:
         self._hurry = threading.Event()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
+        self._troubled: set[ProfileHistory] = set()
 
     def notice(self, fill: float) -> None:
         """A ring is so full (0 to 1) with profiles that wait: see to them soon. Returns at once."""
@@ -71,14 +72,17 @@ class Sender:
             pause = self._hurry if all_sent else self._ending
 
     def _send_all(self) -> bool:
-        outcomes = [_sent(history) for history in self._histories()]
+        outcomes = [self._sent(history) for history in self._histories()]
         return all(outcomes)
 
-
-def _sent(history: ProfileHistory) -> bool:
-    try:
-        return history.flush()
-    except Exception:
-        # A thread has no caller to tell, and the profiles that come after these may be sent again.
-        logger.exception("The profiles of database %r could not be sent.", history.alias)
-        return False
+    def _sent(self, history: ProfileHistory) -> bool:
+        try:
+            sent = history.flush()
+        except Exception:
+            # A thread has no caller to tell. It tries again every second, and says so once.
+            if history not in self._troubled:
+                logger.exception("The profiles of database %r cannot be sent.", history.alias)
+                self._troubled.add(history)
+            return False
+        self._troubled.discard(history)
+        return sent

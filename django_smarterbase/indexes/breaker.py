@@ -33,12 +33,14 @@ class Breaker:
         failures: int = FAILURES,
         rest: float = REST,
         outage: str = _OUTAGE,
+        log: logging.Logger = logger,
     ) -> None:
         self.alias = alias
         self._clock = clock
         self._most = failures
         self._rest = rest
         self._outage = outage
+        self._log = log
         self._lock = threading.Lock()
         self._failures = 0
         self._opened: float | None = None
@@ -60,7 +62,7 @@ class Breaker:
             failures, self._failures = self._failures, 0
             self._opened, self._probing = None, False
         if failures:
-            logger.info("Redis (cache %r) answers again after %d failed requests.", self.alias, failures)
+            self._log.info("Redis (cache %r) answers again after %d failed requests.", self.alias, failures)
 
     def failed(self, problem: str) -> None:
         """Redis did not answer: count, and open when that was once too often."""
@@ -71,7 +73,7 @@ class Breaker:
                 self._opened = self._clock()
             self._probing = False
         if first:
-            logger.warning("Redis (cache %r) cannot be used: %s. %s", self.alias, problem, self._outage)
+            self._log.warning("Redis (cache %r) cannot be used: %s. %s", self.alias, problem, self._outage)
 
     def reset(self) -> None:
         """Let Redis be asked at once: somebody who looks after it says that it is worth trying."""

@@ -37,10 +37,10 @@ class RedisDown(Exception):  # not an error: reads scan instead, writes take the
 
 
 class IndexDamaged(Exception):  # not an error: as RedisDown
-    """A key of the index is of another type, so somebody else has written it."""
+    """A key of the index, or of the history, is of another type, so somebody else has written it."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"the Redis key {key!r} is not of the type that the index gave it")
+        super().__init__(f"the Redis key {key!r} is not of the type that this package gave it")
         self.key = key
 
 

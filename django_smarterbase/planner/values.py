@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -12,18 +13,19 @@ from django.db.models.sql.where import WhereNode
 from django_smarterbase.planner.scopes import Statement
 
 _LONGEST: Final = 200  # characters
+_MOST: Final = 50
 
 
 def filter_values(statement: Statement) -> tuple[str, ...]:
     """Each condition of ``statement`` with a literal value as ``.filter()`` would take it: ``"status='published'"``.
 
-    In the order of the SQL, whatever is negated or combined by OR. A long one is cut off at 200 characters.
+    Each once in the order of the SQL, whatever is negated or combined by OR; the first 50, cut off at 200 characters.
     """
+    lookups = itertools.chain.from_iterable(_lookups(scope.where) for scope in statement.scopes)
+    # A subquery that the planner has compiled by itself has been noted twice.
+    texts = dict.fromkeys(text for lookup in lookups if (text := _argument(lookup)) is not None)
     return tuple(
-        text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-        for scope in statement.scopes
-        for lookup in _lookups(scope.where)
-        if (text := _argument(lookup)) is not None
+        text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…" for text in itertools.islice(texts, _MOST)
     )
 
 

@@ -33,6 +33,7 @@ class GroupSummary:
     index_used: str
     full_scans: int
     fallbacks: int
+    failed: int
     storage_ops: int
     redis_round_trips: int
     bytes_read: int
@@ -55,6 +56,7 @@ class Summary:
     slow_ms: float
     full_scans: int
     fallbacks: int
+    failed: int
     average: float
     p50: float
     p95: float
@@ -96,6 +98,7 @@ def summarize(
         slow_ms=slow_ms,
         full_scans=whole.number_of(lambda profile: profile.full_scan),
         fallbacks=whole.number_of(lambda profile: profile.fallback),
+        failed=whole.number_of(lambda profile: profile.error is not None),
         average=whole.average_ms,
         p50=whole.percentile(50),
         p95=whole.percentile(95),
@@ -188,6 +191,7 @@ def _group(sums: _Sums, recorded: int) -> GroupSummary:
         index_used=index_used,
         full_scans=sums.number_of(lambda profile: profile.full_scan),
         fallbacks=sums.number_of(lambda profile: profile.fallback),
+        failed=sums.number_of(lambda profile: profile.error is not None),
         storage_ops=round(sums.of(lambda profile: profile.storage_ops.total)),
         redis_round_trips=round(sums.of(lambda profile: profile.redis_ops.round_trips)),
         bytes_read=round(sums.of(lambda profile: profile.bytes_read)),
