@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from testproject.services import RedisServer
 from tests.serving import Site, serve
@@ -114,6 +114,20 @@ def test_panel_groups_the_duplicates_of_an_admin_page(page: Page, site: Site) ->
     expect(row_of(panel, "ChangeList.get_results").get_by_role("rowheader")).to_contain_text("[2 TIMES]")
     panel.get_by_text("each of the 2 executions").click()
     expect(panel.get_by_role("table", name="Requests of ChangeList.get_results").get_by_role("row")).to_have_count(3)
+
+
+def test_panel_keeps_a_strict_security_policy(page: Page, site: Site) -> None:
+    enter_admin(page, site)
+
+    def under_policy(route: Route) -> None:
+        response = route.fetch()
+        policy = "default-src 'self'; img-src 'self' data:"
+        route.fulfill(response=response, headers={**response.headers, "Content-Security-Policy": policy})
+
+    page.route("**/admin/articles/author/", under_policy)
+    page.goto(f"{site.url}/admin/articles/author/")
+    mark = open_panel(page).locator(".smarterbase-scan").first
+    expect(mark).to_have_css("background-color", "rgb(138, 82, 0)")  # the stylesheet has come
 
 
 def test_panel_is_worked_by_keyboard(page: Page, site: Site) -> None:
