@@ -17,7 +17,7 @@ from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.upkeep import drop_table
 from django_smarterbase.hints import hints_of
 from django_smarterbase.ops import Ops, counting
-from django_smarterbase.planner.lines import plan_lines
+from django_smarterbase.planner.explain import explain_text
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
 from django_smarterbase.planner.values import filter_values
 from django_smarterbase.profiling.fingerprint import fingerprint
@@ -121,7 +121,7 @@ class StatementRunner:
             fallback=fallback is not None,
             fallback_reason=fallback,
             error=run.error,
-            plan=tuple(plan_lines(request.plan, fallback if account.scanned else None)),
+            plan=tuple(explain_text(request.plan, fallback if account.scanned else None)),
             fingerprint=fingerprint(query, params),
             filter_values=self._filter_values(request),
         )
