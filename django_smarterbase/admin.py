@@ -173,9 +173,9 @@ class IndexHealthAdmin(PanelAdmin):
         except SmarterBaseError as error:
             problem = str(error)
         template = "job_part.html" if "part" in request.GET else "job.html"
-        title = KINDS[job.kind] if job is not None else _("Job")
+        title = f"{KINDS[job.kind]}: {job.subject(alias)}" if job is not None else _("No job: %s") % alias
         context = {"alias": alias, "job": job, "problem": problem, "may_act": self.has_change_permission(request)}
-        return self.page(request, template, f"{title}: {alias}", **context)
+        return self.page(request, template, title, **context)
 
     def _ask(self, request: HttpRequest, kind: Kind) -> HttpResponse:
         if request.method != "POST":  # after a log-in in between
@@ -195,7 +195,7 @@ class IndexHealthAdmin(PanelAdmin):
 
     def _confirm(self, request: HttpRequest, kind: Kind, target: Target) -> HttpResponse:
         confirmed = "confirmed" in request.POST
-        form = FORMS[kind](request.POST if confirmed else None)
+        form = FORMS[kind](request.POST if confirmed else None, label_suffix="")
         if confirmed and form.is_valid():
             return self._begin(request, kind, target, form.cleaned_data)
         resources = connection_of(target.database).resources
@@ -210,7 +210,7 @@ class IndexHealthAdmin(PanelAdmin):
         return self.page(request, "confirm.html", f"{KINDS[kind]}: {target.name}", **context)
 
     def _begin(self, request: HttpRequest, kind: Kind, target: Target, options: dict[str, Any]) -> HttpResponse:
-        log = partial(self.log_change, request, IndexHealth(id=target.id))
+        log = partial(self.log_change, request, IndexHealth.standing_for(target.id, target.name))
         if not begin(kind, target, request.user.get_username(), log, **options):
             self.message_user(request, _("Another job is under way. Wait until it has ended."), messages.WARNING)
         return HttpResponseRedirect(self.address("job", target.database))

@@ -66,6 +66,8 @@ class IndexHealth(Tableless):
 
     id = models.CharField(primary_key=True, max_length=500)
 
+    name = ""
+
     class Meta(Tableless.Meta):
         abstract = False
         app_label = "django_smarterbase"
@@ -74,4 +76,11 @@ class IndexHealth(Tableless):
         verbose_name_plural = _("index health")
 
     def __str__(self) -> str:
-        return self.id
+        return self.name or self.id
+
+    @classmethod
+    def standing_for(cls, id: str, name: str) -> Self:
+        """An instance for the log of the admin: ``id`` leads back to the page, ``name`` is what people read."""
+        subject = cls(id=id)
+        subject.name = name
+        return subject

@@ -151,6 +151,7 @@ def _look(alias: str) -> DatabaseHealth:
     schemas = tables_of(alias, None)
     states = resources.indexes.states(schemas)
     checks = LastChecks(resources).read()
+    rows = [_row(alias, schema, state, checks.get(schema.table)) for schema, state in zip(schemas, states, strict=True)]
     cache, down = resources.options.cache, next((each for each in states if each.reason in _DOWN), None)
     since = None
     if cache is not None:
@@ -163,9 +164,8 @@ def _look(alias: str) -> DatabaseHealth:
         since=since,
         detail="" if down is None else down.detail,
         write_deadline=resources.options.write_deadline,
-        tables=tuple(
-            _row(alias, schema, state, checks.get(schema.table)) for schema, state in zip(schemas, states, strict=True)
-        ),
+        # Those that want somebody's attention come first.
+        tables=tuple(sorted(rows, key=lambda row: row.tone is not Tone.BAD)),
         job=JobBoard(resources).current(),
     )
 

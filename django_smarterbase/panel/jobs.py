@@ -128,6 +128,10 @@ class Job:
             return 1.0
         return sum(each.part for each in self.tables) / max(1, len(self.tables))
 
+    def subject(self, database: str) -> str:
+        """What it is about: its only table, or the database."""
+        return f"{self.tables[0].label} ({database})" if len(self.tables) == 1 else database
+
     @property
     def seconds(self) -> float:
         """How long it has taken, up to its last sign of life."""
