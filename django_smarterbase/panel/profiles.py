@@ -30,7 +30,7 @@ class Origin:
     since: datetime | None
     dropped: int
     is_cut: bool
-    limit: int = LIMIT
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def find(wanted: ProfileFilter) -> Found:
 
 def _origin(history: ProfileHistory, page: HistoryPage) -> Origin:
     is_cut = len(page.profiles) == LIMIT
-    return Origin(history.alias, page.source == "redis", page.unavailable_since, page.dropped, is_cut)
+    return Origin(history.alias, page.source == "redis", page.unavailable_since, page.dropped, is_cut, LIMIT)
 
 
 @dataclass(frozen=True, slots=True)

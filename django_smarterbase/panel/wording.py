@@ -75,7 +75,8 @@ def figures_text(figures: Mapping[str, float]) -> str:
 
 def number(value: float, decimals: int = 0) -> str:
     """A number with the separators of the reader's language."""
-    return formats.number_format(value, decimals, force_grouping=True)
+    # Django cuts decimals off, which turns 0.98 ms into 0.9 ms.
+    return formats.number_format(round(value, decimals), decimals, force_grouping=True)
 
 
 def milliseconds(value: float, decimals: int = 1) -> str:
