@@ -75,6 +75,11 @@ class ProfileHistory:
         """Since when this process has not reached Redis, aware and in UTC; None when it has, or has not tried."""
         return self._unavailable_since
 
+    @property
+    def problem(self) -> str | None:
+        """Why this process has not reached Redis, None when it has, or has not tried."""
+        return self._problem
+
     def keep(self, profile: QueryProfile) -> float:
         """Keep a profile, or let it go when it is sampled away. No round trip.
 
