@@ -64,6 +64,8 @@ class Site:
             "write_deadline": WRITE_DEADLINE,
             "fsync": False,
             "auto_reindex": False,
+            # Lest a test that installs applications makes this process record its queries from then on.
+            "profile_history": 0,
             **changes,
         }
 
@@ -119,9 +121,9 @@ class Site:
 
 
 @contextmanager
-def site_in(folder: Path, server: RedisServer) -> Iterator[Site]:
+def site_in(folder: Path, server: RedisServer, kind: type[Site] = Site) -> Iterator[Site]:
     """A new site on a running and empty server."""
-    site = Site(folder, server)
+    site = kind(folder, server)
     server.start()
     with site.redis() as client:
         client.flushall()
