@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -95,10 +97,17 @@ def log_in(page: Page, site: Site, name: str = "admin", password: str = "") -> N
     expect(page.get_by_role("heading", name="Site administration")).to_be_visible()
 
 
+@pytest.fixture(scope="module")
+def cookies(site: Site) -> list[Any]:
+    """The cookies of a browser in which the superuser has logged in."""
+    site.submit("/admin/login/", username="admin", password=site.password or "", next="/admin/")
+    return [{"name": each.name, "value": each.value or "", "url": site.url} for each in site.session.cookies]
+
+
 @pytest.fixture
-def admin(page: Page, site: Site) -> Page:
+def admin(page: Page, cookies: list[Any]) -> Page:
     """A page on which the superuser is logged in."""
-    log_in(page, site)
+    page.context.add_cookies(cookies)
     return page
 
 
@@ -121,11 +130,12 @@ def figure(page: Page, name: str) -> str:
     return page.locator(".sb-figures > div").filter(has_text=re.compile(f"^{name}")).locator("dd").inner_text()
 
 
-def test_both_pages_are_entered_from_the_index_of_the_admin(admin: Page) -> None:
-    admin.get_by_role("link", name="Query profiles").first.click()
-    expect(admin.get_by_role("heading", name="Query profiles", level=1)).to_be_visible()
-    admin.get_by_role("navigation", name="Pages of SmarterBase").get_by_role("link", name="Index health").click()
-    expect(admin.get_by_role("heading", name="Index health", level=1)).to_be_visible()
+def test_both_pages_are_entered_from_the_index_of_the_admin(page: Page, site: Site) -> None:
+    log_in(page, site)
+    page.get_by_role("link", name="Query profiles").first.click()
+    expect(page.get_by_role("heading", name="Query profiles", level=1)).to_be_visible()
+    page.get_by_role("navigation", name="Pages of SmarterBase").get_by_role("link", name="Index health").click()
+    expect(page.get_by_role("heading", name="Index health", level=1)).to_be_visible()
 
 
 def test_outage_is_seen_in_figures_and_chart(admin: Page, site: Site) -> None:
@@ -204,9 +214,11 @@ def test_reindex_is_confirmed_followed_and_logged(admin: Page, site: Site) -> No
     assert admin.url == f"{site.url}{HEALTH}#sb-default-articles"
 
 
-def test_check_of_all_tables_is_followed_without_script(scriptless: BrowserContext, site: Site) -> None:
+def test_check_of_all_tables_is_followed_without_script(
+    scriptless: BrowserContext, site: Site, cookies: list[Any]
+) -> None:
+    scriptless.add_cookies(cookies)
     page = scriptless.new_page()
-    log_in(page, site)
     page.goto(f"{site.url}{HEALTH}")
     page.get_by_role("button", name="Check all tables").click()
     page.get_by_role("button", name="Yes, check").click()
@@ -288,8 +300,15 @@ def test_policy_is_sent_and_would_be_noted(browser: Browser, site: Site) -> None
     assert problems
 
 
-def test_redis_that_is_gone_is_said_to_be_so_on_both_pages(admin: Page, site: Site, redis: RedisServer) -> None:
-    redis.kill()
+def test_redis_that_is_gone_is_said_to_be_so_on_both_pages(page: Page, tmp_path: Path, own_redis: RedisServer) -> None:
+    with serve(tmp_path, REDIS_URL=own_redis.url, SMARTERBASE_AUTO_REINDEX="0") as site:
+        site.run(ARTICLES)
+        log_in(page, site)
+        own_redis.kill()
+        see_that_redis_is_gone(page, site)
+
+
+def see_that_redis_is_gone(admin: Page, site: Site) -> None:
     admin.goto(f"{site.url}{HEALTH}")
     expect(admin.get_by_text("not reachable", exact=True)).to_be_visible()
     expect(admin.get_by_text(re.compile("since .*, as this process saw it"))).to_be_visible()
@@ -301,5 +320,3 @@ def test_redis_that_is_gone_is_said_to_be_so_on_both_pages(admin: Page, site: Si
     admin.get_by_role("button", name="Yes, reindex").click()
     expect(admin.get_by_role("status")).to_contain_text("Ended, and not every table was rebuilt.")
     expect(admin.get_by_text("No index of the database 'default' can be rebuilt")).to_be_visible()
-    redis.start()
-    site.manage("sb_reindex")
