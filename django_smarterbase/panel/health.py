@@ -9,6 +9,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError
@@ -20,12 +21,20 @@ from ..indexes.definitions import indexable
 from ..indexes.service import FallbackReason, IndexState
 from ..management.lastchecks import LastCheck, LastChecks
 from ..management.tables import connection_of, tables_of
+from ..planner.advice import remedy
 from ..routers import smarterbase_aliases
 from ..tables import TableSchema
 from .jobs import Job, JobBoard
 from .wording import REASONS, Text
 
-_DOWN = frozenset((FallbackReason.UNREACHABLE, FallbackReason.BREAKER_OPEN))
+_DOWN: Final = frozenset((FallbackReason.UNREACHABLE, FallbackReason.BREAKER_OPEN))
+#: What Reindex mends, or what the page says of Redis already.
+_OBVIOUS: Final = _DOWN | {
+    FallbackReason.NOT_BUILT,
+    FallbackReason.SUSPECT,
+    FallbackReason.RESTARTED,
+    FallbackReason.FLUSHED,
+}
 
 
 class Tone(enum.StrEnum):
@@ -83,6 +92,12 @@ class TableRow:
     def detail(self) -> str:
         """More of the reason, unless the page has said it of Redis already."""
         return "" if self.state.reason in _DOWN else self.state.detail
+
+    @property
+    def remedy(self) -> str:
+        """What brings its index back, where that is more than the button beside it."""
+        reason = self.state.reason
+        return "" if reason is None or reason in _OBVIOUS else remedy(reason, self.schema.label)
 
     @property
     def epoch(self) -> str | None:

@@ -45,6 +45,15 @@ for name, codenames in {"viewer": ["view_queryprofiles", "view_indexhealth"], "c
 """
 
 
+#: What reaches beyond the right edge of the panel.
+BEYOND_THE_PANEL = """() => {
+    const edge = document.querySelector(".sb-panel").getBoundingClientRect().right;
+    return [...document.querySelectorAll(".sb-panel *:not(title)")]
+        .filter(each => each.getBoundingClientRect().right > edge + 1 && !each.closest("svg"))
+        .map(each => each.outerHTML.slice(0, 80));
+}"""
+
+
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:
     """The site's Redis, which a test may kill."""
@@ -279,12 +288,13 @@ def test_pages_keep_nobody_out(admin: Page, site: Site, scheme: str, width: int)
         assert serious == [], [(each["id"], [node["html"] for node in each["nodes"]]) for each in serious]
 
 
-@pytest.mark.parametrize("width", [375, 768, 1024])
+@pytest.mark.parametrize("width", [375, 768, 1024, 1280, 1920])
 def test_pages_fit_the_width_of_the_screen(admin: Page, site: Site, width: int) -> None:
     admin.set_viewport_size({"width": width, "height": 900})
     for path in PAGES:
         admin.goto(f"{site.url}{path}")
         assert admin.evaluate("document.documentElement.scrollWidth") <= width, path
+        assert admin.evaluate(BEYOND_THE_PANEL) == [], path
 
 
 def test_policy_is_sent_and_would_be_noted(browser: Browser, site: Site) -> None:

@@ -98,6 +98,17 @@ def test_page_names_the_reason_and_puts_what_is_not_trusted_first(filled: Site, 
     assert "with indexes that are not trusted" in text_of(page)
 
 
+def test_page_tells_what_to_do_where_a_reindex_is_not_enough(filled: Site, root: Client) -> None:
+    with filled.redis() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        page = get(root, HEALTH)
+        client.config_set("maxmemory-policy", "noeviction")
+    assert row_of(page, "articles.Article ")[1] == (
+        "not trusted maxmemory-policy may evict: allkeys-lru Set the maxmemory-policy of Redis to noeviction: as it "
+        "is, parts of an index may vanish."
+    )
+
+
 def test_page_says_that_an_index_is_being_rebuilt(filled: Site, root: Client) -> None:
     with filled.redis() as client:
         client.set(f"sb:{{{filled.name}:articles}}:builder", "another-epoch", px=5000)
