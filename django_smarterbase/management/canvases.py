@@ -59,7 +59,7 @@ class Screen:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.start()
+            self._live.start(refresh=True)
 
     def clear(self) -> None:
         """Wipe it; the next view is drawn anew."""

@@ -22,6 +22,7 @@ from django_smarterbase.indexes.audit import Audit
 from django_smarterbase.indexes.service import Change, IndexService
 from django_smarterbase.management import reindex
 from django_smarterbase.management.canvases import EVERY
+from django_smarterbase.management.commands.sb_check import Command
 from django_smarterbase.management.reindex import Reindexer, Result
 from django_smarterbase.management.ticker import Stage
 from django_smarterbase.profiling import profile_queries
@@ -30,10 +31,8 @@ from tests.integration.commands.site import WRITE_DEADLINE, Site
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 ARTICLES = 30
-HEADS = (
-    *("table", "documents", "missing", "extra", "pending", "overdue", "in doubt", "corrupt", "orphans", "drift"),
-    "state",
-)
+COLUMNS = ("documents", "missing", "extra", "pending", "overdue", "in doubt", "corrupt", "orphans", "drift", "state")
+HEADS = ("table", *COLUMNS)
 
 
 class Terminal(io.StringIO):
@@ -598,8 +597,8 @@ def test_progress_is_drawn_on_a_terminal_and_wiped(filled: Site, monkeypatch: py
     terminal = Terminal()
     assert Ran("articles", stderr=terminal).status == 0
     text = terminal.getvalue()
-    assert re.search(r"articles\.Article .*━ (documents|records|index sets|counts)", text)
-    assert "so far: table 2 of 2" in text
+    assert text.startswith("\x1b[?25larticles.Author ━")
+    assert "0:00 so far: table 1 of 2" in text
     assert text.endswith("\x1b[2K")
 
 
@@ -649,3 +648,17 @@ def test_only_the_named_tables_are_checked(filled: Site) -> None:
 def test_arguments_that_make_no_sense_are_refused(site: Site, arguments: list[str], problem: str) -> None:
     with pytest.raises(CommandError, match=problem):
         call_command("sb_check", *arguments)
+
+
+def test_help_teaches_by_description_and_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = Command().create_parser("manage.py", "sb_check")
+    text = parser.format_help()
+    for word in ("when to run it:", "examples:", "columns:", "exit status", "write_deadline", *COLUMNS):
+        assert word in text, word
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.index("--database") < text.index("--verbosity")
+    examples = re.findall(r"^  manage\.py sb_check(.*?)(?:   *\S.*)?$", text, re.M)
+    assert len(examples) == 5
+    for example in examples:
+        parser.parse_args(example.split())
