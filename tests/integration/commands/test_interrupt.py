@@ -23,11 +23,12 @@ from tests.integration.commands.site import Site
 
 MANAGE = Path(testproject.__file__).parent / "manage.py"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOR = re.compile(r"\x1b\[[0-9;]*m")
 PATIENCE = 30.0  # seconds
 
 
 @contextmanager
-def running(site: Site, *command: str, **streams: Any) -> Iterator[subprocess.Popen[str]]:
+def running(site: Site, *command: str, no_color: bool = False, **streams: Any) -> Iterator[subprocess.Popen[str]]:
     """A command of the example site in a process of its own, whose rebuilds take long."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("SMARTERBASE_", "DJANGO_"))},
@@ -37,8 +38,8 @@ def running(site: Site, *command: str, **streams: Any) -> Iterator[subprocess.Po
         "SMARTERBASE_WRITE_DEADLINE": "20",
         "SMARTERBASE_TRUST_SECONDS": "1",
         "SMARTERBASE_AUTO_REINDEX": "0",
-        "TERM": "xterm",
-        "NO_COLOR": "1",
+        "TERM": "xterm-256color",
+        "NO_COLOR": "1" if no_color else "",
     }
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     line = [sys.executable, str(MANAGE), *command]
@@ -124,10 +125,14 @@ def read_until(person: int, words: str, text: str = "") -> str:
     return text
 
 
-def test_on_a_terminal_the_bars_are_wiped_and_the_cursor_comes_back(site: Site) -> None:
+@pytest.mark.parametrize("no_color", [True, False])
+def test_on_a_terminal_the_bars_are_wiped_and_the_cursor_comes_back(site: Site, no_color: bool) -> None:
     Author.objects.create(name="Ada")
     Article.objects.create(author=Author.objects.get(), title="t", category="c")
-    with terminal() as (program, person), running(site, "sb_reindex", "articles", stderr=program) as process:
+    with (
+        terminal() as (program, person),
+        running(site, "sb_reindex", "articles", no_color=no_color, stdout=program, stderr=program) as process,
+    ):
         text = read_until(person, "0 of 2 tables ready, waiting for writers")
         assert "articles.Article" in ANSI.sub("", text)
         process.send_signal(signal.SIGINT)
@@ -135,4 +140,6 @@ def test_on_a_terminal_the_bars_are_wiped_and_the_cursor_comes_back(site: Site) 
         assert process.wait(20) == 130
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") > 0
     assert "Traceback" not in text
-    assert not re.search("\x1b\\[[0-9;]*m", text), "NO_COLOR is set"
+    bars, _, _ = text.partition("CommandError")
+    assert bool(COLOR.search(bars)) is not no_color
+    assert bool(COLOR.search(bars[-20:])) is not no_color, "the message's own colour"
