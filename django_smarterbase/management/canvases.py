@@ -21,7 +21,7 @@ _MIDDLE: Final = 50  # ... on which a bar has
 _PER_SECOND: Final = 5
 _SHORTEST_BAR: Final = 8
 _LONGEST_BAR: Final = 40
-_SHORTEST_NAME: Final = 10
+_SHORTEST_NAME: Final = 6
 _LESS: Final = 3  # lines of a terminal that are left for other things
 _ROOM: Final = 6  # characters beside the last line: the spinner, and "^C", which must not begin another line
 
@@ -59,7 +59,7 @@ class Screen:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._live.start()
+            self._live.start(refresh=True)
 
     def clear(self) -> None:
         """Wipe it; the next view is drawn anew."""

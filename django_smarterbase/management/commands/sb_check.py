@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentTypeError
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -17,6 +17,7 @@ from ..check_progress import CheckDisplay
 from ..check_wording import lines_of, round_as_json
 from ..colors import heed_no_color
 from ..ending import ended_by_sigterm
+from ..helping import TeachingFormatter
 from ..progress import Expected, ReindexDisplay, unknown
 from ..tables import chosen_databases, chosen_models
 from ..view import NoCanvas
@@ -25,46 +26,55 @@ INTERRUPTED: Final = 130  # the exit status of a program that Ctrl-C ended
 THRESHOLD: Final = 5.0  # per cent
 
 DESCRIPTION = """\
-Compare the Redis indexes of smarterbase databases with the stored objects, both ways: every document must stand in the
-sets that its values name, and whatever stands in a set must be justified by a document. Without --repair or --watch it
-changes nothing.
+Compare the Redis indexes of smarterbase databases with the stored objects, both
+ways: every document must stand in the sets that its values name, and what
+stands in a set must be justified by a document. Without --repair and --watch
+nothing is changed.
 
-Also found: documents that cannot be read, notes that dead writers have left, claims to unique values that no document
-holds, and transactions whose process has died.
+Also found: documents that cannot be read, notes that dead writers have left,
+claims to unique values that no document holds, and transactions whose process
+has died.
 
 when to run it:
-  - to find out whether sb_reindex is needed, or whether it did its work
-  - after somebody changed objects by hand, or restored a bucket or a Redis from a backup
-  - when queries seem to miss documents, or a unique value seems to be taken by nobody
-  - every night as a job (its exit status tells), or all the time as a service: --watch
+  - to see whether sb_reindex is needed, or what it has done
+  - after objects were changed by hand, or a bucket or Redis was restored
+  - when a document seems not to be found, or a unique value taken by nobody
+  - every night as a job, or all the time as a service (--watch)
 
-Readers and writers go on. What a writer is at is looked at again and never counted as drift; what may be the trace of a
-dead process is judged after the option write_deadline (15 s by default). Every document is read once, or as many as
---sample says. Memory does not grow with the tables."""
+Readers and writers go on. What a writer is at is looked at again and is not
+counted as drift. What may be the trace of a dead process is judged after the
+option write_deadline (15 s by default). Every document is read once, or as many
+as --sample says. Memory does not grow with the tables."""
 
 EPILOG = """\
 examples:
-  manage.py sb_check                        compare every table of every smarterbase database
-  manage.py sb_check --sample 500 articles  look at 500 documents, records and sets of each table of an app
+  manage.py sb_check                        all tables of all databases
+  manage.py sb_check --sample 500 articles  500 documents, records and sets of
+                                            each table of an app
   manage.py sb_check --repair               mend whatever is found
-  manage.py sb_check --watch 300            check every five minutes, mend indexes with over 5 % drift
-  manage.py sb_check --json                 one JSON object for each round, each on a line of its own
+  manage.py sb_check --watch 300            check every five minutes, mend
+                                            indexes with over 5 % drift
+  manage.py sb_check --json                 for programs: one object a round,
+                                            each on a line of its own
 
-what the columns say:
-  missing, extra    entries that documents should have in the index and have not, and the other way round
-  pending, overdue  writes under way, and those whose writer seems to have died
-  in doubt          documents that writers were at each time they were looked at
-  corrupt, orphans  documents that cannot be read, claims that no document holds
-  drift             the share of the worst index's entries that are wrong; 100 % when it is not trusted, so that queries
-                    scan
+columns:
+  documents         that were looked at
+  missing, extra    entries that documents lack in the index, or should not have
+  pending, overdue  writes under way, and those whose writer seems to be dead
+  in doubt          documents that writers were at whenever they were looked at
+  corrupt, orphans  unreadable documents, and claims that no document holds
+  drift             how much of the worst index is wrong; 100 % when it is not
+                    trusted, so that queries scan
+  state             sound, repaired, damaged, not trusted, no index or error
 
 exit status:
-  0    nothing is wrong, or not any more
-  1    something is wrong; it stands in the output
-  130  ended by Ctrl-C or SIGTERM; with --watch that is 0, whatever the rounds have found
+  0    nothing is wrong, or not any more; of --watch: it was told to end
+  1    something is wrong; the output says what
+  130  ended by Ctrl-C or SIGTERM, without --watch
 
-On a terminal, a bar shows the rate and the time left; elsewhere a line says so every 30 seconds, every 10 with -v 2.
---no-color and the environment variable NO_COLOR turn colours off, -v 0 everything but errors."""
+On a terminal a bar shows rate and time left; elsewhere a line says so every 30
+seconds, or with -v 2 every 10 and at each step. NO_COLOR in the environment is
+heeded. -v 0 shows errors only, -v 2 also sound indexes."""
 
 
 class Command(BaseCommand):
@@ -76,23 +86,35 @@ class Command(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """A parser that leaves the line breaks of the description and of the examples alone."""
         parser = super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
-        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.formatter_class = TeachingFormatter
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What to check, what to do about it, and what to say of it."""
         parser.add_argument(
-            "labels", nargs="*", metavar="app_label[.Model]", help="only the tables of these apps and models"
+            "labels",
+            nargs="*",
+            metavar="app_label[.Model]",
+            help="only the tables of these apps and models (default: all)",
         )
         parser.add_argument(
             "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
         )
         parser.add_argument(
-            "--sample", type=_count, metavar="N", help="look at N documents of each table, chosen at random"
+            "--sample",
+            type=_count,
+            metavar="N",
+            help="look at N documents of each table, chosen at random (default: all)",
         )
-        parser.add_argument("--repair", action="store_true", help="mend whatever is found")
+        parser.add_argument(
+            "--repair",
+            action="store_true",
+            help="mend what can be: indexes, orphan claims, transactions of dead processes",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object a round instead of text")
-        parser.add_argument("--watch", type=_seconds, metavar="SECONDS", help="check again and again, so often")
+        parser.add_argument(
+            "--watch", type=_seconds, metavar="SECONDS", help="check again and again, with so long a pause"
+        )
         parser.add_argument(
             "--threshold",
             type=_percent,

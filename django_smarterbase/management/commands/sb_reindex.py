@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from argparse import RawDescriptionHelpFormatter
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -12,6 +11,7 @@ from ..canvases import canvas_on
 from ..census import Census
 from ..colors import heed_no_color
 from ..ending import ended_by_sigterm
+from ..helping import TeachingFormatter
 from ..progress import Expected, ReindexDisplay, unknown
 from ..reindex import Outcome, Reindexer, Result, Survey, Task, survey
 from ..tables import Models, chosen_databases, chosen_models
@@ -23,36 +23,44 @@ INTERRUPTED: Final = 130  # the exit status of a program that Ctrl-C ended
 DESCRIPTION = """\
 Build the Redis indexes of smarterbase databases anew from the stored objects.
 
-An index tells which documents a query needs. When it is not known to be complete, queries read every document of the
-table instead: right, but slow. Profiles, the log and explain() then say "fallback". A rebuild ends that.
+An index tells which documents a query needs. When it is not known to be
+complete, queries read every document of the table instead: right, but slow.
+Profiles, the log and explain() then say "fallback". A rebuild ends that.
 
 when to run it:
-  - Redis was emptied, restarted, lost or replaced, or documents were written while it was down
-  - an index was added to a model or changed, and no process runs the old code any more
-  - a table had documents before it had an index, such as an existing bucket
-With the option auto_reindex (on by default) a process that sees an untrusted index does this by itself, in the
-background; this command does it at once and says what came of it. manage.py sb_check finds out whether it is needed.
+  - Redis was emptied, restarted, lost or replaced
+  - documents were written while Redis was down
+  - an index was added to a model or changed, and no old code runs any more
+  - a table had documents before it had an index, as in an existing bucket
 
-Queries and writes go on meanwhile: an index that is trusted stays in use until the new one is complete. A rebuild takes
-at least as long as the option write_deadline (15 s by default), so that writers that do not know of it yet have ended;
-up to 16 tables are rebuilt at a time. Documents that the last index knew and that have not changed since are not read
-again. Ctrl-C ends it at any time: finished tables stay finished, the others keep the index that they had."""
+With the option auto_reindex (on by default), a process that sees an untrusted
+index does the same in the background. This command does it now, and says what
+came of it. Whether it is needed, --dry-run and sb_check tell.
+
+Queries and writes go on meanwhile, and an index that is trusted stays in use
+until the new one is complete. It takes at least as long as the option
+write_deadline (15 s by default), until writers that do not know of it yet have
+ended; up to 16 tables are rebuilt at a time. Documents that Redis remembers and
+that have not changed since are not read again. It may be interrupted: tables
+that are ready stay so, the others keep the index that they had."""
 
 EPILOG = """\
 examples:
-  manage.py sb_reindex                      every table of every smarterbase database
-  manage.py sb_reindex articles auth.User   the tables of an app, and of a model (with its many-to-many tables)
-  manage.py sb_reindex --dry-run            why is an index not trusted, and what would be done?
-  manage.py sb_reindex --full articles      read every document, whatever Redis remembers
-  manage.py sb_reindex --json >report.json  one JSON object on the standard output, everything else on the other
+  manage.py sb_reindex                      all tables of all databases
+  manage.py sb_reindex articles auth.User   of an app, and of a model (with its
+                                            many-to-many tables)
+  manage.py sb_reindex --dry-run            what is not trusted, and why?
+  manage.py sb_reindex --full articles      whatever Redis remembers
+  manage.py sb_reindex --json >report.json  for programs
 
 exit status:
-  0    every index that was asked for is trusted now (with --dry-run: it was looked at)
-  1    an index could not be rebuilt, or a database was left out; the others have been done
+  0    every index that was asked for is trusted now; after --dry-run: was seen
+  1    an index was not rebuilt, or a database left out; the others are done
   130  ended by Ctrl-C or SIGTERM
 
-On a terminal, bars show the rate and the time left; elsewhere a line says so every 30 seconds, every 10 with -v 2.
---no-color and the environment variable NO_COLOR turn colours off, -v 0 everything but errors."""
+On a terminal bars show rate and time left; elsewhere a line says so every 30
+seconds, or with -v 2 every 10 and at each step. NO_COLOR in the environment is
+heeded. -v 0 shows errors only."""
 
 
 class Command(BaseCommand):
@@ -64,20 +72,27 @@ class Command(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """A parser that leaves the line breaks of the description and of the examples alone."""
         parser = super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
-        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.formatter_class = TeachingFormatter
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What to rebuild, and what to say of it."""
         parser.add_argument(
-            "labels", nargs="*", metavar="app_label[.Model]", help="only the tables of these apps and models"
+            "labels",
+            nargs="*",
+            metavar="app_label[.Model]",
+            help="only the tables of these apps and models (default: all)",
         )
         parser.add_argument(
             "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
         )
         parser.add_argument("--dry-run", action="store_true", help="say what would be done and why; write nothing")
-        parser.add_argument("--full", action="store_true", help="read every document, unchanged ones too")
-        parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        parser.add_argument(
+            "--full", action="store_true", help="read every document, those too that Redis knows by their ETag"
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="print one JSON object instead of text; all else on the standard error"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Look at the indexes, rebuild them, and say what came of it. Raises CommandError."""

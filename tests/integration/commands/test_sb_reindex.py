@@ -409,12 +409,24 @@ def test_verbosity_0_says_nothing(flushed: Site, stream: type[io.StringIO]) -> N
     assert (ran.status, ran.out, ran.err) == (0, "", "")
 
 
-def test_help_teaches_by_description_and_examples() -> None:
+def test_help_teaches_by_description_and_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     parser = Command().create_parser("manage.py", "sb_reindex")
     assert isinstance(parser, CommandParser)
     text = parser.format_help()
-    for word in ("write_deadline", "--dry-run", "--full", "--json", "--database", "exit status", "examples:"):
+    for word in (
+        "write_deadline",
+        "--dry-run",
+        "--full",
+        "--json",
+        "--database",
+        "exit status",
+        "examples:",
+        "when to run it:",
+    ):
         assert word in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.index("--database") < text.index("--verbosity")
     for line in text.splitlines():
         if line.strip().startswith("manage.py sb_reindex "):
             parser.parse_args(line.split("  ")[1].split()[2:] if ">" not in line else ["--json"])
