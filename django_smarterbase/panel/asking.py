@@ -10,9 +10,8 @@ from django import forms
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import ValidationError
 from django.db import router, transaction
-from django.utils.translation import get_language, ngettext, override
+from django.utils.translation import get_language, gettext_lazy, ngettext, override
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as lazy
 
 from ..indexes.service import IndexState
 from ..management.tables import connection_of, tables_of
@@ -90,8 +89,8 @@ class CheckForm(forms.Form):
     sample = forms.IntegerField(
         required=False,
         min_value=1,
-        label=lazy("Documents to look at in each table"),
-        help_text=lazy("So many are chosen at random. Leave it empty to compare every document."),
+        label=gettext_lazy("Documents to look at in each table"),
+        help_text=gettext_lazy("So many are chosen at random. Leave it empty to compare every document."),
     )
 
 
@@ -100,8 +99,8 @@ class ReindexForm(forms.Form):
 
     thorough = forms.BooleanField(
         required=False,
-        label=lazy("Read every document"),
-        help_text=lazy(
+        label=gettext_lazy("Read every document"),
+        help_text=gettext_lazy(
             "Otherwise those are not read again that have not changed since the last index knew them. Needed when a "
             "check has found that its records are wrong."
         ),
