@@ -70,7 +70,7 @@ def test_fields_of_the_filters_are_in_german() -> None:
         labels = [str(field.label) for field in FilterForm({}, ["a", "b"]).fields.values()]
     assert labels == [
         "Zeitraum", "Von", "Bis", "Datenbank", "Modell", "Methode enthält", "Langsam", "Fallback",
-        "Vollständiger Durchlauf", "Gescheitert",
+        "Vollscan", "Gescheitert",
     ]  # fmt: skip
 
 
