@@ -64,8 +64,6 @@ class Site:
             "write_deadline": WRITE_DEADLINE,
             "fsync": False,
             "auto_reindex": False,
-            # Lest a test that installs applications makes this process record its queries from then on.
-            "profile_history": 0,
             **changes,
         }
 
@@ -121,9 +119,9 @@ class Site:
 
 
 @contextmanager
-def site_in(folder: Path, server: RedisServer, kind: type[Site] = Site) -> Iterator[Site]:
+def site_in(folder: Path, server: RedisServer) -> Iterator[Site]:
     """A new site on a running and empty server."""
-    site = kind(folder, server)
+    site = Site(folder, server)
     server.start()
     with site.redis() as client:
         client.flushall()

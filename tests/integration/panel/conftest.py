@@ -53,14 +53,6 @@ PROJECT: dict[str, Any] = {
 }
 
 
-class PanelSite(Site):
-    """A site with a history of profiles."""
-
-    def options(self, **changes: Any) -> dict[str, Any]:
-        """The options of the database."""
-        return super().options(**{"profile_history": 10_000, **changes})
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
     """A Redis that the module's tests stop and empty at will; each finds it running and empty."""
@@ -75,7 +67,7 @@ def site(tmp_path: Path, server: RedisServer, django_db_blocker: DjangoDbBlocker
         django_db_blocker.unblock(),
         override_settings(INSTALLED_APPS=APPS),
         override_settings(**PROJECT),
-        site_in(tmp_path / "objects", server, PanelSite) as site,
+        site_in(tmp_path / "objects", server) as site,
     ):
         ContentType.objects.clear_cache()
         yield site
