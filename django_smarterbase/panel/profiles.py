@@ -75,7 +75,8 @@ def find(wanted: ProfileFilter) -> Found:
     chosen = [each for each in histories() if wanted.database in {"", each.alias}]
     pages = [(each, each.read(since=wanted.since, until=wanted.until, limit=LIMIT)) for each in chosen]
     kept = [
-        Kept(profile, weight)
+        # Another project may know the same database by another alias.
+        Kept(replace(profile, database=history.alias), weight)
         for history, page in pages
         for profile, weight in zip(page.profiles, page.weights, strict=True)
         if wanted.takes(profile, history.options.slow_ms)

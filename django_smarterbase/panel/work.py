@@ -25,6 +25,7 @@ from ..management.progress import NoDisplay, part_done
 from ..management.reindex import Outcome, Reindexer, Result, Work, survey
 from ..management.tables import models_of_tables
 from ..management.ticker import Activity, Stage
+from ..profiling.recorder import unrecorded
 from .jobs import Job, JobBoard, JobReplaced, Kind, Status, TableProgress, Verdict
 
 logger = logging.getLogger("django_smarterbase.indexes")
@@ -68,9 +69,10 @@ class _Work:
         except (SmarterBaseError, DatabaseError, OSError) as error:
             self._give_up(str(error))
         except Exception as error:
-            # A thread has no caller to tell, and whoever began the job waits for an end.
+            # A thread has no caller to tell, and whoever began the job waits for an end. A message that nobody knows
+            # might quote values, which are for the log only.
             logger.exception("A %s of database %r that was begun in the admin failed.", self.job.kind, self.alias)
-            self._give_up(f"{type(error).__name__}: {error}")
+            self._give_up(f"It failed with {type(error).__name__}; the log of the server says more.")
         finally:
             connections.close_all()
             self.done.set()
@@ -154,7 +156,8 @@ def _keep(work: _Work, board: JobBoard, ended: Callable[[Job], object]) -> None:
     work.job = job
     _show(work, board)
     try:
-        ended(job)
+        with unrecorded():
+            ended(job)
     except DatabaseError:
         logger.exception("The end of a %s of database %r could not be noted.", job.kind, work.alias)
     finally:

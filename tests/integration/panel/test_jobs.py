@@ -21,6 +21,7 @@ from django_smarterbase.indexes.filling import Filling
 from django_smarterbase.management.lastchecks import LastChecks
 from django_smarterbase.panel import jobs, work
 from django_smarterbase.panel.jobs import Job, JobBoard, Kind, Status, TableProgress, Verdict
+from django_smarterbase.profiling import recorder
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import WRITE_DEADLINE, Site
 from tests.integration.panel.pages import get, row_of, text_of
@@ -228,6 +229,15 @@ def test_log_of_the_admin_tells_who_began_what_and_how_it_ended(filled: Site, ro
     assert len(logged()) == 2
 
 
+def test_own_statements_of_a_job_are_in_no_profile(filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+    monkeypatch.setattr(recorder, "_sinks", (lambda _: threads.append(threading.current_thread().name),))
+    begin(root, "check")
+    await_log("Check of 1 table: went well.")
+    assert {name for name in threads if name.startswith("smarterbase-")} == set()
+    assert threads != []  # those of this test
+
+
 def test_log_speaks_the_language_of_who_began_the_job(filled: Site, root: Client) -> None:
     answer = root.post(f"{HEALTH}check/", {**ARTICLES, "confirmed": "yes"}, headers={"Accept-Language": "de"})
     assert answer.status_code == 302
@@ -342,9 +352,11 @@ def test_job_that_breaks_ends_and_says_why(
 
     monkeypatch.setattr(Audit, "run", run)
     begin(root, "check")
-    assert ended().problems == ("ZeroDivisionError: a bug",)
+    problem = "It failed with ZeroDivisionError; the log of the server says more."
+    assert ended().problems == (problem,)
     assert "A check of database 'default' that was begun in the admin failed." in caplog.text
-    assert "ZeroDivisionError: a bug" in text_of(get(root, JOB))
+    assert "ZeroDivisionError: a bug" in caplog.text
+    assert problem in text_of(get(root, JOB))
 
 
 def test_table_that_breaks_leaves_the_others(filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch) -> None:

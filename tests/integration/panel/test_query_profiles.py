@@ -350,6 +350,14 @@ def test_several_databases_are_shown_together_or_one_by_one(
     assert "Database default:" not in text_of(page)
 
 
+def test_profiles_of_a_project_that_calls_the_database_otherwise_are_shown_too(root: Client) -> None:
+    history = history_of("default")
+    history.keep(replace(BY_INDEX, database="documents"))
+    history.flush()
+    assert figures(get(root, PROFILES))["Queries"] == "1"
+    assert figures(get(root, METHOD, name="ListArticles"))["Queries"] == "1"
+
+
 def test_many_methods_are_shown_page_by_page(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "METHODS", 2)
     keep([BY_INDEX, SCAN, AUTHORS])
