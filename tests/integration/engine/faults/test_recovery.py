@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, models
+from django.db.migrations import AddField, CreateModel
+from django.db.migrations.state import ProjectState
 from django.db.models import F
 
 from django_smarterbase.backend.recovery import recovery_of
-from django_smarterbase.exceptions import StorageUnavailable
+from django_smarterbase.backend.unit_of_work import UnitOfWork
+from django_smarterbase.exceptions import ConflictError, StorageUnavailable
 from django_smarterbase.storage.base import Write, Written
 from django_smarterbase.storage.filesystem import FileSystemStore
 from testproject.articles.models import Article, Author
@@ -18,6 +21,7 @@ from tests.integration.commands.site import Site
 
 from .abandoned import abandon, documents, edit, recover
 from .ledger import Ledger
+from .test_contention import in_thread
 
 TITLES = ("title 1", "title 2", "title 3")
 
@@ -49,3 +53,38 @@ def test_no_document_is_lost_when_the_store_fails_while_a_transaction_is_taken_b
     recover()
     assert list(documents(site, "articles")) == before
     assert recovery_of(connection.resources).unfinished() == []
+
+
+def test_schema_object_is_as_it_was_when_a_migration_meets_a_conflict(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its documents tell their version, and the object how each version is read."""
+    create = CreateModel("Thing", [("id", models.AutoField(primary_key=True)), ("name", models.CharField())], {})
+    add = AddField("Thing", "size", models.IntegerField(default=3))
+    states = [ProjectState()]
+    for operation in (create, add):
+        states.append(states[-1].clone())
+        operation.state_forwards("things", states[-1])
+    with connection.schema_editor() as editor:
+        create.database_forwards("things", editor, states[0], states[1])
+    old, new = (state.apps.get_model("things", "Thing") for state in states[1:])
+    old.objects.create(name="before")
+    before = site.objects()[connection.resources.keys.schema("things_thing")]
+    begin = UnitOfWork._begin
+
+    def rename_before(self: UnitOfWork, batch: Any, owner: Any) -> Any:
+        if batch[0].table:
+            monkeypatch.setattr(UnitOfWork, "_begin", begin)
+            in_thread(lambda: old.objects.update(name="theirs")).join()
+        return begin(self, batch, owner)
+
+    def migrate() -> None:
+        with connection.schema_editor(atomic=True) as editor:
+            add.database_forwards("things", editor, states[1], states[2])
+            new.objects.update(size=9)
+
+    monkeypatch.setattr(UnitOfWork, "_begin", rename_before)
+    with pytest.raises(ConflictError, match="Nothing was applied"):
+        migrate()
+    assert site.objects()[connection.resources.keys.schema("things_thing")] == before
+    assert [thing.name for thing in old.objects.all()] == ["theirs"]
