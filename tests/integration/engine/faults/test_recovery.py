@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
-from django.db import connection, models
+from django.db import IntegrityError, connection, models
 from django.db.migrations import AddField, CreateModel
 from django.db.migrations.state import ProjectState
 from django.db.models import F
@@ -17,7 +19,7 @@ from django_smarterbase.exceptions import ConflictError, StorageUnavailable
 from django_smarterbase.storage.base import Write, Written
 from django_smarterbase.storage.filesystem import FileSystemStore
 from testproject.articles.models import Article, Author
-from tests.integration.commands.site import Site
+from tests.integration.commands.site import WRITE_DEADLINE, Site
 
 from .abandoned import abandon, documents, edit, recover
 from .ledger import Ledger
@@ -29,6 +31,21 @@ TITLES = ("title 1", "title 2", "title 3")
 def update_articles_and_rename() -> None:
     Article.objects.filter(title__in=TITLES).update(view_count=F("view_count") + 1000)
     Author.objects.filter(name="author 1").update(name="renamed")
+
+
+def pass_name_on() -> None:
+    """Both authors change, and the second has the first one's name afterwards."""
+    Author.objects.filter(name="author 1").update(name="renamed")
+    Author.objects.filter(name="author 2").update(name="author 1")
+
+
+def claims(site: Site) -> dict[str, str]:
+    """Who holds which name: ``{key of the claim: stem}``."""
+    return {key: orjson.loads(body)["stem"] for key, body in site.objects().items() if "/unique/authors/" in key}
+
+
+def names(site: Site) -> list[str]:
+    return sorted(document["name"] for _path, document in documents(site, "authors"))
 
 
 def test_no_document_is_lost_when_the_store_fails_while_a_transaction_is_taken_back(
@@ -53,6 +70,40 @@ def test_no_document_is_lost_when_the_store_fails_while_a_transaction_is_taken_b
     recover()
     assert list(documents(site, "articles")) == before
     assert recovery_of(connection.resources).unfinished() == []
+
+
+def test_claims_are_their_former_holders_when_a_transaction_is_taken_back(
+    site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = claims(site)
+
+    def work() -> None:
+        Article.objects.filter(title__in=TITLES).update(view_count=F("view_count") + 1000)
+        pass_name_on()
+
+    abandon(monkeypatch, work)
+    assert claims(site) != before
+    edit(site, "authors", name="author 1")
+    recover()
+    assert claims(site) == before
+    site.restart(cache=None)  # so that only the claim tells who has the name
+    with pytest.raises(IntegrityError):
+        Author.objects.create(name="author 1")
+
+
+def test_claim_that_moves_within_a_transaction_is_not_waited_for_when_it_is_completed(
+    site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._BATCH", 1)
+    abandon(monkeypatch, pass_name_on, before="_take_claims")
+    recovery = recovery_of(connection.resources)
+    recovery._look(connection.catalog.find)
+    time.sleep(WRITE_DEADLINE * 1.1)
+    began = time.monotonic()
+    assert recovery._look(connection.catalog.find) == 1
+    assert time.monotonic() - began < WRITE_DEADLINE / 2
+    assert names(site) == ["author 0", "author 1", "author 3", "author 4", "author 5", "renamed"]
+    assert set(claims(site).values()) == {path.stem for path, _document in documents(site, "authors")}
 
 
 def test_schema_object_is_as_it_was_when_a_migration_meets_a_conflict(
