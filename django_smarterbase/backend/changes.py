@@ -89,7 +89,7 @@ class ChangeReader:
         known = table.known.get(pending.stem)
         write = DocumentWrite(schema, pending.stem, pending.key, pending.body, pending.base_etag, None)
         if schema is None:
-            return write
+            return replace(write, undo_body=self._replaced(pending))
         claims: tuple[str, ...] = ()
         if pending.body is not None:
             document = self.resources.decode(schema, pending.key, pending.body)
@@ -111,6 +111,11 @@ class ChangeReader:
                 built_on=transaction_of(known.extras),
             )
         return write
+
+    def _replaced(self, pending: PendingDocument) -> bytes | None:
+        """The body of the system object that a write replaces; one that has changed since makes a conflict of it."""
+        stored = None if pending.base_etag is None else self.resources.store.get(pending.key)
+        return stored.body if stored is not None and stored.etag == pending.base_etag else None
 
 
 def _held(schema: TableSchema, values: tuple[Value, ...] | None, extras: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ have written the document or given up.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -96,7 +96,7 @@ class ClaimBook:
                     return
                 except PreconditionFailed:
                     continue
-            if document_holds(self.resources, self.schema_of(table), table, holder, claim):
+            if self._holds(table, holder, claim):
                 raise ClaimTaken(claim, holder)
             watch.pause()
 
@@ -133,6 +133,27 @@ class ClaimBook:
             except PreconditionFailed:
                 continue
             reach("claim-freed")
+
+    def hand_back(self, table: str, stem: str, claims: Iterable[str], heirs: Mapping[str, str]) -> None:
+        """Undo that a document took claims, as far as it does not hold them: each goes to the document that ``heirs``
+        names for it (``{claim: stem}``), if that holds it again, and is removed otherwise. Three reads a claim at most.
+        """
+        for claim in claims:
+            key = claim_key(self.resources, table, claim)
+            stored = self.resources.store.get(key)
+            if stored is None or holder_of(key, stored) != stem or self._holds(table, stem, claim):
+                continue
+            heir = heirs.get(claim)
+            try:
+                if heir is not None and self._holds(table, heir, claim):
+                    self.resources.store.put(key, _body(table, heir), if_match=stored.etag)
+                else:
+                    self.resources.store.delete(key, if_match=stored.etag)
+            except PreconditionFailed:
+                continue
+
+    def _holds(self, table: str, stem: str, claim: str) -> bool:
+        return document_holds(self.resources, self.schema_of(table), table, stem, claim)
 
 
 class _Watch:

@@ -16,7 +16,8 @@ import enum
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary, ref
@@ -204,12 +205,14 @@ class Recovery:
         return _Found(write, _fate(write, stored, id), stored)
 
     def _settle_claims(self, intent: Intent, *, forward: bool) -> None:
-        """Free what the documents gave up, or, when the transaction was taken back, what they had taken."""
+        """Free what the documents gave up, or, when the transaction was taken back, undo what they had taken."""
         schemas = {write.schema.table: write.schema for write in intent.writes if write.schema is not None}
-        book = ClaimBook(self.resources, schemas.get)
+        book, heirs = ClaimBook(self.resources, schemas.get), _former_holders(intent.writes)
         for write in intent.writes:
-            if write.schema is not None:
-                book.free(write.schema.table, write.stem, write.frees if forward else write.takes)
+            if forward and write.schema is not None:
+                book.free(write.table, write.stem, write.frees)
+            elif write.schema is not None:
+                book.hand_back(write.table, write.stem, write.takes, heirs[write.table])
 
 
 def _fate(write: DocumentWrite, stored: Stored | None, id: str) -> _Fate:
@@ -222,6 +225,14 @@ def _fate(write: DocumentWrite, stored: Stored | None, id: str) -> _Fate:
     if stored.body == write.body:
         return _Fate.APPLIED
     return _Fate.CHANGED if _carries(stored, id) else _Fate.CONFLICT
+
+
+def _former_holders(writes: Iterable[DocumentWrite]) -> Mapping[str, Mapping[str, str]]:
+    """``{table: {claim: stem}}`` of the documents that gave up claims, which others of the unit may have taken."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for write in writes:
+        found[write.table].update(dict.fromkeys(write.frees, write.stem))
+    return found
 
 
 def _carries(stored: Stored, id: str) -> bool:

@@ -44,6 +44,10 @@ class IntentLog(Protocol):
     """What keeps a unit of many documents whole when its process dies (``backend.intents``)."""
 
     @property
+    def writes(self) -> Sequence[DocumentWrite]:
+        """All that the transaction writes; a unit of work may be what is left of it."""
+
+    @property
     def deadline(self) -> float:
         """Until when nobody else takes the transaction over (``time.monotonic``)."""
 
@@ -90,7 +94,7 @@ class UnitOfWork:
             return
         self.resources.store.verify_conditions()
         applied: list[_Applied] = []
-        book = ClaimBook(self.resources, _schemas(writes), _releases(writes))
+        book = ClaimBook(self.resources, _schemas(writes), _releases(writes if intent is None else intent.writes))
         try:
             for batch in _batches(writes):
                 self._apply(batch, applied, book, intent, owner)

@@ -1,0 +1,141 @@
+"""Transactions that are taken back, by themselves or when they are abandoned: what was before is there again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from django.db import IntegrityError, connection, models
+from django.db.migrations import AddField, CreateModel
+from django.db.migrations.state import ProjectState
+from django.db.models import F
+
+from django_smarterbase.backend.recovery import recovery_of
+from django_smarterbase.backend.unit_of_work import UnitOfWork
+from django_smarterbase.exceptions import ConflictError, StorageUnavailable
+from django_smarterbase.storage.base import Write, Written
+from django_smarterbase.storage.filesystem import FileSystemStore
+from testproject.articles.models import Article, Author
+from tests.integration.commands.site import WRITE_DEADLINE, Site
+
+from .abandoned import abandon, documents, edit, recover
+from .ledger import Ledger
+from .test_contention import in_thread
+
+TITLES = ("title 1", "title 2", "title 3")
+
+
+def update_articles_and_rename() -> None:
+    Article.objects.filter(title__in=TITLES).update(view_count=F("view_count") + 1000)
+    Author.objects.filter(name="author 1").update(name="renamed")
+
+
+def pass_name_on() -> None:
+    """Both authors change, and the second has the first one's name afterwards."""
+    Author.objects.filter(name="author 1").update(name="renamed")
+    Author.objects.filter(name="author 2").update(name="author 1")
+
+
+def claims(site: Site) -> dict[str, str]:
+    """Who holds which name: ``{key of the claim: stem}``."""
+    return {key: orjson.loads(body)["stem"] for key, body in site.objects().items() if "/unique/authors/" in key}
+
+
+def names(site: Site) -> list[str]:
+    return sorted(document["name"] for _path, document in documents(site, "authors"))
+
+
+def test_no_document_is_lost_when_the_store_fails_while_a_transaction_is_taken_back(
+    site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some are as they were already, and the unit that took them back fails as a whole."""
+    before = list(documents(site, "articles"))
+    abandon(monkeypatch, update_articles_and_rename)
+    edit(site, "authors", name="author 1")
+    write_many = FileSystemStore.write_many
+
+    def fail_from_the_second(self: FileSystemStore, writes: Any) -> Iterator[Written]:
+        first, *others = list[Write](writes)
+        yield from write_many(self, [first])
+        yield from (Written(write, None, StorageUnavailable("out of order")) for write in others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSystemStore, "write_many", fail_from_the_second)
+        with pytest.raises(StorageUnavailable, match="out of order"):
+            recover()
+    assert len(list(documents(site, "articles"))) == len(before)
+    recover()
+    assert list(documents(site, "articles")) == before
+    assert recovery_of(connection.resources).unfinished() == []
+
+
+def test_claims_are_their_former_holders_when_a_transaction_is_taken_back(
+    site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = claims(site)
+
+    def work() -> None:
+        Article.objects.filter(title__in=TITLES).update(view_count=F("view_count") + 1000)
+        pass_name_on()
+
+    abandon(monkeypatch, work)
+    assert claims(site) != before
+    edit(site, "authors", name="author 1")
+    recover()
+    assert claims(site) == before
+    site.restart(cache=None)  # so that only the claim tells who has the name
+    with pytest.raises(IntegrityError):
+        Author.objects.create(name="author 1")
+
+
+def test_claim_that_moves_within_a_transaction_is_not_waited_for_when_it_is_completed(
+    site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._BATCH", 1)
+    abandon(monkeypatch, pass_name_on, before="_take_claims")
+    recovery = recovery_of(connection.resources)
+    recovery._look(connection.catalog.find)
+    time.sleep(WRITE_DEADLINE * 1.1)
+    began = time.monotonic()
+    assert recovery._look(connection.catalog.find) == 1
+    assert time.monotonic() - began < WRITE_DEADLINE / 2
+    assert names(site) == ["author 0", "author 1", "author 3", "author 4", "author 5", "renamed"]
+    assert set(claims(site).values()) == {path.stem for path, _document in documents(site, "authors")}
+
+
+def test_schema_object_is_as_it_was_when_a_migration_meets_a_conflict(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its documents tell their version, and the object how each version is read."""
+    create = CreateModel("Thing", [("id", models.AutoField(primary_key=True)), ("name", models.CharField())], {})
+    add = AddField("Thing", "size", models.IntegerField(default=3))
+    states = [ProjectState()]
+    for operation in (create, add):
+        states.append(states[-1].clone())
+        operation.state_forwards("things", states[-1])
+    with connection.schema_editor() as editor:
+        create.database_forwards("things", editor, states[0], states[1])
+    old, new = (state.apps.get_model("things", "Thing") for state in states[1:])
+    old.objects.create(name="before")
+    before = site.objects()[connection.resources.keys.schema("things_thing")]
+    begin = UnitOfWork._begin
+
+    def rename_before(self: UnitOfWork, batch: Any, owner: Any) -> Any:
+        if batch[0].table:
+            monkeypatch.setattr(UnitOfWork, "_begin", begin)
+            in_thread(lambda: old.objects.update(name="theirs")).join()
+        return begin(self, batch, owner)
+
+    def migrate() -> None:
+        with connection.schema_editor(atomic=True) as editor:
+            add.database_forwards("things", editor, states[1], states[2])
+            new.objects.update(size=9)
+
+    monkeypatch.setattr(UnitOfWork, "_begin", rename_before)
+    with pytest.raises(ConflictError, match="Nothing was applied"):
+        migrate()
+    assert site.objects()[connection.resources.keys.schema("things_thing")] == before
+    assert [thing.name for thing in old.objects.all()] == ["theirs"]
