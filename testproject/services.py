@@ -154,7 +154,7 @@ class RedisServer(Service):
             *("--bind", LOOPBACK, "--port", str(self.port)),
             *("--save", *(["3600", "1"] if self._directory else [""])),
             *("--appendonly", "no", "--maxmemory-policy", "noeviction"),
-            *("--dir", str(self._dump.parent), "--dbfilename", self._dump.name),
+            *("--dir", str(self.dump_file.parent), "--dbfilename", self.dump_file.name),
         ]
 
     def answers(self, pid: int) -> bool:
@@ -166,11 +166,12 @@ class RedisServer(Service):
     def restart_empty(self) -> None:
         """Stop the server, remove its dump, and start it on the same port without any key."""
         self.stop()
-        self._dump.unlink(missing_ok=True)
+        self.dump_file.unlink(missing_ok=True)
         self.start()
 
     @property
-    def _dump(self) -> Path:
+    def dump_file(self) -> Path:
+        """What a SAVE writes, and what the server loads when it starts."""
         return (self._directory or self._scratch).absolute() / "dump.rdb"
 
 

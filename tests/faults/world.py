@@ -305,7 +305,7 @@ class Faults:
             yield client
 
     def _file(self) -> Path:
-        return self.world.server._dump
+        return self.world.server.dump_file
 
 
 KINDS = (
