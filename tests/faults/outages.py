@@ -11,7 +11,7 @@ from testproject.services import RedisServer
 
 from .wire import Line, Wire
 
-KINDS = ("killed", "restarted_empty", "back_with_old_data", "one_cut_off", "hanging")
+KINDS = ("killed", "restarted_empty", "restarted_old", "one_cut_off", "hanging")
 
 
 class Outages:
@@ -42,15 +42,15 @@ class Outages:
         yield
 
     @contextmanager
-    def back_with_old_data(self) -> Iterator[None]:
-        """kill -9, and it comes back with a dump that lacks what was written since."""
+    def restarted_old(self) -> Iterator[None]:
+        """It is away for a moment and comes back with a dump that lacks what was written since."""
         with redis.Redis.from_url(self._server.url, socket_timeout=30) as client:
             client.save()
         self._go_on()
         self._server.kill()
-        yield
         self._server.start()
         self._server.dump_file.unlink()
+        yield
 
     @contextmanager
     def one_cut_off(self) -> Iterator[None]:

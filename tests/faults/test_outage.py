@@ -82,7 +82,7 @@ class Crowd:
             self._accounts.setdefault(ledger, Account(ledger)).read_on()
         return [account for account in self._accounts.values() if role in ("", account.role)]
 
-    def await_requests(self, times: int = 3) -> None:
+    def await_requests(self, times: int = 5) -> None:
         """Until everybody has had so many more answers, the first of which may be from before."""
         goals = {account: account.requests + times for account in self.accounts()}
         self.await_that("everybody goes on", lambda: self._reached(goals, lambda account: account.requests))
