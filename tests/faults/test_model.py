@@ -180,16 +180,15 @@ class Machine(RuleBasedStateMachine):
         alias=process,
         kind=fault_kind,
         seed=seeds,
-        step=st.sampled_from(WRITE_STEPS),
         number=st.integers(1, 8),
     )
-    def disturb(self, how: str, alias: str, kind: str, seed: int, step: str, number: int) -> None:
+    def disturb(self, how: str, alias: str, kind: str, seed: int, number: int) -> None:
         """One of DISTURBANCES."""
         hurt = partial(self.hurt_by, kind, alias, seed)
         if how == "fault":
             hurt()
         elif how == "fault at a step":
-            self.world.at_step(step, 1 + number % 2, hurt)
+            self.world.at_step(WRITE_STEPS, number, lambda _: hurt())
         elif how == "fault before a request":
             self.world.wires[alias].before_request(number, hurt)
         elif how == "other definitions":
@@ -205,21 +204,21 @@ class Machine(RuleBasedStateMachine):
             self.hurt = False
         count(f"disturbance: {how}")
 
-    @rule(alias=process, action=actions(), step=st.sampled_from(WRITE_STEPS), times=st.integers(1, 2))
-    def crash(self, alias: str, action: Action, step: str, times: int) -> None:
-        """The process dies in a statement: each of its documents is old or new."""
+    @rule(alias=process, action=actions(), number=st.integers(1, 6))
+    def crash(self, alias: str, action: Action, number: int) -> None:
+        """The process dies at the n-th step of a statement: each of its documents is old or new."""
         rows, before = Rows.of(ORACLE), contents(ORACLE)
 
-        def die() -> None:
-            raise Crash
+        def die(step: str) -> None:
+            raise Crash(step)
 
-        self.world.at_step(step, times, die)
+        self.world.at_step(WRITE_STEPS, number, die)
         try:
             result = action(rows, alias)
-        except Crash:
+        except Crash as death:
             self.world.cells[alias].restart()
             self.take_over(before, action, rows)
-            count(f"crashes at step {step}")
+            count(f"crashes at step {death}")
         else:
             assert result == action(rows, ORACLE)
             self.world.disarm()
@@ -255,7 +254,12 @@ class Machine(RuleBasedStateMachine):
         count("repairs")
 
     @invariant()
+    def step_was_right(self) -> None:
+        count("steps")
+        self.answers_are_the_oracles()
+
     def answers_are_the_oracles(self) -> None:
+        """Every question, to the next process in turn."""
         self.turn += 1
         alias = PROCESSES[self.turn % len(PROCESSES)]
         for name, question in QUESTIONS.items():
@@ -281,7 +285,7 @@ def world(tmp_path: Path, server: RedisServer) -> Iterator[World]:
 def test_answers_are_the_oracles_whatever_becomes_of_redis(world: World, torture: bool) -> None:
     machine = type("BoundMachine", (Machine,), {"world": world})
     how = settings(
-        max_examples=150 if torture else 6,
+        max_examples=150 if torture else 10,
         stateful_step_count=50 if torture else 20,
         # To shrink a failure takes minutes, which only those have who asked for a long run.
         phases=list(Phase) if torture else [Phase.explicit, Phase.reuse, Phase.generate],

@@ -7,7 +7,7 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -39,6 +39,20 @@ _numbers = itertools.count(1)
 
 class Crash(BaseException):
     """A process dies here. Not an Exception, so that nothing is tidied up."""
+
+
+class AnyOf:
+    """Equals each of these steps, and remembers in ``met`` which it was compared with last."""
+
+    def __init__(self, steps: Collection[str]) -> None:
+        self._steps = steps
+        self.met = ""
+
+    def __eq__(self, step: object) -> bool:
+        self.met = str(step)
+        return step in self._steps
+
+    __hash__ = None
 
 
 class World:
@@ -132,16 +146,16 @@ class World:
         finally:
             client.close()
 
-    def at_step(self, step: str, times: int, action: Callable[[], None]) -> None:
-        """Do something once when any process gets to a named step for the n-th time."""
-        left = itertools.count(1)
+    def at_step(self, among: Collection[str], number: int, action: Callable[[str], None]) -> None:
+        """Do something once, given the step, when any process gets to the n-th step from now of these."""
+        armed, reached = AnyOf(among), itertools.count(1)
 
         def count_down() -> None:
-            if next(left) == times:
+            if next(reached) == number:
                 steps._armed = ""
-                action()
+                action(armed.met)
 
-        steps._armed, steps._count_down = step, count_down
+        steps._armed, steps._count_down = armed, count_down
 
     def define(self, *, extra: bool) -> None:
         """The index definitions of the code that all processes run."""
