@@ -158,10 +158,11 @@ class RedisServer(Service):
         ]
 
     def answers(self, pid: int) -> bool:
-        """Ask for the server's own process id: another Redis may have taken the port."""
+        """Ask for the server's own process id: another Redis may have taken the port. One that loads a dump waits."""
         with socket.create_connection((LOOPBACK, self.port), timeout=1) as connection:
-            connection.sendall(b"INFO server\r\n")
-            return f"process_id:{pid}\r\n".encode() in connection.recv(65536)
+            connection.sendall(b"PING\r\nINFO server\r\n")
+            answer = connection.recv(65536)
+            return answer.startswith(b"+PONG") and f"process_id:{pid}\r\n".encode() in answer
 
     def restart_empty(self) -> None:
         """Stop the server, remove its dump, and start it on the same port without any key."""
