@@ -102,12 +102,14 @@ class Machine(RuleBasedStateMachine):
         self.world.disarm()
         self.world.settle()
 
-    @rule(several=st.lists(st.tuples(process, actions()), min_size=1, max_size=5))
-    def act(self, several: list[tuple[str, Action]]) -> None:
-        for alias, action in several:
-            self.answers_are_the_oracles()
+    @rule(several=st.lists(st.tuples(process, process, actions()), min_size=1, max_size=5))
+    def act(self, several: list[tuple[str, str, Action]]) -> None:
+        """Processes write, each beside one that asks right before and right after, on the strength of one lease."""
+        for alias, witness, action in several:
+            self.answers_are_the_oracles(witness)
             rows = Rows.of(ORACLE)
             assert action(rows, alias) == action(rows, ORACLE)
+            self.answers_are_the_oracles(witness)
             count(f"action {action.name}")
 
     @rule(alias=process, several=st.lists(actions(), min_size=1, max_size=4), kept=st.booleans(), data=st.data())
@@ -255,13 +257,13 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def step_was_right(self) -> None:
+        """Every question to the next process in turn."""
         count("steps")
-        self.answers_are_the_oracles()
-
-    def answers_are_the_oracles(self) -> None:
-        """Every question, to the next process in turn."""
         self.turn += 1
-        alias = PROCESSES[self.turn % len(PROCESSES)]
+        self.answers_are_the_oracles(PROCESSES[self.turn % len(PROCESSES)])
+
+    def answers_are_the_oracles(self, alias: str) -> None:
+        """Every question, to this process."""
         for name, question in QUESTIONS.items():
             with profile_queries() as queries:
                 found = question(alias)
