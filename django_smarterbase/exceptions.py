@@ -6,8 +6,10 @@ SmarterBaseError
 ├── ScanBudgetExceeded     (OperationalError)  a scan would read more than ``max_scan_objects``
 ├── FullScanRefused        (OperationalError)  ``require_index()`` and no index can answer
 ├── IndexUnavailable       (OperationalError)  Redis cannot answer and the caller asked for no fallback
+├── LockNotAvailable       (OperationalError)  another transaction has locked a row
 ├── StorageUnavailable     (OperationalError)  the object store cannot be reached
-└── PreconditionFailed                         a conditional write met another ETag; inside the package only
+├── PreconditionFailed                         a conditional write met another ETag; inside the package only
+└── DeadlinePassed                             a write was not begun, as it was too late; inside the package only
 
 Every message names what was concerned (model, key, value), the limit that was met, and a remedy.
 """
@@ -47,6 +49,10 @@ class IndexUnavailable(SmarterBaseError, OperationalError):
     """The index cannot be trusted or reached, and the operation may not go on without it."""
 
 
+class LockNotAvailable(SmarterBaseError, OperationalError):
+    """A row is locked by another transaction: for too long, or ``nowait`` was asked for."""
+
+
 class StorageUnavailable(SmarterBaseError, OperationalError):
     """The object store did not answer."""
 
@@ -56,4 +62,12 @@ class PreconditionFailed(SmarterBaseError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"The object {key!r} is not in the state that this conditional write expected.")
+        self.key = key
+
+
+class DeadlinePassed(SmarterBaseError):
+    """A write was not begun, since it might have taken effect after its deadline. Nothing was written."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The object {key!r} was not written, since too little was left of its write deadline.")
         self.key = key

@@ -20,9 +20,10 @@ from django_smarterbase.backend.features import DatabaseFeatures
 from django_smarterbase.backend.index_counts import index_counts
 from django_smarterbase.backend.introspection import DatabaseIntrospection
 from django_smarterbase.backend.operations import DatabaseOperations
+from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.resources import Resources, resources_for
 from django_smarterbase.backend.schema import DatabaseSchemaEditor
-from django_smarterbase.backend.session import Execution, Request, Session
+from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.statements import StatementRunner, commit_recorded
 from django_smarterbase.indexes.service import FallbackReason
 from django_smarterbase.planner.plan import QueryPlan
@@ -162,4 +163,6 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
     def _close(self) -> None:
         super()._close()
-        self._session = None
+        if self._session is not None:
+            self._session.release_locks()
+            self._session = None

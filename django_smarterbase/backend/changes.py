@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.uniqueness import claims_of, held_claims, plain_claims, with_claims
-from django_smarterbase.backend.unit_of_work import DocumentWrite
 from django_smarterbase.backend.workspace import PendingDocument, TouchedRow, Workspace
+from django_smarterbase.storage.codec import TRANSACTION, transaction_of
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import Row, TableSchema, Value
 
@@ -53,13 +54,14 @@ class ChangeReader:
             schema=schema,
             stem=stem,
             key=key,
-            body=None if touched.values is None else codec.encode(touched.values, with_claims(base.extras, claims)),
+            body=None if touched.values is None else codec.encode(touched.values, _extras(base.extras, claims)),
             base_etag=base.etag,
             row=row,
             undo_body=None if base.etag is None or base.values is None else codec.encode(base.values, base.extras),
             undo_row=None if base.etag is None or base.values is None else as_row(schema, base.values),
             takes=_without(claims, held_claims(base.extras)),
             frees=_without(_held(schema, base.values, base.extras), claims),
+            built_on=transaction_of(base.extras),
         )
 
     def _base(self, schema: TableSchema, stem: str, key: str) -> _Base:
@@ -106,6 +108,7 @@ class ChangeReader:
                 undo_row=undo_row,
                 takes=_without(claims, held_claims(known.extras)),
                 frees=_without(_held(read_as, known.values, known.extras), claims),
+                built_on=transaction_of(known.extras),
             )
         return write
 
@@ -114,6 +117,13 @@ def _held(schema: TableSchema, values: tuple[Value, ...] | None, extras: Mapping
     """The claims that a document may hold: those that it lists, and those to its plain values."""
     plain = () if values is None else plain_claims(schema, as_row(schema, values))
     return tuple(dict.fromkeys((*held_claims(extras), *plain)))
+
+
+def _extras(base: Mapping[str, Any], claims: tuple[str, ...]) -> dict[str, Any]:
+    """What a document keeps of the one that it replaces; that one's transaction is not its own."""
+    extras = with_claims(base, claims)
+    extras.pop(TRANSACTION, None)
+    return extras
 
 
 def _without(claims: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:

@@ -69,10 +69,10 @@ class ClaimBook:
     resources: Resources
     schema_of: Callable[[str], TableSchema | None]
     released: Callable[[str, str, str], bool] = _nothing_released
-    taken: list[_Taken] = field(default_factory=list)
+    taken: dict[str, _Taken] = field(default_factory=dict)  # by the claims' keys, in the order of their taking
 
     def take(self, table: str, stem: str, claims: Iterable[str]) -> None:
-        """Take the claims for one document. Raises ClaimTaken; those taken before stay until ``give_back``."""
+        """Take the claims for one document, or renew them. Raises ClaimTaken; those taken stay until ``give_back``."""
         for claim in claims:
             self._take(table, stem, claim)
             reach("claim-taken")
@@ -83,7 +83,7 @@ class ClaimBook:
         watch = _Watch(self.resources.options.write_deadline)
         while True:
             try:
-                self.taken.append(_Taken(document, key, store.put(key, body, if_absent=True), None))
+                self._note(document, key, store.put(key, body, if_absent=True), None)
                 return
             except PreconditionFailed:
                 stored = store.get(key)
@@ -92,8 +92,7 @@ class ClaimBook:
             holder = holder_of(key, stored)
             if holder == stem or self.released(table, holder, claim) or watch.is_orphan(stored.etag):
                 try:
-                    etag = store.put(key, body, if_match=stored.etag)
-                    self.taken.append(_Taken(document, key, etag, stored.body))
+                    self._note(document, key, store.put(key, body, if_match=stored.etag), stored.body)
                     return
                 except PreconditionFailed:
                     continue
@@ -101,13 +100,17 @@ class ClaimBook:
                 raise ClaimTaken(claim, holder)
             watch.pause()
 
+    def _note(self, document: str, key: str, etag: str, before: bytes | None) -> None:
+        earlier = self.taken.get(key)
+        self.taken[key] = _Taken(document, key, etag, before if earlier is None else earlier.before)
+
     def give_back(self, standing: Collection[str] = ()) -> None:
         """Undo what was taken, last first; what another has taken over since is its own.
 
         The documents ``standing`` (keys) could not be taken back and hold their claims on.
         """
         while self.taken:
-            taken = self.taken.pop()
+            _key, taken = self.taken.popitem()
             if taken.document in standing:
                 continue
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
@@ -15,7 +16,8 @@ from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.where import ExtraWhere
 
 from django_smarterbase.backend.index_only import is_plain_count, shortcut_for
-from django_smarterbase.backend.session import Request
+from django_smarterbase.backend.locking import run_locked
+from django_smarterbase.backend.requests import Request
 from django_smarterbase.hints import hints_of
 from django_smarterbase.planner.explain import explain_json, explain_text
 from django_smarterbase.planner.plan import QueryPlan
@@ -110,6 +112,7 @@ class NotingCompiler(compiler.SQLCompiler):
             written=self._written(),
             model=self.query.model._meta.label if self.query.model else None,
             counts=is_plain_count(self),
+            locks=self.query.select_for_update,
             shortcut=shortcut_for(self, plan) if self.operation == "select" else None,
             sql=sql,
         )
@@ -128,6 +131,15 @@ class NotingCompiler(compiler.SQLCompiler):
 
 class SQLCompiler(NotingCompiler):
     """SELECT."""
+
+    def execute_sql(
+        self, result_type: Any = MULTI, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
+    ) -> Any:
+        """Run the statement, over rows that are locked first if they are to be."""
+        run = partial(super().execute_sql, result_type, chunked_fetch, chunk_size)
+        if self.query.select_for_update and not self.connection.get_autocommit():
+            return run_locked(self, run)
+        return run()
 
     def explain_query(self) -> Iterator[str]:
         """The plan of the query, then SQLite's own over the candidates. No document is read."""

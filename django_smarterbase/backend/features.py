@@ -7,6 +7,7 @@ from typing import Final
 from django.db.backends.sqlite3.features import DatabaseFeatures as SQLiteFeatures
 from django.utils.functional import cached_property
 
+RAW_LOCKS: Final = "Raw SQL locks no rows, as SQLite runs it; what select_for_update() adds to the SQL is a comment."
 FOREIGN_KEYS: Final = "Foreign keys are not enforced: no object store can hold one object to another."
 
 
@@ -17,6 +18,11 @@ class DatabaseFeatures(SQLiteFeatures):
     can_introspect_foreign_keys = True
     test_db_allows_multiple_connections = True
     can_use_chunked_reads = False
+    has_select_for_update = True
+    has_select_for_update_nowait = True
+    has_select_for_update_skip_locked = True
+    has_select_for_update_of = True
+    has_select_for_no_key_update = True
     supports_explaining_query_execution = True
     supported_explain_formats = {"JSON", "TEXT"}
 
@@ -25,6 +31,12 @@ class DatabaseFeatures(SQLiteFeatures):
         """Tests of Django's own suite that this engine does not pass, ``{reason: test ids}``."""
         return {
             **super().django_test_skips,
+            RAW_LOCKS: {
+                "select_for_update.tests.SelectForUpdateTests.test_for_update_after_from",
+                "select_for_update.tests.SelectForUpdateTests.test_nowait_raises_error_on_block",
+                "select_for_update.tests.SelectForUpdateTests.test_raw_lock_not_available",
+                "select_for_update.tests.SelectForUpdateTests.test_skip_locked_skips_locked_rows",
+            },
             FOREIGN_KEYS: {
                 "fixtures_regress.tests.TestFixtures.test_loaddata_raises_error_when_fixture_has_invalid_foreign_key",
                 "get_or_create.tests.GetOrCreateTransactionTests.test_get_or_create_integrityerror",

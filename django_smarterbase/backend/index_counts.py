@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_date, parse_datetime, parse_time
 
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.modeltables import column_name
-from django_smarterbase.backend.session import Execution, Request
+from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.workspace import quote
 from django_smarterbase.hints import hints_of
 from django_smarterbase.indexes.service import IndexUntrusted

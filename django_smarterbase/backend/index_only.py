@@ -21,7 +21,7 @@ from django_smarterbase.tables import Affinity, IndexCondition, Kind, TableSchem
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.compiler import NotingCompiler
-    from django_smarterbase.backend.session import Execution, Shortcut
+    from django_smarterbase.backend.requests import Execution, Shortcut
 
 Row = tuple[Any, ...]
 

@@ -16,11 +16,12 @@ from typing import Any
 import orjson
 from uuid_utils import uuid7
 
+from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.resources import Resources
-from django_smarterbase.backend.unit_of_work import DocumentWrite, IntentLost
+from django_smarterbase.backend.unit_of_work import IntentLost
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
 from django_smarterbase.steps import reach
-from django_smarterbase.storage.codec import TRANSACTION
+from django_smarterbase.storage.codec import with_transaction
 from django_smarterbase.tables import TableSchema
 
 
@@ -39,26 +40,33 @@ class Intent:
     def of(cls, resources: Resources, writes: Sequence[DocumentWrite]) -> Intent:
         """An intent of ``writes``, whose documents are marked with its id."""
         id = str(uuid7())
-        return cls(resources, id, [_marked(resources, write, id) for write in writes])
+        return cls(resources, id, [_marked(write, id) for write in writes])
 
     def write(self) -> None:
         """Store the intent; from now on another process may complete the transaction."""
-        self._etag = self.resources.store.put(self.key, self._body(), if_absent=True)
         self._renewed = time.monotonic()
+        self._etag = self.resources.store.put(self.key, self._body(), if_absent=True)
         reach("intent-written")
+
+    @property
+    def deadline(self) -> float:
+        """Until when nobody else takes the transaction over (``time.monotonic``)."""
+        return self._renewed + self.resources.options.write_deadline
 
     def take_over(self, etag: str) -> bool:
         """Become the holder of an intent that another left; False when somebody else was faster."""
+        began = time.monotonic()
         try:
             self._etag = self.resources.store.put(self.key, self._body(), if_match=etag)
         except PreconditionFailed:
             return False
-        self._renewed = time.monotonic()
+        self._renewed = began
         return True
 
-    def renew(self) -> None:
-        """Say that this process is still at it, when it is time to. Raises IntentLost."""
-        if time.monotonic() - self._renewed < self.resources.options.write_deadline / 3 or self._etag is None:
+    def renew(self, *, at_once: bool = False) -> None:
+        """Say that this process is still at it, when it is time to or ``at_once``. Raises IntentLost."""
+        recently = time.monotonic() - self._renewed < self.resources.options.write_deadline / 3
+        if self._etag is None or (recently and not at_once):
             return
         if not self.take_over(self._etag):
             raise IntentLost(
@@ -90,12 +98,10 @@ def read_intent(resources: Resources, key: str, body: bytes, schema_of: Callable
         raise CorruptDocument(key, "it is not the intent of a transaction") from error
 
 
-def _marked(resources: Resources, write: DocumentWrite, id: str) -> DocumentWrite:
+def _marked(write: DocumentWrite, id: str) -> DocumentWrite:
     if write.schema is None or write.body is None:
         return write
-    document = resources.decode(write.schema, write.key, write.body)
-    extras = {**document.extras, TRANSACTION: id}
-    return replace(write, body=resources.codec(write.schema).encode(document.values, extras))
+    return replace(write, body=with_transaction(write.body, id))
 
 
 def _as_json(write: DocumentWrite) -> dict[str, Any]:

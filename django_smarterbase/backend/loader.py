@@ -191,6 +191,10 @@ class Loader:
         if not table.complete:
             self._read(schema, table, [stem for stem in stems if stem not in table.known])
 
+    def relearn(self, schema: TableSchema, stems: Iterable[str]) -> None:
+        """Read documents again that are not loaded; what was known of them counts no more."""
+        self._read(schema, self._table(schema), list(stems))
+
     def learn_all(self, schema: TableSchema) -> None:
         """Read every document of the table that is not known yet, without loading them."""
         table = self._table(schema)

@@ -26,7 +26,8 @@ class Narrowing:
         self._names = tuple(column.name for column in self._columns)
         self._verdicts: dict[tuple[Value, ...], bool] = {}
         places = {column.name: place for place, column in enumerate(self._columns)}
-        self._clauses = [_by_columns(codec, clause, places) for clause in condition.clauses]
+        clauses = [_by_columns(codec, clause, places) for clause in condition.clauses]
+        self._clauses = [clause for clause in clauses if clause is not None]
 
     def admits(self, key: str, body: bytes) -> bool:
         """Whether the document may meet the condition."""
@@ -53,11 +54,14 @@ class Narrowing:
 
 def _by_columns(
     codec: DocumentCodec, clause: tuple[IndexEntry, ...], places: dict[str, int]
-) -> dict[tuple[int, ...], set[_Codes]]:
-    """``{places of an index's columns among the values: codes of the entries}``."""
+) -> dict[tuple[int, ...], set[_Codes]] | None:
+    """``{places of an index's columns among the values: codes of the entries}``; None when a value has no code."""
     found: dict[tuple[int, ...], set[_Codes]] = {}
     for entry in clause:
         columns = [codec.schema.by_name[name] for name in entry.index.columns]
-        codes = tuple(code(column, value) for column, value in zip(columns, entry.values, strict=True))
+        try:
+            codes = tuple(code(column, value) for column, value in zip(columns, entry.values, strict=True))
+        except NotIndexable:
+            return None
         found.setdefault(tuple(places[column.name] for column in columns), set()).add(codes)
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.unit_of_work import DocumentWrite
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.storage.keys import pk_texts
 from django_smarterbase.tables import TableSchema, Value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.operations import DatabaseOperations as SQLiteOperations
 
-from django_smarterbase.backend.unit_of_work import WriteFailed
+from django_smarterbase.backend.document_writes import WriteFailed
 from django_smarterbase.backend.upkeep import delete_documents
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ class DatabaseOperations(SQLiteOperations):
 
     connection: DatabaseWrapper
     compiler_module = "django_smarterbase.backend.compiler"
+
+    def for_update_sql(
+        self, nowait: bool = False, skip_locked: bool = False, of: Any = (), no_key: bool = False
+    ) -> str:
+        """A comment, for whoever reads the SQL: the rows are locked before it runs (``backend.locking``)."""
+        return f"/* {super().for_update_sql(nowait, skip_locked, of, no_key)} */"
 
     def sql_flush(
         self, style: Any, tables: Iterable[str], *, reset_sequences: bool = False, allow_cascade: bool = False

@@ -1,10 +1,13 @@
-"""Completes, or takes back, the transactions whose processes have died between their first document and their last.
+"""Transactions that are not decided yet: they are waited for, and decided where their processes have died.
 
 An intent that has not changed for ``write_deadline`` has no process any more: a live one renews it. Whoever finds it
 takes it over by a conditional write, so one process works at it at a time. Then each write is looked at: applied (the
-stored body is the intent's, or the document carries the transaction's id), not applied (its condition still holds), or
-in conflict (another writer changed the document first). Without a conflict the rest is applied; with one, what was
-applied is taken back.
+stored body is the intent's), changed since (the document carries the transaction's id all the same), not applied (its
+condition still holds), or in conflict (another writer changed the document first). Without a conflict the rest is
+applied; with one, what was applied is taken back.
+
+So that it can be taken back, no writer builds on a document of a transaction that is not decided: it waits until the
+intent is gone. Only what changes documents by other means gets in between, and that is never overwritten.
 """
 
 from __future__ import annotations
@@ -13,17 +16,18 @@ import enum
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary, ref
 
 import orjson
 
 from django_smarterbase.backend.claims import ClaimBook
+from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent, read_intent
-from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
-from django_smarterbase.exceptions import CorruptDocument
+from django_smarterbase.backend.unit_of_work import UnitOfWork
+from django_smarterbase.exceptions import ConflictError, CorruptDocument
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.codec import TRANSACTION
 from django_smarterbase.tables import TableSchema
@@ -35,7 +39,10 @@ logger = logging.getLogger("django_smarterbase.transactions")
 
 SchemaOf = Callable[[str], TableSchema | None]
 _ROUNDS: Final = 5
-
+_REMEMBERED: Final = 10_000  # transactions that are known to be decided
+_PATIENCE: Final = 4  # write deadlines for which another's transaction is waited for
+_FIRST_PAUSE: Final = 0.005  # seconds
+_LONGEST_PAUSE: Final = 0.2
 
 _recoveries: WeakKeyDictionary[Resources, Recovery] = WeakKeyDictionary()
 
@@ -47,6 +54,7 @@ def recovery_of(resources: Resources) -> Recovery:
 
 class _Fate(enum.Enum):
     APPLIED = enum.auto()
+    CHANGED = enum.auto()
     OPEN = enum.auto()
     CONFLICT = enum.auto()
 
@@ -57,6 +65,10 @@ class _Found:
     fate: _Fate
     stored: Stored | None
 
+    def reversed(self) -> DocumentWrite:
+        """The write that takes an applied one back."""
+        return self.write.reversed(self.stored.etag if self.stored is not None else None)
+
 
 class Recovery:
     """Looks after the intents of one database in a process. Thread-safe."""
@@ -66,6 +78,7 @@ class Recovery:
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[str, float]] = {}
         self._next_look = 0.0
+        self._decided: dict[str, None] = {}
 
     @property
     def resources(self) -> Resources:
@@ -88,6 +101,39 @@ class Recovery:
     def waiting(self) -> bool:
         """Whether an intent was seen at the last look, which may prove to be abandoned."""
         return bool(self._seen)
+
+    def await_decision(self, ids: Iterable[str], schema_of: SchemaOf) -> set[str]:
+        """Return when these transactions are decided; one whose process has died is decided here.
+
+        One read for each of which this process did not know it; these are returned, since what was read of their
+        documents before may have been taken back. Raises ConflictError when one takes too long.
+        """
+        unknown = {id for id in ids if id not in self._decided}
+        for id in unknown:
+            self._await_one(id, schema_of)
+            if len(self._decided) >= _REMEMBERED:
+                self._decided.clear()
+            self._decided[id] = None
+        return unknown
+
+    def _await_one(self, id: str, schema_of: SchemaOf) -> None:
+        key, deadline, pause = self.resources.keys.intent(id), self.resources.options.write_deadline, _FIRST_PAUSE
+        began = time.monotonic()
+        next_look = began
+        while self.resources.store.get(key) is not None:
+            now = time.monotonic()
+            if now - began > _PATIENCE * deadline:
+                raise ConflictError(
+                    f"A document is being changed by the transaction {id}, which has not been decided for "
+                    f"{_PATIENCE * deadline:g} s, {_PATIENCE} times the write deadline. Try again, and look at the "
+                    f"unfinished transactions with manage.py sb_check: its intent is {key!r}."
+                )
+            if now >= next_look:
+                next_look = now + deadline / 10
+                with self._lock:
+                    self._look(schema_of)
+            time.sleep(pause)
+            pause = min(_LONGEST_PAUSE, deadline / 10, pause * 2)
 
     def recover(self, schema_of: SchemaOf) -> int:
         """Decide every abandoned intent, waiting until the live ones are gone or prove abandoned; returns how many.
@@ -141,7 +187,9 @@ class Recovery:
         found = [self._find(write, intent.id) for write in intent.writes]
         forward = all(each.fate is not _Fate.CONFLICT for each in found)
         wanted = _Fate.OPEN if forward else _Fate.APPLIED
-        writes = [each.write if forward else _reverse(each) for each in found if each.fate is wanted]
+        writes = [each.write if forward else each.reversed() for each in found if each.fate is wanted]
+        if not forward:
+            _report_changed(intent.id, [each.write.key for each in found if each.fate is _Fate.CHANGED])
         try:
             UnitOfWork(self.resources).commit(writes, intent=intent)
         except WriteFailed as failure:
@@ -171,7 +219,9 @@ def _fate(write: DocumentWrite, stored: Stored | None, id: str) -> _Fate:
         return _Fate.OPEN if write.base_etag is None else _Fate.CONFLICT
     if stored.etag == write.base_etag:
         return _Fate.OPEN
-    return _Fate.APPLIED if stored.body == write.body or _carries(stored, id) else _Fate.CONFLICT
+    if stored.body == write.body:
+        return _Fate.APPLIED
+    return _Fate.CHANGED if _carries(stored, id) else _Fate.CONFLICT
 
 
 def _carries(stored: Stored, id: str) -> bool:
@@ -182,13 +232,11 @@ def _carries(stored: Stored, id: str) -> bool:
     return isinstance(document, dict) and document.get(TRANSACTION) == id
 
 
-def _reverse(found: _Found) -> DocumentWrite:
-    """The write that takes an applied one back."""
-    return replace(
-        found.write,
-        body=found.write.undo_body,
-        base_etag=found.stored.etag if found.stored is not None else None,
-        row=found.write.undo_row,
-        takes=(),
-        frees=(),
-    )
+def _report_changed(id: str, keys: list[str]) -> None:
+    if keys:
+        logger.error(
+            "The transaction %s is taken back, but these of its documents were changed by other means since, and stay "
+            "as they are: %s.",
+            id,
+            ", ".join(keys),
+        )

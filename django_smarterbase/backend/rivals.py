@@ -8,12 +8,14 @@ is run again: SQLite itself raises the IntegrityError, or follows the ON CONFLIC
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django_smarterbase.backend.claims import claim_key, claim_rule, holder_of
+from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.loader import Loader
-from django_smarterbase.backend.unit_of_work import DocumentWrite
+from django_smarterbase.backend.snapshot import Known
 from django_smarterbase.indexes.service import IndexUntrusted
+from django_smarterbase.storage.codec import transaction_of
 from django_smarterbase.tables import IndexCondition, IndexEntry, Kind, TableSchema, UniqueRule
 
 
@@ -21,12 +23,17 @@ class Rivals:
     """Finds the rivals of a statement's writes.
 
     ``every_key`` looks up the primary key of every new row; otherwise only those that a caller may have chosen twice
-    (not a sequence's, not UUIDs), and with ``keys`` off none: then the conditional write finds out.
+    (not a sequence's, not UUIDs), and with ``keys`` off none: then the conditional write finds out. ``decided`` waits
+    for transactions, given by their ids: a rival that may yet be taken back is no reason to refuse a write. It returns
+    those of which it was not known before.
     """
 
-    def __init__(self, loader: Loader, *, keys: bool, every_key: bool) -> None:
+    def __init__(
+        self, loader: Loader, decided: Callable[[Iterable[str]], set[str]], *, keys: bool, every_key: bool
+    ) -> None:
         self.loader = loader
         self.snapshot = loader.snapshot
+        self.decided = decided
         self.keys = keys
         self.every_key = every_key
 
@@ -47,7 +54,19 @@ class Rivals:
         table = self.snapshot.table(schema.table)
         self.loader.learn(schema, [write.stem for write in writes if self._must_look_up(schema, write)])
         stems = [write.stem for write in writes] + self._holders(schema, writes)
-        return [stem for stem in dict.fromkeys(stems) if stem not in table.present and table.known.get(stem)]
+        unseen = [stem for stem in dict.fromkeys(stems) if stem not in table.present and table.known.get(stem)]
+        self._await_decision(schema, unseen)
+        return [stem for stem in unseen if table.known.get(stem)]
+
+    def _await_decision(self, schema: TableSchema, stems: Iterable[str]) -> None:
+        """Read the documents again that a transaction of several has made, once it is decided."""
+        made = {stem: transaction_of(known.extras) for stem in stems if (known := self._known(schema, stem))}
+        doubtful = {stem: id for stem, id in made.items() if id is not None}
+        news = self.decided(doubtful.values()) if doubtful else set()
+        self.loader.relearn(schema, [stem for stem, id in doubtful.items() if id in news])
+
+    def _known(self, schema: TableSchema, stem: str) -> Known | None:
+        return self.snapshot.table(schema.table).known.get(stem)
 
     def _must_look_up(self, schema: TableSchema, write: DocumentWrite) -> bool:
         if not self.keys or write.base_etag is not None or write.row is None:

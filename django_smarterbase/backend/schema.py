@@ -14,9 +14,10 @@ from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSche
 from django.db.models import Field, Model
 
 from django_smarterbase.backend.catalog import creation_sql
+from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.modeltables import column_of, named, sqlite_value
 from django_smarterbase.backend.tablemoves import drops, moves
-from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
+from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.backend.upkeep import delete_claims
 from django_smarterbase.backend.verification import verify_documents
 from django_smarterbase.backend.workspace import PendingDocument

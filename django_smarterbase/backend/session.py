@@ -11,26 +11,25 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Final
 
 from django.db.utils import IntegrityError
 
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimTaken, claim_rule
+from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
+from django_smarterbase.backend.locking import Rows, TransactionLocks
 from django_smarterbase.backend.numbers import Numbering, catch_up, raise_sequences
 from django_smarterbase.backend.recovery import recovery_of
+from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork, WriteFailed
+from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import ConflictError, StorageUnavailable
-from django_smarterbase.hints import QueryHints
-from django_smarterbase.planner.plan import QueryPlan
-from django_smarterbase.profiling.profile import Operation
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
@@ -45,44 +44,6 @@ _LONGEST_PAUSE: Final = 0.25
 _SAVEPOINT: Final = "_sb_statement"
 
 
-class Execution(Protocol):
-    """The SQL of a statement, which can be run more than once; ``rows`` are those of the last run."""
-
-    rows: list[tuple[Any, ...]] | None
-
-    def execute(self) -> None:
-        """Run the SQL in the workspace and take its rows."""
-
-
-class Shortcut(Protocol):
-    """A way to answer a statement from the index alone."""
-
-    def answer(self, loader: Loader, execution: Execution) -> bool:
-        """Put the rows in ``execution``, or say False: the statement then takes the long way."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One statement to run. ``written`` are the tables that it may change.
-
-    ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
-    that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see. ``counts``
-    says that the only row is a number of rows. ``sql`` is what was compiled: other SQL that a cursor is given meanwhile
-    (by an ``execute_wrapper``) is another statement.
-    """
-
-    plan: QueryPlan
-    operation: Operation
-    hints: QueryHints
-    written: tuple[str, ...] = ()
-    model: str | None = None
-    auto_values: int | None = 0
-    upsert: bool = False
-    counts: bool = False
-    shortcut: Shortcut | None = None
-    sql: str = ""
-
-
 class Session:
     """The statements of one connection. Not thread-safe, as a connection is not."""
 
@@ -94,12 +55,24 @@ class Session:
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
+        self.locks = self._no_locks()
         self._transaction: Snapshot | None = None
 
     @property
     def in_transaction(self) -> bool:
         """Whether statements wait for a COMMIT."""
         return not self.wrapper.autocommit
+
+    def _no_locks(self) -> TransactionLocks:
+        return TransactionLocks(self.resources, self.wrapper.table_schema)
+
+    def read_anew(self, rows: Rows) -> None:
+        """What the transaction has read of these rows, and not changed, counts no more: they are locked only now."""
+        snapshot = self.snapshot()
+        for table, stems in rows.items():
+            pending = {document.stem for document in self.workspace.pending(table)}
+            snapshot.table(table).forget(set(stems) - pending)
+        self._empty(snapshot)
 
     def snapshot(self) -> Snapshot:
         """What the transaction has read, to which whoever reads more must add; a fresh one outside of any."""
@@ -140,7 +113,9 @@ class Session:
             snapshot = Snapshot()
             writes = self._attempt_alone(request, execution, snapshot, attempt)
             if writes is not None:
-                failure = self._commit([write for write in writes if write.key not in standing], snapshot)
+                writes = [write for write in writes if write.key not in standing]
+                self._await_decision(write.built_on for write in writes if write.built_on is not None)
+                failure = self._commit(writes, snapshot, owner="")
                 if failure is None:
                     return
                 standing |= failure.standing
@@ -172,6 +147,7 @@ class Session:
                 self.workspace.sqlite.execute("ROLLBACK")
 
     def _run_pending(self, request: Request, execution: Execution) -> None:
+        self.locks.keep()
         snapshot = self.snapshot()
         loader = self._loader(request, snapshot)
         try:
@@ -195,6 +171,8 @@ class Session:
             repeatable=self.in_transaction,
         )
         self.account = loader.account
+        if request.locks:
+            self.account.fallback_reason = self.locks.unavailable
         return loader
 
     def _attempt(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
@@ -213,7 +191,8 @@ class Session:
             loader.overlay(schema)
         changes = ChangeReader(self.resources, self.workspace, loader.snapshot)
         numbering = Numbering(self.resources, self.workspace, loader.snapshot, schemas, request.auto_values)
-        rivals = Rivals(loader, keys=keys or request.upsert, every_key=request.upsert or not self.in_transaction)
+        every_key = request.upsert or not self.in_transaction
+        rivals = Rivals(loader, self._await_decision, keys=keys or request.upsert, every_key=every_key)
         while True:
             numbering.prepare()
             self.workspace.sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
@@ -234,19 +213,28 @@ class Session:
                 loader.fetch(self.wrapper.table_schema(table), stems)
 
     def _commit(
-        self, writes: list[DocumentWrite], snapshot: Snapshot, intent: Intent | None = None
+        self,
+        writes: list[DocumentWrite],
+        snapshot: Snapshot,
+        intent: Intent | None = None,
+        *,
+        owner: str | None = None,
     ) -> WriteFailed | None:
         """Apply the writes; returns the failure when another writer was faster, raises any other."""
         if not writes:
             return None
         try:
-            self.unit.commit(writes, intent=intent)
+            self.unit.commit(writes, intent=intent, owner=owner)
         except WriteFailed as failure:
             if failure.is_conflict:
                 return failure
             raise failure.error from failure
         raise_sequences(self.resources, snapshot, writes)
         return None
+
+    def _await_decision(self, ids: Iterable[str]) -> set[str]:
+        """Return when these transactions of other connections are decided, so that nothing is built on sand."""
+        return self.recovery.await_decision(ids, self.wrapper.catalog.find)
 
     def _make_way(self, write: DocumentWrite, snapshot: Snapshot) -> None:
         """A new document met another with a value that a sequence gave out: the sequence is behind its table."""
@@ -259,8 +247,19 @@ class Session:
     def commit(self) -> int:
         """Write what the transaction has pending, or nothing; returns the number of documents.
 
-        Raises ConflictError and IntegrityError.
+        Raises ConflictError, LockNotAvailable and IntegrityError.
         """
+        try:
+            return self._write_pending()
+        finally:
+            self.release_locks()
+
+    def release_locks(self) -> None:
+        """The transaction is over, and so are its locks."""
+        locks, self.locks = self.locks, self._no_locks()
+        locks.release()
+
+    def _write_pending(self) -> int:
         snapshot, self._transaction = self._transaction or Snapshot(), None
         pending = self.workspace.pending()
         changes = ChangeReader(self.resources, self.workspace, snapshot)
@@ -268,12 +267,19 @@ class Session:
             changes.staged(document, self._schema_of_pending(document.table) if document.table else None)
             for document in pending
         ]
+        alone = len(writes) == 1
+        if writes:
+            self.locks.keep(at_once=True)
+            if not alone:  # lest the wait fall between the intent and its documents
+                self.locks.await_others(writes)
+            self._await_decision(write.built_on for write in writes if write.built_on is not None)
+            self.locks.verify(snapshot, writes)
         intent = Intent.of(self.resources, writes) if len(writes) > 1 else None
         if intent is not None:
             intent.write()
             writes = list(intent.writes)
         try:
-            failure = self._commit(writes, snapshot, intent)
+            failure = self._commit(writes, snapshot, intent, owner=self.locks.token if alone else None)
         except Exception:
             if intent is not None and self.unit.took_back:
                 intent.remove()
@@ -293,6 +299,7 @@ class Session:
 
     def rolled_back(self) -> None:
         """The transaction was rolled back as a whole, and so were the migrations in it."""
+        self.release_locks()
         self._transaction = None
         for table in self.migrating:
             self.resources.forget_history(table)

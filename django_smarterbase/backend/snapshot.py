@@ -6,7 +6,7 @@ write at COMMIT is conditional on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -35,6 +35,12 @@ class TableSnapshot:
     met: bool = False
     overlaid: bool = False
     codec: DocumentCodec | None = None
+
+    def forget(self, stems: Iterable[str]) -> None:
+        """These documents are to be read again, and so is what a scan may not have met."""
+        for stem in stems:
+            self.known.pop(stem, None)
+            self.complete = False
 
     def read_with(self, codec: DocumentCodec) -> None:
         """Go on with ``codec``. A migration may have changed the table since: what is known is then brought up to date.

@@ -11,7 +11,8 @@ from django.db.utils import NotSupportedError
 
 from django_smarterbase.backend.loader import Account
 from django_smarterbase.backend.rawsql import copies_rows, defines_tables, dropped_table, first_word, touches_rows
-from django_smarterbase.backend.session import Execution, Request, Session
+from django_smarterbase.backend.requests import Execution, Request
+from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.upkeep import drop_table
 from django_smarterbase.hints import hints_of
 from django_smarterbase.ops import Ops, counting

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from django_smarterbase.backend.changes import as_row
+from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.snapshot import Known
 from django_smarterbase.backend.uniqueness import held_claims
-from django_smarterbase.backend.unit_of_work import DocumentWrite
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.codec import Document

@@ -9,74 +9,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Final, NamedTuple, Protocol
 
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
+from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed, first_of, let_stand, never_begun
 from django_smarterbase.backend.resources import Resources
-from django_smarterbase.exceptions import ConflictError, IndexUnavailable, PreconditionFailed, StorageUnavailable
-from django_smarterbase.indexes.service import Change, OpenWrite
+from django_smarterbase.exceptions import ConflictError, DeadlinePassed, IndexUnavailable, StorageUnavailable
+from django_smarterbase.indexes.service import OpenWrite
 from django_smarterbase.steps import reach
-from django_smarterbase.storage.base import Write, Written
-from django_smarterbase.tables import Row, TableSchema
+from django_smarterbase.tables import TableSchema
 
 logger = logging.getLogger("django_smarterbase.documents")
 
 _BATCH: Final = 200
 _SLICE: Final = 32
-_NAMED: Final = 10  # keys in a message
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentWrite:
-    """A document to be written (``body``) or deleted (None), and what it replaces.
-
-    ``base_etag`` is the ETag of the document that was read, None when there must be none. ``row`` is
-    ``{column: value}`` of the body; ``undo_body`` takes the write back, None when there was no document. ``takes`` and
-    ``frees`` are the claims to unique values that the document takes, and those that it gives up.
-    """
-
-    schema: TableSchema | None
-    stem: str
-    key: str
-    body: bytes | None
-    base_etag: str | None
-    row: Row | None
-    undo_body: bytes | None = None
-    undo_row: Row | None = None
-    takes: tuple[str, ...] = ()
-    frees: tuple[str, ...] = ()
-
-    def as_write(self) -> Write:
-        """The conditional request to the store."""
-        return Write(self.key, self.body, if_match=self.base_etag, if_absent=self.base_etag is None)
-
-    def as_change(self) -> Change:
-        """The change to the index."""
-        return Change(self.stem, self.row, existed=self.base_etag is not None)
-
-
-class WriteFailed(Exception):  # carries the error; never leaves the backend
-    """One write of a unit met ``error``; nothing of the unit is applied any more but what ``standing`` names.
-
-    ``standing`` are the keys of documents that another writer changed before their write could be taken back: what it
-    wrote is built on that write. ``in_doubt`` are those of documents that may have been written although the store
-    said nothing or failed.
-    """
-
-    def __init__(self, write: DocumentWrite, error: Exception) -> None:
-        super().__init__(str(error))
-        self.write = write
-        self.error = error
-        self.standing: frozenset[str] = frozenset()
-        self.in_doubt: frozenset[str] = frozenset() if self.is_conflict else frozenset((write.key,))
-
-    @property
-    def is_conflict(self) -> bool:
-        """Whether another writer was faster, as opposed to a store that failed."""
-        return isinstance(self.error, (PreconditionFailed, ClaimTaken))
+_ROUNDS: Final = 3  # in which nothing of a batch can be begun in time
 
 
 class _Applied(NamedTuple):
@@ -93,8 +43,12 @@ class IntentLost(ConflictError):
 class IntentLog(Protocol):
     """What keeps a unit of many documents whole when its process dies (``backend.intents``)."""
 
-    def renew(self) -> None:
-        """Say that this process is still at it. Raises IntentLost."""
+    @property
+    def deadline(self) -> float:
+        """Until when nobody else takes the transaction over (``time.monotonic``)."""
+
+    def renew(self, *, at_once: bool = False) -> None:
+        """Say that this process is still at it, when it is time to or ``at_once``. Raises IntentLost."""
 
 
 class _Undone(NamedTuple):
@@ -106,7 +60,7 @@ class _Undone(NamedTuple):
 
 @dataclass
 class _Outcome:
-    """What became of a batch: the writes done, and those that failed."""
+    """What became of a batch: the writes done, and those that failed. Those in neither were not begun."""
 
     done: list[_Applied] = field(default_factory=list)
     failures: list[WriteFailed] = field(default_factory=list)
@@ -122,11 +76,16 @@ class UnitOfWork:
         self.resources = resources
         self.took_back = False
 
-    def commit(self, writes: Sequence[DocumentWrite], *, intent: IntentLog | None = None) -> None:
+    def commit(
+        self, writes: Sequence[DocumentWrite], *, intent: IntentLog | None = None, owner: str | None = None
+    ) -> None:
         """Apply all ``writes`` or none (but see ``WriteFailed``). Raises WriteFailed, and what store and index raise.
 
-        ``intent`` is told of the progress, so that another process can go on when this one dies.
+        ``intent`` is told of the progress, so that another process can go on when this one dies. As
+        long as nothing is applied, documents that other transactions than ``owner`` ("": than any) have locked are
+        waited for, unless that is None.
         """
+        self.took_back = False
         if not writes:
             return
         self.resources.store.verify_conditions()
@@ -134,35 +93,40 @@ class UnitOfWork:
         book = ClaimBook(self.resources, _schemas(writes), _releases(writes))
         try:
             for batch in _batches(writes):
-                self._apply(batch, applied, book, intent)
+                self._apply(batch, applied, book, intent, owner)
         except IntentLost:
             raise
         except WriteFailed as failure:
-            self._take_back(applied, book, failure)
+            self._take_back(applied, book, intent, failure)
             raise
         except Exception:
-            self._take_back(applied, book)
+            self._take_back(applied, book, intent)
             raise
         self._free(writes, book)
 
     def _apply(
-        self, batch: list[DocumentWrite], applied: list[_Applied], book: ClaimBook, intent: IntentLog | None
+        self,
+        batch: list[DocumentWrite],
+        applied: list[_Applied],
+        book: ClaimBook,
+        intent: IntentLog | None,
+        owner: str | None,
     ) -> None:
-        """Write one batch of one table; begin anew for what the write deadline leaves no time for."""
+        """Write one batch of one table; begin anew for what the deadlines leave no time for."""
+        idle = 0
         while batch:
-            if intent is not None:
-                intent.renew()
+            # A claim whose document is not there by then looks like an orphan to others.
+            claimed_until = time.monotonic() + self.resources.options.write_deadline
             self._take_claims(batch, book)
-            opened = self._begin(batch)
-            reach("begun")
-            outcome = self._write(batch, opened)
+            outcome = self._round(batch, claimed_until, intent, None if applied else owner)
             applied.extend(outcome.done)
-            if opened is not None:
-                _settle(opened, batch, outcome)
-            reach("finished")
             if outcome.failures:
-                raise _first_of(outcome.failures)
-            batch = batch[len(outcome.done) :]
+                raise first_of(outcome.failures)
+            idle = 0 if outcome.done else idle + 1
+            if idle == _ROUNDS:
+                raise never_begun(batch[0], self.resources.options.write_deadline)
+            done = {write.key for write, _etag in outcome.done}
+            batch = [write for write in batch if write.key not in done]
 
     def _take_claims(self, batch: list[DocumentWrite], book: ClaimBook) -> None:
         for write in batch:
@@ -182,35 +146,58 @@ class UnitOfWork:
                 except StorageUnavailable as error:
                     logger.warning("A claim that %r gave up stays behind as an orphan: %s", write.key, error)
 
-    def _begin(self, batch: list[DocumentWrite]) -> OpenWrite | None:
-        schema = batch[0].schema
-        return None if schema is None else self.resources.indexes.begin(schema, [write.as_change() for write in batch])
+    def _round(
+        self, batch: list[DocumentWrite], until: float, intent: IntentLog | None, owner: str | None = None
+    ) -> _Outcome:
+        """Announce a batch, write what can be written by ``until`` (``time.monotonic``), and settle it."""
+        opened = self._begin(batch, owner)
+        reach("begun")
+        if intent is not None:
+            intent.renew()
+            until = min(until, intent.deadline)
+        if opened is not None:
+            until = min(until, opened.deadline)
+        outcome = self._write(batch, until)
+        if opened is not None:
+            _settle(opened, batch, outcome)
+        reach("finished")
+        return outcome
 
-    def _write(self, batch: list[DocumentWrite], opened: OpenWrite | None) -> _Outcome:
-        outcome = _Outcome()
-        pending = iter(batch)
+    def _begin(self, batch: list[DocumentWrite], owner: str | None) -> OpenWrite | None:
+        schema = batch[0].schema
+        if schema is None:
+            return None
+        changes = [write.as_change() for write in batch]
+        return self.resources.indexes.begin(schema, changes, owner=owner)
+
+    def _write(self, batch: list[DocumentWrite], until: float) -> _Outcome:
+        """Write slice by slice as long as half of the time to ``until`` is left, and nothing fails."""
+        outcome, pending, half = _Outcome(), iter(batch), (time.monotonic() + until) / 2
         while not outcome.failures and (part := list(islice(pending, _SLICE))):
-            for write, written in zip(part, self._outcomes(part), strict=True):
-                if written.error is None:
-                    outcome.done.append(_Applied(write, written.etag))
-                else:
-                    outcome.failures.append(WriteFailed(write, written.error))
+            written = self.resources.store.write_many([write.as_write(until) for write in part])
+            for write, each in zip(part, written, strict=True):
+                if each.error is None:
+                    outcome.done.append(_Applied(write, each.etag))
+                elif not isinstance(each.error, DeadlinePassed):
+                    outcome.failures.append(WriteFailed(write, each.error))
             reach("put")
-            if opened is not None and time.monotonic() > (opened.deadline + self._begun(opened)) / 2:
+            if time.monotonic() > half:
                 break
         return outcome
 
-    def _begun(self, opened: OpenWrite) -> float:
-        return opened.deadline - self.resources.options.write_deadline
-
-    def _outcomes(self, part: Iterable[DocumentWrite]) -> Iterator[Written]:
-        return self.resources.store.write_many([write.as_write() for write in part])
-
-    def _take_back(self, applied: list[_Applied], book: ClaimBook, failure: WriteFailed | None = None) -> None:
+    def _take_back(
+        self,
+        applied: list[_Applied],
+        book: ClaimBook,
+        intent: IntentLog | None,
+        failure: WriteFailed | None = None,
+    ) -> None:
         """Undo what was applied, and give the claims back but those of documents that are, or may be, as the unit
-        wanted them. ``failure`` is told of them. Raises WriteFailed when the store let a write stand."""
-        self.took_back = False
-        undone = self._undo(applied)
+        wanted them. ``failure`` is told of them. Raises WriteFailed when the store let a write stand, and IntentLost
+        when another process decides the transaction: then nothing is undone here."""
+        if intent is not None:
+            intent.renew(at_once=True)
+        undone = self._undo(applied, intent)
         doubtful = undone.in_doubt | (failure.in_doubt if failure is not None else frozenset())
         try:
             book.give_back(undone.standing | doubtful)
@@ -220,38 +207,32 @@ class UnitOfWork:
         if failure is not None:
             failure.standing = undone.standing
             if undone.in_doubt:
-                raise _let_stand(failure, undone.in_doubt) from failure
+                raise let_stand(failure, undone.in_doubt) from failure
 
-    def _undo(self, applied: list[_Applied]) -> _Undone:
+    def _undo(self, applied: list[_Applied], intent: IntentLog | None) -> _Undone:
         """Take applied writes back, last first."""
-        reverse = [
-            DocumentWrite(
-                schema=write.schema,
-                stem=write.stem,
-                key=write.key,
-                body=write.undo_body,
-                base_etag=etag,
-                row=write.undo_row,
-            )
-            for write, etag in reversed(applied)
-            if not (write.undo_body is None and etag is None)
-        ]
         standing: set[str] = set()
         in_doubt: set[str] = set()
-        for write in reverse:
-            for failure in self._undo_one(write):
+        for write, etag in reversed(applied):
+            if write.undo_body is None and etag is None:
+                continue
+            failure = self._undo_one(write.reversed(etag), intent)
+            if failure is not None:
                 (standing if failure.is_conflict else in_doubt).add(write.key)
         return _Undone(frozenset(standing), frozenset(in_doubt))
 
-    def _undo_one(self, write: DocumentWrite) -> list[WriteFailed]:
-        try:
-            opened = self._begin([write])
-        except (IndexUnavailable, StorageUnavailable) as error:
-            return [WriteFailed(write, error)]
-        outcome = self._write([write], opened)
-        if opened is not None:
-            _settle(opened, [write], outcome)
-        return outcome.failures
+    def _undo_one(self, write: DocumentWrite, intent: IntentLog | None) -> WriteFailed | None:
+        for _ in range(_ROUNDS):
+            until = time.monotonic() + self.resources.options.write_deadline
+            try:
+                outcome = self._round([write], until, intent)
+            except (IndexUnavailable, StorageUnavailable) as error:
+                return WriteFailed(write, error)
+            if outcome.failures:
+                return outcome.failures[0]
+            if outcome.done:
+                return None
+        return never_begun(write, self.resources.options.write_deadline)
 
 
 def _settle(opened: OpenWrite, batch: list[DocumentWrite], outcome: _Outcome) -> None:
@@ -262,36 +243,6 @@ def _settle(opened: OpenWrite, batch: list[DocumentWrite], outcome: _Outcome) ->
     opened.abort([write.stem for write in batch if write.stem not in etags and write.stem not in doubtful])
 
 
-def _first_of(failures: Sequence[WriteFailed]) -> WriteFailed:
-    """The failure that stands for all. A store that failed goes before a conflict, as its writes are in doubt."""
-    doubtful = [failure for failure in failures if not failure.is_conflict]
-    if len(doubtful) < 2:
-        return doubtful[0] if doubtful else failures[0]
-    first, keys = doubtful[0], [failure.write.key for failure in doubtful]
-    error = StorageUnavailable(f"{len(keys)} documents could not be written: {_named(keys)}. {first.error}")
-    error.__cause__ = first.error
-    failed = WriteFailed(first.write, error)
-    failed.in_doubt = frozenset(keys)
-    return failed
-
-
-def _let_stand(failure: WriteFailed, keys: frozenset[str]) -> WriteFailed:
-    """A unit that failed, and some of whose writes could not be taken back either: no conflict to try again over."""
-    error = StorageUnavailable(
-        f"{failure.error} {len(keys)} documents that had been written could not be taken back: {_named(sorted(keys))}. "
-        "Read them before you repeat the statement."
-    )
-    error.__cause__ = failure.error
-    stood = WriteFailed(failure.write, error)
-    stood.standing, stood.in_doubt = failure.standing, failure.in_doubt | keys
-    return stood
-
-
-def _named(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-    return ", ".join(map(repr, keys[:_NAMED])) + more
-
-
 def _schemas(writes: Sequence[DocumentWrite]) -> Callable[[str], TableSchema | None]:
     schemas = {write.schema.table: write.schema for write in writes if write.schema is not None}
     return schemas.get
@@ -299,18 +250,20 @@ def _schemas(writes: Sequence[DocumentWrite]) -> Callable[[str], TableSchema | N
 
 def _releases(writes: Sequence[DocumentWrite]) -> Callable[[str, str, str], bool]:
     """Tells whether a document of the unit gives up a claim: ``(table, stem, claim)``."""
-    released = {
-        (write.schema.table, write.stem, claim) for write in writes if write.schema is not None for claim in write.frees
-    }
+    released = {(write.table, write.stem, claim) for write in writes for claim in write.frees}
     return lambda table, stem, claim: (table, stem, claim) in released
 
 
 def _batches(writes: Sequence[DocumentWrite]) -> Iterator[list[DocumentWrite]]:
-    """Batches of one table each, in the order of the tables' first writes."""
-    order = {
-        write.schema.table if write.schema else "": position for position, write in reversed(list(enumerate(writes)))
-    }
-    by_table = sorted(writes, key=lambda write: order[write.schema.table if write.schema else ""])
-    for _table, group in groupby(by_table, key=lambda write: write.schema.table if write.schema else ""):
-        while batch := list(islice(group, _BATCH)):
-            yield batch
+    """Batches of one table each, in the order of the tables' first writes; deletions in a second pass.
+
+    A deleted document bears no trace of its transaction, so others can build on its absence. The later it goes, the
+    less there is to take back afterwards.
+    """
+    order = {write.table: position for position, write in reversed(list(enumerate(writes)))}
+    for deletions in (False, True):
+        chosen = [write for write in writes if (write.body is None) is deletions]
+        by_table = sorted(chosen, key=lambda write: order[write.table])
+        for _table, group in groupby(by_table, key=lambda write: write.table):
+            while batch := list(islice(group, _BATCH)):
+                yield batch

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from django_smarterbase.backend.unit_of_work import DocumentWrite, UnitOfWork
+from django_smarterbase.backend.document_writes import DocumentWrite
+from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:

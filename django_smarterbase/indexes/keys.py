@@ -4,6 +4,7 @@ With NAME and table percent-encoded, ``B`` the base ``sb:{<NAME>:<table>}:`` and
 
     B marker            hash epoch, run_id: the complete epoch, and the run of the server that completed it
     B live              hash {epoch: state definition run_id}: the epochs that writers feed
+    B locks             hash {stem: the transaction that has locked the row, and until when}
     B builder           the epoch whose rebuild is under way, with a time to live
     B tally:E           hash: the last ticket, and how many members the other keys must have
     B tally:E:<index>   hash {code: number of documents}

@@ -31,6 +31,7 @@ from .keys import IndexKeys
 from .manifest import Manifest
 from .rebuild import Progress, Rebuilder
 from .room import Decode, Room
+from .rowlocks import RowLocks, Wish
 from .sets import SetReader
 from .sweep import Sweeper
 from .writes import OpenWrite, Writer
@@ -90,6 +91,7 @@ class IndexService:
         self._reader = SetReader(room, self._sweeper)
         self._writer = Writer(room, self._sweeper)
         self._rebuilder = Rebuilder(room, self._sweeper)
+        self._locks = RowLocks(room)
         self._inspector = Inspector(room)
         self._auditor = Auditor(room, self._inspector)
         self._auto = AutoRepair(room, self._inspector, self._rebuilder)
@@ -133,7 +135,7 @@ class IndexService:
         """Give a new, empty table its index before its first write. Does nothing while Redis does not answer."""
         self._writer.attend(schema)
 
-    def begin(self, schema: TableSchema, changes: Sequence[Change]) -> OpenWrite:
+    def begin(self, schema: TableSchema, changes: Sequence[Change], *, owner: str | None = None) -> OpenWrite:
         """Announce ``changes``, each of another document of the table, before they are written.
 
         Each is then to be written on the condition of the ETag that was read *before* begin (or of absence), within
@@ -142,8 +144,22 @@ class IndexService:
         is made to say so (one GET, at most one PUT) and the first such write waits ``trust_seconds``. Raises
         IndexUnavailable with ``on_index_outage = "refuse"``, StorageUnavailable, CorruptDocument (the manifest), and
         ConflictError when a store without conditional writes has the document under another writer for too long.
+        It waits for documents that other transactions than ``owner`` ("": than any) have locked, unless that is None;
+        then it may raise LockNotAvailable.
         """
-        return self._writer.begin(schema, changes)
+        return self._writer.begin(schema, changes, owner=owner)
+
+    def lock(self, schema: TableSchema, token: str, stems: Sequence[str], wish: Wish) -> list[str]:
+        """Lock rows for the transaction ``token`` for ``write_deadline``: "all" or no one, "some" that can be had, or
+        "none", only to look. Returns the stems that others have locked. Locks that it has are made to last again.
+
+        One round trip; without a cache nothing is locked. Raises IndexUntrusted when Redis cannot take it.
+        """
+        return self._locks.lock(schema, token, stems, wish)
+
+    def unlock(self, schema: TableSchema, token: str, stems: Sequence[str]) -> int:
+        """Give locks back; returns how many the transaction still had. One round trip. Never raises for Redis."""
+        return self._locks.unlock(schema, token, stems)
 
     def sweep(self, schema: TableSchema, limit: int | None = None) -> int:
         """Settle the notes of writers that died, ``limit`` at most; returns how many. Raises IndexUntrusted."""

@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..exceptions import ConflictError, IndexUnavailable
@@ -20,6 +20,7 @@ from .encoding import entries_of
 from .keys import etag_text, new_token
 from .manifest import suspected
 from .room import Room
+from .rowlocks import PATIENCE, still_locked
 from .scripts import Script
 from .sweep import Sweeper
 
@@ -50,6 +51,20 @@ class _Piece:
     stems: frozenset[str]
     epochs: tuple[str, ...]
     began: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What begin was asked for; ``pieces`` grow as documents are announced, in the order of their stems.
+
+    A document that another transaction than ``owner`` has locked is waited for, unless ``owner`` is None.
+    """
+
+    schema: TableSchema
+    changes: tuple[Change, ...]
+    owner: str | None
+    token: str = field(default_factory=new_token)
+    pieces: list[_Piece] = field(default_factory=list)
 
 
 class OpenWrite:
@@ -129,46 +144,46 @@ class Writer:
         """See to it that the table has an index, as its first write would."""
         self._midwife.attend(schema)
 
-    def begin(self, schema: TableSchema, changes: Sequence[Change]) -> OpenWrite:
+    def begin(self, schema: TableSchema, changes: Sequence[Change], *, owner: str | None) -> OpenWrite:
         """As ``IndexService.begin``."""
         if len({change.stem for change in changes}) != len(changes):
             raise ValueError(f"A write of {schema.label} names a document twice.")
         self.attend(schema)
-        token, pieces = new_token(), list[_Piece]()
+        # In the order of the stems, lest two bulk writes that are each other's locks wait for each other.
+        begun = _Begun(schema, tuple(sorted(changes, key=lambda change: change.stem)), owner)
         patience = time.monotonic() + _REGISTRATION
         while True:
             try:
-                return self._try(schema, token, pieces, changes, hopeful=time.monotonic() < patience)
+                return self._try(begun, hopeful=time.monotonic() < patience)
             except _Registering:
                 time.sleep(_BUSY_PAUSE)
             except BaseException:
-                OpenWrite(self._room, schema, token, pieces, degraded=False).abort(change.stem for change in changes)
+                self._open(begun, degraded=False).abort(change.stem for change in changes)
                 raise
 
-    def _try(
-        self, schema: TableSchema, token: str, pieces: list[_Piece], changes: Sequence[Change], *, hopeful: bool
-    ) -> OpenWrite:
-        """Announce what is not in ``pieces`` yet, or take the slow path."""
-        # In the order of the stems, lest two bulk writes that are each other's locks wait for each other.
-        ordered = sorted(changes, key=lambda change: change.stem)
+    def _open(self, begun: _Begun, *, degraded: bool, began: float = 0) -> OpenWrite:
+        return OpenWrite(self._room, begun.schema, begun.token, begun.pieces, degraded=degraded, began=began)
+
+    def _try(self, begun: _Begun, *, hopeful: bool) -> OpenWrite:
+        """Announce what was not announced yet, or take the slow path."""
         try:
-            for at in range(len(pieces) * PIECE, len(ordered), PIECE):
-                pieces.append(self._announce(schema, token, ordered[at : at + PIECE]))
+            for at in range(len(begun.pieces) * PIECE, len(begun.changes), PIECE):
+                begun.pieces.append(self._announce(begun, begun.changes[at : at + PIECE]))
         except _Degraded as cause:
             began = time.monotonic()
-            self._degrade(schema, cause, hopeful=hopeful and isinstance(cause, _Unregistered))
-            return OpenWrite(self._room, schema, token, pieces, degraded=True, began=began)
-        return OpenWrite(self._room, schema, token, pieces, degraded=False)
+            self._degrade(begun.schema, cause, hopeful=hopeful and isinstance(cause, _Unregistered))
+            return self._open(begun, degraded=True, began=began)
+        return self._open(begun, degraded=False)
 
-    def _announce(self, schema: TableSchema, token: str, changes: Sequence[Change]) -> _Piece:
-        redis = self._room.redis
+    def _announce(self, begun: _Begun, changes: Sequence[Change]) -> _Piece:
+        redis, schema = self._room.redis, begun.schema
         if redis is None:
             raise _Degraded("no cache is configured")
         arguments = [text for change in changes for text in _texts(schema, change)]
         first = time.monotonic()
         while True:
             began = time.monotonic()
-            answer = self._ask(redis, schema, token, arguments)
+            answer = self._ask(redis, begun, arguments)
             if answer[0] == "ok":
                 return _Piece(frozenset(change.stem for change in changes), tuple(answer[1:]), began)
             if answer[0] == "definitions":
@@ -177,9 +192,10 @@ class Writer:
                 raise _Unregistered("Redis has no index of this table")
             self._await_turn(schema, first, *answer)
 
-    def _ask(self, redis: RedisClient, schema: TableSchema, token: str, arguments: Sequence[Argument]) -> list[str]:
-        exclusive = int(not self._room.store.conditional)
-        head: tuple[Argument, ...] = (definition(schema), token, exclusive, self._room.deadline_ms)
+    def _ask(self, redis: RedisClient, begun: _Begun, arguments: Sequence[Argument]) -> list[str]:
+        schema, exclusive = begun.schema, int(not self._room.store.conditional)
+        head: list[Argument] = [definition(schema), begun.token, exclusive, self._room.deadline_ms]
+        head.append("" if begun.owner is None else f"+{begun.owner}")
         try:
             answer: list[str] = redis.run(Script.BEGIN, self._room.keys(schema), *head, *arguments)
         except RedisDown as down:
@@ -190,9 +206,12 @@ class Writer:
         return answer
 
     def _await_turn(self, schema: TableSchema, first: float, status: str, stem: str) -> None:
-        """Wait for another writer of the same document: the store has no conditions, so notes are the locks."""
-        patience = 2 * self._room.options.write_deadline
+        """Wait for the transaction that has locked a document, or for another writer of it where notes are the locks:
+        in a store without conditions."""
+        patience = PATIENCE * self._room.options.write_deadline
         if time.monotonic() - first >= patience:
+            if status == "locked":
+                raise still_locked(schema, stem, patience)
             raise ConflictError(
                 f"The document {stem!r} of {schema.label} has been written by others for {patience:g} s, twice the "
                 "write deadline. Try again."

@@ -25,13 +25,15 @@ class Listed(NamedTuple):
 class Write(NamedTuple):
     """A write of ``write_many``: a put of ``body``, or a delete when ``body`` is None.
 
-    ``if_match`` is the ETag that the object must still have; ``if_absent`` demands that there is none.
+    ``if_match`` is the ETag that the object must still have; ``if_absent`` demands that there is none. ``deadline`` as
+    in ``put``.
     """
 
     key: str
     body: bytes | None
     if_match: str | None = None
     if_absent: bool = False
+    deadline: float | None = None
 
 
 class Written(NamedTuple):
@@ -80,12 +82,27 @@ class ObjectStore(ABC):
         """
 
     @abstractmethod
-    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
-        """Write the object and return its new ETag. Raises PreconditionFailed, StorageUnavailable."""
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        deadline: float | None = None,
+    ) -> str:
+        """Write the object and return its new ETag.
+
+        What might not have taken effect, or failed, by ``deadline`` (``time.monotonic``) is not begun. Raises
+        PreconditionFailed, DeadlinePassed (nothing was written), StorageUnavailable.
+        """
 
     @abstractmethod
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
-        """Remove the object; one that is not there is no error unless ``if_match`` is given (PreconditionFailed)."""
+    def delete(self, key: str, *, if_match: str | None = None, deadline: float | None = None) -> None:
+        """Remove the object; one that is not there is no error unless ``if_match`` is given (PreconditionFailed).
+
+        ``deadline`` as in ``put``.
+        """
 
     @abstractmethod
     def write_many(self, writes: Iterable[Write]) -> Iterator[Written]:

@@ -74,6 +74,17 @@ def attribute_of(column: str) -> str:
     return f"_{column}" if reserved else column
 
 
+def transaction_of(extras: Mapping[str, Any]) -> str | None:
+    """The transaction of several documents that made a document with these extras, if one did."""
+    id = extras.get(TRANSACTION)
+    return id if isinstance(id, str) else None
+
+
+def with_transaction(body: bytes, id: str) -> bytes:
+    """The body of a document as a transaction of several writes it. No schema is needed to keep what it says."""
+    return orjson.dumps({**orjson.loads(body), TRANSACTION: id, REVISION: str(uuid7())})
+
+
 class DocumentCodec:
     """Reads and writes the documents of one table, of every version in its history."""
 

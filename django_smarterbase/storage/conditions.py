@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..exceptions import PreconditionFailed, SmarterBaseError
+import time
+
+from ..exceptions import DeadlinePassed, PreconditionFailed, SmarterBaseError
 from .base import ObjectStore, Write, Written
 
 
@@ -12,13 +14,21 @@ def demand(key: str, etag: str | None, if_match: str | None, if_absent: bool) ->
         raise PreconditionFailed(key)
 
 
+def in_time(key: str, deadline: float | None, needed: float = 0.0) -> None:
+    """Raise DeadlinePassed unless ``needed`` seconds are left until ``deadline`` (``time.monotonic``)."""
+    if deadline is not None and time.monotonic() + needed > deadline:
+        raise DeadlinePassed(key)
+
+
 def apply(store: ObjectStore, write: Write) -> Written:
     """Put or delete as ``write`` says; an error of this package becomes part of the outcome."""
     try:
         if write.body is None:
-            store.delete(write.key, if_match=write.if_match)
+            store.delete(write.key, if_match=write.if_match, deadline=write.deadline)
             return Written(write, None, None)
-        etag = store.put(write.key, write.body, if_match=write.if_match, if_absent=write.if_absent)
+        etag = store.put(
+            write.key, write.body, if_match=write.if_match, if_absent=write.if_absent, deadline=write.deadline
+        )
     except SmarterBaseError as error:
         return Written(write, None, error)
     return Written(write, etag, None)

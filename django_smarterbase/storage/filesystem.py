@@ -22,7 +22,7 @@ from ..exceptions import StorageUnavailable
 from ..ops import storage_ops
 from . import files
 from .base import Listed, ObjectStore, Stored, Write, Written
-from .conditions import apply, demand
+from .conditions import apply, demand, in_time
 from .counters import count_delete, count_list, count_read, count_write
 from .fence import Fence
 from .keys import LOCKS, TEMPORARY, is_object_key, is_system_key, lock_file
@@ -86,18 +86,26 @@ class FileSystemStore(ObjectStore):
                     ops.bytes_read += len(stored.body)
                 yield key, stored
 
-    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        deadline: float | None = None,
+    ) -> str:
         path = self._path(key)
         count_write(key, len(body))
         with self._translated(key):
             with self._lock(key):
                 current = files.status(path)
                 demand(key, _etag(current), if_match, if_absent)
-                etag = self._replace(key, path, body, current)
+                etag = self._replace(key, path, body, current, deadline)
             self._sync(path)
         return etag
 
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
+    def delete(self, key: str, *, if_match: str | None = None, deadline: float | None = None) -> None:
         path = self._path(key)
         count_delete(key)
         with self._translated(key):
@@ -106,6 +114,7 @@ class FileSystemStore(ObjectStore):
                 demand(key, _etag(current), if_match, if_absent=False)
                 if current is None:
                     return
+                in_time(key, deadline)
                 os.unlink(path)
             self._sync(path)
 
@@ -119,7 +128,7 @@ class FileSystemStore(ObjectStore):
         """True: the locks are the machine's own."""
         return True
 
-    def _replace(self, key: str, path: str, body: bytes, current: os.stat_result | None) -> str:
+    def _replace(self, key: str, path: str, body: bytes, current: os.stat_result | None, deadline: float | None) -> str:
         mode = self._storage.file_permissions_mode
         after = current.st_mtime_ns if current is not None else None
 
@@ -131,6 +140,7 @@ class FileSystemStore(ObjectStore):
         fence = Fence(self._location, folder + slash, self._wait)
         try:
             with fence.replacing(name) if current is not None else nullcontext():
+                in_time(key, deadline)  # to sync a body may take long, to rename it does not
                 self._with_folder(os.path.dirname(path), lambda: os.replace(temporary, path))
         except BaseException:
             os.unlink(temporary)

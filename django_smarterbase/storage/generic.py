@@ -18,7 +18,7 @@ from django.core.files.storage import Storage
 from ..conf import Options
 from ..exceptions import SmarterBaseError, StorageUnavailable
 from .base import Listed, ObjectStore, Stored, Write, Written
-from .conditions import apply, demand
+from .conditions import apply, demand, in_time
 from .counters import count_delete, count_list, count_read, count_write
 from .pool import WorkerPool
 
@@ -66,9 +66,18 @@ class GenericStore(ObjectStore):
             if stored is not None:
                 yield key, stored
 
-    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        deadline: float | None = None,
+    ) -> str:
         with self._lock:
             self._demand(key, if_match, if_absent)
+            in_time(key, deadline)
             self._version += 1
             try:
                 with self._translated(key):
@@ -77,9 +86,10 @@ class GenericStore(ObjectStore):
                 self._version += 1
         return _etag(body)
 
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
+    def delete(self, key: str, *, if_match: str | None = None, deadline: float | None = None) -> None:
         with self._lock:
             self._demand(key, if_match, if_absent=False)
+            in_time(key, deadline)
             with self._translated(key):
                 self._remove(key)
 

@@ -17,7 +17,7 @@ from django.core.files.storage import InMemoryStorage
 
 from ..conf import Options
 from .base import Listed, ObjectStore, Stored, Write, Written
-from .conditions import apply, demand
+from .conditions import apply, demand, in_time
 from .counters import count_delete, count_list, count_read, count_write
 
 
@@ -58,21 +58,31 @@ class MemoryStore(ObjectStore):
             count_read(key, len(stored.body))
             yield key, stored
 
-    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        deadline: float | None = None,
+    ) -> str:
         count_write(key, len(body))
         objects = self._objects
         with objects.lock:
             folder = objects.folders.setdefault(_folder(key), {})
+            in_time(key, deadline)
             demand(key, _etag(folder.get(key)), if_match, if_absent)
             objects.writes += 1
             folder[key] = Stored(bytes(body), str(objects.writes))
             return folder[key].etag
 
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
+    def delete(self, key: str, *, if_match: str | None = None, deadline: float | None = None) -> None:
         count_delete(key)
         objects = self._objects
         with objects.lock:
             folder = objects.folders.get(_folder(key), {})
+            in_time(key, deadline)
             demand(key, _etag(folder.get(key)), if_match, if_absent=False)
             if folder.pop(key, None) is not None and not folder:
                 del objects.folders[_folder(key)]

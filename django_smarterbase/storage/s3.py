@@ -107,22 +107,30 @@ class S3Store(ObjectStore):
             if stored is not None:
                 yield key, stored
 
-    def put(self, key: str, body: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+        deadline: float | None = None,
+    ) -> str:
         if (if_match is None and not if_absent) or self._verified().puts:
-            return self._put(key, body, if_match, if_absent)
+            return self._put(key, body, if_match, if_absent, deadline)
         with self._lock:
             self._demand(key, if_match, if_absent)
-            return self._put(key, body, None, False)
+            return self._put(key, body, None, False, deadline)
 
-    def delete(self, key: str, *, if_match: str | None = None) -> None:
+    def delete(self, key: str, *, if_match: str | None = None, deadline: float | None = None) -> None:
         if if_match is None:
-            self._delete(key, None)
+            self._delete(key, None, deadline)
         elif self._verified().deletes:
-            self._delete(key, if_match)
+            self._delete(key, if_match, deadline)
         else:
             with self._lock:
                 self._demand(key, if_match, if_absent=False)
-                self._delete(key, None)
+                self._delete(key, None, deadline)
 
     def write_many(self, writes: Iterable[Write]) -> Iterator[Written]:
         return self._pool.map(partial(apply, self), writes)
@@ -162,7 +170,7 @@ class S3Store(ObjectStore):
             return True
         return False
 
-    def _put(self, key: str, body: bytes, if_match: str | None, if_absent: bool) -> str:
+    def _put(self, key: str, body: bytes, if_match: str | None, if_absent: bool, deadline: float | None = None) -> str:
         token = uuid.uuid4().hex
         parameters = {**self._write_parameters(key, token), "Key": self._root + key, "Body": body}
         if if_match is not None:
@@ -172,7 +180,7 @@ class S3Store(ObjectStore):
         for attempt in range(_ATTEMPTS):
             count_write(key, len(body))
             try:
-                etag: str = self._client.send("put_object", key, **parameters)["ETag"]
+                etag: str = self._client.send("put_object", key, deadline, **parameters)["ETag"]
                 return etag
             except Unsettled:
                 _pause(attempt)
@@ -191,12 +199,12 @@ class S3Store(ObjectStore):
                 return etag
         raise PreconditionFailed(key) from refused
 
-    def _delete(self, key: str, if_match: str | None) -> None:
+    def _delete(self, key: str, if_match: str | None, deadline: float | None = None) -> None:
         condition = {"IfMatch": if_match} if if_match is not None else {}
         for attempt in range(_ATTEMPTS):
             count_delete(key)
             try:
-                self._client.send("delete_object", key, Key=self._root + key, **condition)
+                self._client.send("delete_object", key, deadline, Key=self._root + key, **condition)
                 return
             except Unsettled:
                 _pause(attempt)

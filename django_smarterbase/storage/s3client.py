@@ -6,6 +6,8 @@ import copy
 import os
 import threading
 from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.config import Config
@@ -13,12 +15,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from storages.backends.s3 import S3Storage
 
 from ..conf import Options
-from ..exceptions import SmarterBaseError, StorageUnavailable
+from ..exceptions import DeadlinePassed, SmarterBaseError, StorageUnavailable
+from .conditions import in_time
 
 _ATTEMPTS = 3
 _SHORTEST_TIMEOUT = 1.0  # seconds
 _CONNECT_SHARE = 15  # of the write deadline: three attempts to connect and to read stay within it
 _READ_SHARE = 5
+_LONGEST_SHARE = 2  # of the write deadline, that one attempt is reckoned to take at most: else none would be begun
 _MISSING = frozenset(("NoSuchKey", "404", "NotFound"))
 
 
@@ -46,6 +50,18 @@ class Unsupported(Answer):
     """The server does not know this kind of request (501)."""
 
 
+@dataclass(slots=True)
+class _Sending:
+    """A request that has a deadline (``time.monotonic``), and how often it was sent so far."""
+
+    key: str
+    deadline: float
+    sent: int = 0
+
+
+_sending: ContextVar[_Sending | None] = ContextVar("smarterbase_s3_sending", default=None)
+
+
 class S3Client:
     """Sends requests through ``storage.connection.meta.client``, of one client for all threads of a process.
 
@@ -63,15 +79,20 @@ class S3Client:
             read_timeout=max(_SHORTEST_TIMEOUT, options.write_deadline / _READ_SHARE),
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         )
+        self._longest = options.write_deadline / _LONGEST_SHARE
+        self._attempt = self._longest
         self._lock = threading.Lock()
         self._client: Any = None
         self._pid = 0
 
-    def send(self, operation: str, key: str, **parameters: Any) -> Mapping[str, Any]:
-        """Send one request and return its response.
+    def send(self, operation: str, key: str, deadline: float | None = None, **parameters: Any) -> Mapping[str, Any]:
+        """Send one request and return its response. ``key`` is for the message.
 
-        Raises Missing, Refused, Unsettled, Unsupported, StorageUnavailable. ``key`` is for the message.
+        No attempt is begun that might not be over by ``deadline``. Raises Missing, Refused, Unsettled, Unsupported,
+        StorageUnavailable, and DeadlinePassed when it was never sent.
         """
+        sending = None if deadline is None else _Sending(key, deadline)
+        token = _sending.set(sending)
         try:
             response: Mapping[str, Any] = getattr(self._connected(), operation)(
                 Bucket=self._storage.bucket_name, **parameters
@@ -80,6 +101,12 @@ class S3Client:
             raise self._meaning(error, key) from error
         except BotoCoreError as error:
             raise self.unavailable(key, error) from error
+        except DeadlinePassed as late:
+            if sending is None or not sending.sent:
+                raise
+            raise self.unavailable(key, late) from late
+        finally:
+            _sending.reset(token)
         return response
 
     def unavailable(self, key: str, error: Exception) -> StorageUnavailable:
@@ -97,7 +124,16 @@ class S3Client:
                 own = copy.copy(self._storage)  # a copy starts without connections
                 own.client_config = self._defaults.merge(self._storage.client_config)
                 self._client, self._pid = own.connection.meta.client, os.getpid()
+                self._client.meta.events.register("before-send.s3", self._before_attempt)
+                limits = self._client.meta.config
+                self._attempt = min(self._longest, limits.connect_timeout + limits.read_timeout)
             return self._client
+
+    def _before_attempt(self, **_event: Any) -> None:
+        sending = _sending.get()
+        if sending is not None:
+            in_time(sending.key, sending.deadline, self._attempt)
+            sending.sent += 1
 
     def _meaning(self, error: ClientError, key: str) -> SmarterBaseError:
         response: Mapping[str, Any] = error.response

@@ -4,10 +4,12 @@
 -- ARGV[2]  the write's token
 -- ARGV[3]  "1": refuse when another write of one of the documents is under way (stores without conditional writes)
 -- ARGV[4]  write deadline, ms
--- ARGV[5+] for each document: stem, existed ("1" or "0"), entries
+-- ARGV[5]  "+<token>": refuse when another transaction than this has locked one of the documents; "": do not look
+-- ARGV[6+] for each document: stem, existed ("1" or "0"), entries
 --
 -- Returns {"ok", epoch, ...} (the epochs fed), {"none"} (no epoch is live), {"definitions"} (a live epoch is built for
--- other definitions, so nothing was announced), or {"busy", stem}, {"overdue", stem} (only with ARGV[3] = "1").
+-- other definitions, so nothing was announced), or {"busy", stem}, {"overdue", stem} (only with ARGV[3] = "1"),
+-- {"locked", stem} (not with ARGV[5] = "").
 
 local definition, token, exclusive, deadline = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 local run, time, fed = run_id(), now(), {}
@@ -25,8 +27,15 @@ for i = 1, #all, 2 do
 end
 if #fed == 0 then return {'none'} end
 
+if ARGV[5] ~= '' and call('EXISTS', base .. 'locks') == 1 then
+  local owner = string.sub(ARGV[5], 2)
+  for i = 6, #ARGV, 3 do
+    if locked_by_other(ARGV[i], owner, time) then return {'locked', ARGV[i]} end
+  end
+end
+
 if exclusive then
-  for i = 5, #ARGV, 3 do
+  for i = 6, #ARGV, 3 do
     for _, epoch in ipairs(fed) do
       for _, note in ipairs(notes_of(epoch, ARGV[i])) do
         if note.token ~= token then return {time - note.time > deadline and 'overdue' or 'busy', ARGV[i]} end
@@ -36,7 +45,7 @@ if exclusive then
 end
 
 for _, epoch in ipairs(fed) do
-  for i = 5, #ARGV, 3 do
+  for i = 6, #ARGV, 3 do
     local stem, existed, entries = ARGV[i], ARGV[i + 1], ARGV[i + 2]
     local notes = notes_of(epoch, stem)
     if not take(notes, token) then

@@ -8,6 +8,7 @@
 --   docs[stem]    "<ticket> <e etag | -> <entries>"        the committed record; "-": the document was deleted
 --   pend[stem]    notes, one a line: "<token> <ticket> <time> <existed> <entries>"   time: server time, ms
 --   entries       "*" (any document) and "<index>:<code>[,<code>]", separated by blanks; none at all for a deletion
+--   locks[stem]   "<token> <until>"                        until: server time, ms
 --   tally         hash: tick, docs, pend, notes, all, and "v:<index>" (number of distinct values of that index)
 
 local base = string.sub(KEYS[1], 1, -(#'marker' + 1))
@@ -67,6 +68,11 @@ end
 local function live(epoch)
   local text = call('HGET', base .. 'live', epoch)
   return text and parse_live(text) or nil
+end
+
+local function locked_by_other(stem, token, time)
+  local holder, till = string.match(call('HGET', base .. 'locks', stem) or '', '^(%S+) (%d+)$')
+  return holder and holder ~= token and tonumber(till) > time
 end
 
 local function parse_record(text)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from django_smarterbase.exceptions import PreconditionFailed, StorageUnavailable
+from django_smarterbase.exceptions import DeadlinePassed, PreconditionFailed, StorageUnavailable
 from django_smarterbase.storage.base import Write
 from django_smarterbase.storage.keys import Keyspace
 
@@ -139,6 +139,25 @@ def test_storage_is_unavailable_within_the_write_deadline_when_bodies_go_on_brea
         store.get(KEY)
     assert time.monotonic() - began < WRITE_DEADLINE
     assert len(proxy.requests("GET")) > 1
+
+
+def test_no_attempt_is_begun_that_might_end_after_the_deadline(store, proxy):
+    etag = store.put(KEY, BODY)
+    proxy.seen.clear()
+    proxy.fail(Fault.SLOW_DOWN, "PUT")
+    deadline = time.monotonic() + WRITE_DEADLINE / 3
+    with pytest.raises(StorageUnavailable, match="too little was left of its write deadline"):
+        store.put(KEY, NEW, if_match=etag, deadline=deadline)
+    longest = WRITE_DEADLINE / 15 + WRITE_DEADLINE / 5  # to connect, and to be answered
+    assert proxy.requests("PUT")
+    assert all(seen.moment < deadline - longest + 0.1 for seen in proxy.requests("PUT"))
+
+
+def test_write_that_was_never_sent_is_not_in_doubt(store, proxy):
+    proxy.seen.clear()
+    with pytest.raises(DeadlinePassed):
+        store.put(KEY, NEW, if_absent=True, deadline=time.monotonic() + WRITE_DEADLINE / 5)
+    assert proxy.requests("PUT") == []
 
 
 def test_bulk_write_names_the_keys_that_failed_and_does_the_others(store, proxy):

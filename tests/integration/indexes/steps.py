@@ -17,7 +17,7 @@ from django_smarterbase.indexes.manifest import suspected
 from django_smarterbase.indexes.rebuild import Rebuild
 from django_smarterbase.indexes.scripts import Script
 from django_smarterbase.indexes.sweep import _Overdue
-from django_smarterbase.indexes.writes import OpenWrite, _Degraded, _Piece
+from django_smarterbase.indexes.writes import OpenWrite, _Begun, _Degraded, _Piece
 from django_smarterbase.storage.base import Stored
 
 from .world import OPTIONS, SCHEMA, World, decode, row_of
@@ -122,7 +122,8 @@ class Protocol:
         try:
             if actor.cut:
                 raise _Degraded("cut off")
-            piece = self.writer._announce(SCHEMA, actor.token, [Change(STEM, row, actor.etag is not None)])
+            change = Change(STEM, row, actor.etag is not None)
+            piece = self.writer._announce(_Begun(SCHEMA, (change,), None, actor.token), [change])
         except _Degraded:
             actor.pc = "d1"
             return

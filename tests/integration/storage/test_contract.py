@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from itertools import islice
 
 import pytest
 
-from django_smarterbase.exceptions import PreconditionFailed
+from django_smarterbase.exceptions import DeadlinePassed, PreconditionFailed
 from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.storage.base import ObjectStore, Stored, Write
 from django_smarterbase.storage.filesystem import FileSystemStore
@@ -54,6 +55,29 @@ def test_get_is_none_when_there_is_no_object(store):
 def test_get_gives_what_put_wrote(store):
     etag = store.put(key(1), b'{"a": 1}')
     assert store.get(key(1)) == Stored(b'{"a": 1}', etag)
+
+
+def test_write_whose_deadline_has_passed_writes_nothing(store):
+    etag, over = store.put(key(1), b"first"), time.monotonic() - 1
+    for write in (
+        lambda: store.put(key(1), b"second", deadline=over),
+        lambda: store.put(key(1), b"second", if_match=etag, deadline=over),
+        lambda: store.put(key(2), b"second", if_absent=True, deadline=over),
+        lambda: store.delete(key(1), if_match=etag, deadline=over),
+    ):
+        with pytest.raises(DeadlinePassed):
+            write()
+    outcomes = list(store.write_many([Write(key(1), b"third", deadline=over), Write(key(1), None, deadline=over)]))
+    assert [type(outcome.error) for outcome in outcomes] == [DeadlinePassed, DeadlinePassed]
+    assert store.get(key(1)) == Stored(b"first", etag)
+    assert store.get(key(2)) is None
+
+
+def test_write_within_its_deadline_is_done(store):
+    ahead = time.monotonic() + 60
+    etag = store.put(key(1), b"first", if_absent=True, deadline=ahead)
+    store.delete(key(1), if_match=etag, deadline=ahead)
+    assert store.get(key(1)) is None
 
 
 @pytest.mark.parametrize("body", [b"", b"\0\xff" * 100, b"x" * 300_000])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connections, migrations, models
 from django.db.migrations.state import ProjectState
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from django_smarterbase.exceptions import ConflictError
@@ -154,6 +154,7 @@ def test_migrated_documents_read_as_migrated_rows(
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@example(steps=[("insert", "", ""), ("add", "c", "decimal")])
 @given(steps=STEPS)
 def test_data_migrated_between_the_steps_of_one_migration_is_what_it_would_be_in_rows(
     databases: tuple[str, str], steps: list[tuple[str, str, str]]

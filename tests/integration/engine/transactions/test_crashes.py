@@ -17,6 +17,7 @@ from tests.integration.engine.transactions.writer import configure
 configure(sys.argv[1])
 from django.contrib.auth.models import User
 from django.db import connection, IntegrityError
+from django.db.models import F
 from testproject.articles.models import Article, Author
 import json
 if sys.argv[2] == "setup":
@@ -25,6 +26,8 @@ if sys.argv[2] == "setup":
         Article.objects.create(author=author, category="c", title=title, body="", view_count=100)
 elif sys.argv[2] == "recover":
     print(connection.session.recovery.recover(connection.catalog.find))
+elif sys.argv[2] == "add":
+    print(Article.objects.filter(title=sys.argv[3]).update(view_count=F("view_count") + 1))
 elif sys.argv[2] == "look":
     print(json.dumps({
         "views": dict(Article.objects.values_list("title", "view_count")),
@@ -95,6 +98,31 @@ def test_transaction_is_taken_back_when_a_document_was_changed_after_the_crash(f
     author.write_text(json.dumps({**document, "name": "somebody else", "_rev": "another"}))
     assert int(read(folder, "recover")) == 1
     assert json.loads(read(folder, "look")) == {"views": BEFORE, "authors": ["somebody else"], "intents": []}
+
+
+def test_writer_completes_the_transaction_of_a_dead_process_before_it_builds_on_it(folder: Path) -> None:
+    assert write(folder, "transfer", crash_at="put:1") == -signal.SIGKILL
+    assert read(folder, "add", "second") == "1"
+    views = {**AFTER, "second": AFTER["second"] + 1}
+    assert json.loads(read(folder, "look")) == {"views": views, "authors": ["renamed"], "intents": []}
+
+
+def test_taking_back_leaves_alone_what_was_changed_by_other_means(folder: Path) -> None:
+    """An article that the dead process had changed was edited by hand, and another document is in conflict."""
+    assert write(folder, "transfer", crash_at="put:1") == -signal.SIGKILL
+    edited = 0
+    for path in (folder / "site").glob("a*/*.json"):
+        document = json.loads(path.read_text())
+        if document.get("title") == "second":
+            path.write_text(json.dumps({**document, "view_count": 5, "_rev": "by hand"}))
+            edited += 1
+        elif "name" in document:
+            path.write_text(json.dumps({**document, "name": "somebody else", "_rev": "another"}))
+            edited += 1
+    assert edited == 2
+    assert int(read(folder, "recover")) == 1
+    views = {**BEFORE, "second": 5}
+    assert json.loads(read(folder, "look")) == {"views": views, "authors": ["somebody else"], "intents": []}
 
 
 @pytest.mark.parametrize("step", ["begun"])

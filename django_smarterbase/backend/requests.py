@@ -1,0 +1,52 @@
+"""What a session is asked to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from django_smarterbase.hints import QueryHints
+from django_smarterbase.planner.plan import QueryPlan
+from django_smarterbase.profiling.profile import Operation
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.loader import Loader
+
+
+class Execution(Protocol):
+    """The SQL of a statement, which can be run more than once; ``rows`` are those of the last run."""
+
+    rows: list[tuple[Any, ...]] | None
+
+    def execute(self) -> None:
+        """Run the SQL in the workspace and take its rows."""
+
+
+class Shortcut(Protocol):
+    """A way to answer a statement from the index alone."""
+
+    def answer(self, loader: Loader, execution: Execution) -> bool:
+        """Put the rows in ``execution``, or say False: the statement then takes the long way."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One statement to run. ``written`` are the tables that it may change.
+
+    ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
+    that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see. ``counts``
+    says that the only row is a number of rows, ``locks`` that the rows are locked. ``sql`` is what was compiled: other
+    SQL that a cursor is given meanwhile (by an ``execute_wrapper``) is another statement.
+    """
+
+    plan: QueryPlan
+    operation: Operation
+    hints: QueryHints
+    written: tuple[str, ...] = ()
+    model: str | None = None
+    auto_values: int | None = 0
+    upsert: bool = False
+    counts: bool = False
+    locks: bool = False
+    shortcut: Shortcut | None = None
+    sql: str = ""

@@ -1,0 +1,266 @@
+"""``select_for_update()``: rows are locked in Redis, and the ETags are the fence where it cannot lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import F
+from django.db.transaction import TransactionManagementError
+
+from django_smarterbase.exceptions import ConflictError, LockNotAvailable
+from django_smarterbase.profiling import profile_queries
+from testproject.articles.models import Article, Author
+from tests.integration.commands.site import WRITE_DEADLINE, Site
+
+from .ledger import Ledger
+
+PATIENCE = 0.3  # seconds; what has not ended by then waits for something
+
+
+class InThread(threading.Thread):
+    """Work in a thread, and so over a connection, of its own."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__()
+        self.work = work
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.start()
+
+    def run(self) -> None:
+        """The work; its connection is closed at the end."""
+        try:
+            self.result = self.work()
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            self.error = error
+        finally:
+            connection.close()
+
+    def outcome(self) -> Any:
+        """What the work returned or raised."""
+        self.join(30)
+        assert not self.is_alive()
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def waits(self) -> bool:
+        """Whether it is still at work after a while."""
+        self.join(PATIENCE)
+        return self.is_alive()
+
+
+@contextmanager
+def locked(title: str = "title 1", **options: Any) -> Any:
+    """A transaction that has locked an article."""
+    with transaction.atomic():
+        yield Article.objects.select_for_update(**options).get(title=title)
+
+
+def views(title: str = "title 1") -> int:
+    return Article.objects.get(title=title).view_count
+
+
+def add_one(title: str = "title 1") -> None:
+    """Read, change and save, as one should not without a lock."""
+    with locked(title) as article:
+        article.view_count += 1
+        article.save()
+
+
+def update(title: str = "title 1") -> int:
+    return Article.objects.filter(title=title).update(view_count=F("view_count") + 10)
+
+
+def update_two() -> None:
+    with transaction.atomic():
+        for title in ("title 1", "title 2"):
+            update(title)
+
+
+def test_second_locker_waits_and_reads_what_the_first_has_written(filled: Ledger) -> None:
+    before = views()
+    with locked() as article:
+        second = InThread(add_one)
+        assert second.waits()
+        article.view_count += 100
+        article.save()
+    second.outcome()
+    assert views() == before + 101
+
+
+def test_lockers_of_one_row_lose_no_update_and_meet_no_conflict(filled: Ledger) -> None:
+    before = views()
+    threads = [InThread(lambda: [add_one() for _ in range(5)]) for _ in range(4)]
+    for thread in threads:
+        thread.outcome()
+    assert views() == before + 20
+
+
+@pytest.mark.parametrize("write", [update, update_two, lambda: Article.objects.get(title="title 1").delete()])
+def test_writer_waits_for_a_locked_row_before_it_writes_anything(filled: Ledger, write: Callable[[], Any]) -> None:
+    other = views("title 2")
+    with locked():
+        writer = InThread(write)
+        assert writer.waits()
+        assert views("title 2") == other
+    writer.outcome()
+
+
+def test_writer_of_another_row_does_not_wait(filled: Ledger) -> None:
+    with locked():
+        assert InThread(lambda: update("title 2")).outcome() == 1
+
+
+def test_transaction_writes_the_rows_that_it_has_locked(filled: Ledger) -> None:
+    before = views()
+    with transaction.atomic():
+        Article.objects.select_for_update().get(title="title 1")
+        update_two()
+    assert views() == before + 10
+
+
+def test_nowait_raises_at_once(filled: Ledger) -> None:
+    def try_it() -> None:
+        with locked(nowait=True):
+            pass
+
+    with locked():
+        began = time.monotonic()
+        with pytest.raises(LockNotAvailable, match=r"1 of the rows of articles.Article are locked.*nowait=True"):
+            InThread(try_it).outcome()
+    assert time.monotonic() - began < WRITE_DEADLINE
+
+
+def test_skip_locked_leaves_locked_rows_out_and_fills_up_to_the_limit(filled: Ledger) -> None:
+    def next_two() -> list[str]:
+        with transaction.atomic():
+            queue = Article.objects.select_for_update(skip_locked=True).filter(title__startswith="title 1")
+            return [article.title for article in queue.order_by("title")[:2]]
+
+    assert InThread(next_two).outcome() == ["title 1", "title 10"]
+    with locked("title 1"), locked("title 11"):
+        assert InThread(next_two).outcome() == ["title 10", "title 12"]
+
+
+def test_lock_that_is_held_for_too_long_ends_the_wait(filled: Ledger) -> None:
+    with locked():
+        writer = InThread(update)
+        for _ in range(25):  # a statement now and then makes the lock last
+            time.sleep(WRITE_DEADLINE / 10)
+            assert Article.objects.filter(title="title 3").count() == 1
+        with pytest.raises(LockNotAvailable, match="2 times the write deadline"):
+            writer.outcome()
+
+
+def test_locks_are_given_back_when_the_transaction_is_rolled_back(filled: Ledger) -> None:
+    with pytest.raises(ZeroDivisionError), locked():
+        raise ZeroDivisionError
+    began = time.monotonic()
+    assert InThread(update).outcome() == 1
+    assert time.monotonic() - began < WRITE_DEADLINE / 2
+
+
+def test_lock_of_a_transaction_that_says_nothing_runs_out(filled: Ledger) -> None:
+    with locked():
+        began = time.monotonic()
+        assert InThread(update).outcome() == 1
+        assert WRITE_DEADLINE / 2 < time.monotonic() - began < 2 * WRITE_DEADLINE
+
+
+def test_transaction_whose_lock_ran_out_commits_when_nobody_has_changed_the_row(filled: Ledger) -> None:
+    before = views()
+    with locked() as article:
+        time.sleep(WRITE_DEADLINE * 1.2)
+        article.view_count += 1
+        article.save()
+    assert views() == before + 1
+
+
+def test_conflict_is_found_when_a_locked_row_was_changed_though_it_is_not_written(site: Site, filled: Ledger) -> None:
+    """The writer has no Redis, so that it knows of no lock."""
+    before = views("title 2")
+
+    def change() -> None:
+        site.server.kill()
+        update("title 1")
+
+    def look_at_one_and_update_the_other() -> None:
+        with locked("title 1"):
+            update("title 2")
+            InThread(change).outcome()
+
+    with pytest.raises(ConflictError, match="had locked it by select_for_update"):
+        look_at_one_and_update_the_other()
+    assert views("title 2") == before
+
+
+def test_rows_are_read_and_conflicts_found_while_redis_is_down(
+    site: Site, filled: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    def meet_another_writer() -> None:
+        with locked() as article:
+            InThread(update).outcome()
+            article.view_count = 0
+            article.save()
+
+    site.server.kill()
+    add_one()
+    with profile_queries() as queries, pytest.raises(ConflictError):
+        meet_another_writer()
+    assert "Redis unreachable" in {profile.fallback_reason for profile in queries.profiles}
+    assert sum("Rows cannot be locked" in record.message for record in caplog.records) == 1
+
+
+def test_rows_of_selected_relations_are_locked_too(filled: Ledger) -> None:
+    with transaction.atomic():
+        author = Article.objects.select_for_update().select_related("author").get(title="title 1").author
+        writer = InThread(lambda: Author.objects.filter(pk=author.pk).update(name="renamed"))
+        assert writer.waits()
+    writer.outcome()
+
+
+def test_rows_of_other_tables_are_not_locked_when_of_names_one(filled: Ledger) -> None:
+    with transaction.atomic():
+        queue = Article.objects.select_for_update(of=("self",)).select_related("author")
+        author = queue.get(title="title 1").author
+        assert InThread(lambda: Author.objects.filter(pk=author.pk).update(name="renamed")).outcome() == 1
+        writer = InThread(update)
+        assert writer.waits()
+    assert writer.outcome() == 1
+
+
+def test_row_that_was_read_before_is_read_anew_under_the_lock(filled: Ledger) -> None:
+    with transaction.atomic():
+        before = views()
+        InThread(update).outcome()
+        assert views() == before  # repeatable reads
+        article = Article.objects.select_for_update().get(title="title 1")
+        assert article.view_count == before + 10
+        article.view_count += 1
+        article.save()
+    assert views() == before + 11
+
+
+def test_lock_outside_of_a_transaction_is_refused(filled: Ledger) -> None:
+    with pytest.raises(TransactionManagementError, match="outside of a transaction"):
+        Article.objects.select_for_update().get(title="title 1")
+
+
+def test_lock_costs_a_second_reading_and_a_few_round_trips(site: Site, filled: Ledger) -> None:
+    """The row is found and read, locked, read anew, and found again; at COMMIT its lock is kept, and given back."""
+    pk = Article.objects.get(title="title 1").pk
+    with profile_queries() as queries, transaction.atomic():
+        article = Article.objects.select_for_update().get(pk=pk)
+        article.view_count += 1
+        article.save()
+    assert sum(profile.storage_ops.reads for profile in queries.profiles) == 2
+    assert sum(profile.storage_ops.writes for profile in queries.profiles) == 1
+    assert [profile.redis_ops.round_trips for profile in queries.profiles if profile.operation == "commit"] == [4]
+    assert site.redis_keys("locks") == []
