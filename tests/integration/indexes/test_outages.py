@@ -13,12 +13,12 @@ from django.test import override_settings
 
 from django_smarterbase.exceptions import CorruptDocument, IndexUnavailable
 from django_smarterbase.indexes.breaker import FAILURES, breaker_of
-from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted
+from django_smarterbase.indexes.service import Change, FallbackReason, IndexUntrusted
 from django_smarterbase.ops import counting
 from testproject.services import RedisServer
 
 from .conftest import world_on
-from .world import EVERYTHING, OPTIONS, SCHEMA, World, colored
+from .world import EVERYTHING, OPTIONS, SCHEMA, World, colored, row_of
 
 
 def reason(world: World, **how: object) -> FallbackReason | None:
@@ -117,6 +117,22 @@ def test_restart_with_an_old_dump_is_not_trusted_and_mended_without_reading_ever
         report = world.service().rebuild(SCHEMA)
         assert (report.read, report.reused) == (1, 2)
         assert world.members("red", service=world.service()) == {"1", "2", "3"}
+
+
+def test_restart_that_kept_its_data_is_verified_by_two_listings_and_no_reading(tmp_path: Path) -> None:
+    documents = 500  # more than go into one script
+    with RedisServer(directory=tmp_path) as server, world_on(server) as world:
+        stems = [f"{number}" for number in range(documents)]
+        write = world.first.begin(SCHEMA, [Change(stem, row_of(stem, "red"), existed=False) for stem in stems])
+        write.finish({stem: world.put(stem, "red") for stem in stems})
+        server.stop()
+        server.start()
+        assert reason(world) is FallbackReason.RESTARTED
+        with counting() as ops:
+            report = world.service().rebuild(SCHEMA)
+        assert (report.documents, report.read, report.reused, report.mended) == (documents, 0, documents, 0)
+        assert (ops.storage.reads, ops.storage.lists, ops.storage.bytes_read) == (0, 2, 0)
+        assert world.members("red", service=world.service()) == set(stems)
 
 
 def test_restart_is_noticed_when_nobody_wrote_meanwhile(tmp_path: Path) -> None:
