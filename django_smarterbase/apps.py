@@ -9,11 +9,11 @@ from django.db import connections, router
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
-from django_smarterbase.routers import ENGINE
+from django_smarterbase.conf import ENGINE
 
 
 class SmarterBaseConfig(AppConfig):
-    """Registers the system checks, and sees to the indexes of new tables after ``migrate``."""
+    """Registers the system checks and the history, and sees to the indexes of new tables after ``migrate``."""
 
     name = "django_smarterbase"
     verbose_name = _("SmarterBase")
@@ -21,9 +21,10 @@ class SmarterBaseConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks; they look at the settings when they run, not now."""
-        from django_smarterbase import checks
+        from django_smarterbase import checks, history
 
         checks.register_all()
+        history.install()
         post_migrate.connect(_attend_tables, dispatch_uid="django_smarterbase.attend_tables")
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from django.core.exceptions import ImproperlyConfigured
+
+#: ``DATABASES[alias]["ENGINE"]`` of a smarterbase database.
+ENGINE: Final = "django_smarterbase.backend"
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,10 @@ class Options:
     ``trust_seconds`` and ``write_deadline`` are seconds; both must be the same in all processes that share a
     database. ``concurrency`` bounds the requests that one process has under way in the object store. With
     ``auto_reindex`` a process that finds an index untrusted rebuilds it in the background, unless another one does.
+
+    ``profile_history`` is how many profiles the history of all processes holds, 0 for none; ``profile_sampling`` the
+    share of ordinary profiles that are kept, from 0 to 1; ``slow_ms`` from how many ms on a statement is slow, and so
+    not ordinary.
     """
 
     storage: str = "smarterbase"
@@ -31,6 +38,9 @@ class Options:
     allow_eviction: bool = False
     show_values: bool = False
     auto_reindex: bool = True
+    profile_history: int = 10_000
+    profile_sampling: float = 1.0
+    slow_ms: float = 100.0
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> Options:
@@ -52,6 +62,9 @@ class Options:
         _positive("concurrency", self.concurrency)
         if self.max_scan_objects is not None:
             _positive("max_scan_objects", self.max_scan_objects)
+        _count("profile_history", self.profile_history)
+        _share("profile_sampling", self.profile_sampling)
+        _positive("slow_ms", self.slow_ms)
 
 
 def unknown_option(name: str) -> str:
@@ -70,3 +83,13 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
 def _positive(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
         raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be a number above 0.")
+
+
+def _count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be a whole number, 0 or more.")
+
+
+def _share(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be a number from 0 to 1.")

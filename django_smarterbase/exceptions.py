@@ -7,6 +7,7 @@ SmarterBaseError
 ├── FullScanRefused        (OperationalError)  ``require_index()`` and no index can answer
 ├── IndexUnavailable       (OperationalError)  Redis cannot answer and the caller asked for no fallback
 ├── LockNotAvailable       (OperationalError)  another transaction has locked a row
+├── HistoryUnavailable                         the history of profiles could not be cleared
 ├── StorageUnavailable     (OperationalError)  the object store cannot be reached
 ├── PreconditionFailed                         a conditional write met another ETag; inside the package only
 └── DeadlinePassed                             a write was not begun, as it was too late; inside the package only
@@ -55,6 +56,10 @@ class IndexUnavailable(SmarterBaseError, OperationalError):
 
 class LockNotAvailable(SmarterBaseError, OperationalError):
     """A row is locked by another transaction: for too long, or ``nowait`` was asked for."""
+
+
+class HistoryUnavailable(SmarterBaseError):
+    """The history of profiles was to be cleared, and Redis cannot be reached."""
 
 
 class StorageUnavailable(SmarterBaseError, OperationalError):

@@ -10,9 +10,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 from django.db.models import Model
 
+from django_smarterbase.conf import ENGINE
 from django_smarterbase.managers import SmarterBaseManager
-
-ENGINE = "django_smarterbase.backend"
 
 
 def smarterbase_aliases() -> list[str]:

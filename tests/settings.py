@@ -21,7 +21,8 @@ DATABASES = {
         "NAME": "tests",
         # Short, so that a test of an outage or of a rebuild takes no longer than it must; and an index that was lost
         # stays so until a test has it rebuilt.
-        "OPTIONS": {"trust_seconds": 0.2, "write_deadline": 1.0, "auto_reindex": False},
+        # Profiles are made only by tests that listen.
+        "OPTIONS": {"trust_seconds": 0.2, "write_deadline": 1.0, "auto_reindex": False, "profile_history": 0},
     },
 }
 CACHES = {

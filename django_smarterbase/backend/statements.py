@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,12 @@ from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.upkeep import drop_table
 from django_smarterbase.hints import hints_of
 from django_smarterbase.ops import Ops, counting
+from django_smarterbase.planner.explain import explain_text
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
+from django_smarterbase.planner.values import filter_values
+from django_smarterbase.profiling.fingerprint import fingerprint
 from django_smarterbase.profiling.profile import FULL_SCAN, KEY, QueryProfile, redis_index
-from django_smarterbase.profiling.recorder import caller_method, listening, record
+from django_smarterbase.profiling.recorder import caller_method, listening, record_made
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -45,7 +49,7 @@ class StatementRunner:
                 return
             request = self._raw_request(query, params)
         if listening():
-            self._run_recorded(request)
+            self._run_recorded(request, query, params)
         else:
             # By its counters a statement is known to have waited for Redis in vain, so that it does not wait again.
             with counting():
@@ -85,7 +89,7 @@ class StatementRunner:
             upsert=" CONFLICT" in sql.upper() or " OR " in sql.upper(),
         )
 
-    def _run_recorded(self, request: Request) -> None:
+    def _run_recorded(self, request: Request, query: str, params: Any) -> None:
         started_at, begun, error = datetime.now(UTC), time.perf_counter(), None
         with counting() as ops:
             try:
@@ -94,38 +98,55 @@ class StatementRunner:
                 error = type(raised).__name__
                 raise
             finally:
-                duration = (time.perf_counter() - begun) * 1000
-                record(self._profile(request, self.session.account, ops, started_at, duration, error))
+                run = _Run(ops, started_at, (time.perf_counter() - begun) * 1000, error)
+                record_made(lambda: self._profile(request, query, params, run))
 
-    def _profile(
-        self, request: Request, account: Account, ops: Ops, started_at: datetime, duration: float, error: str | None
-    ) -> QueryProfile:
-        scanned = bool(account.scanned)
+    def _profile(self, request: Request, query: str, params: Any, run: _Run) -> QueryProfile:
+        account, fallback = self.session.account, self.session.account.fallback_reason
         return QueryProfile(
             method=request.hints.name or caller_method(),
             model=request.model,
             database=self.wrapper.alias,
             operation=request.operation,
-            complexity="O(n)" if scanned else "O(1)",
+            complexity="O(n)" if account.scanned else "O(1)",
             index_used=_index_used(account),
-            started_at=started_at,
-            duration=duration,
+            started_at=run.started_at,
+            duration=run.duration,
             filter_fields=request.plan.filter_fields,
-            storage_ops=ops.storage,
-            redis_ops=ops.redis,
+            storage_ops=run.ops.storage,
+            redis_ops=run.ops.redis,
             candidates=account.candidates,
             result_count=self._result_count(request),
             skipped_documents=account.skipped,
-            fallback=account.fallback_reason is not None,
-            fallback_reason=account.fallback_reason,
-            error=error,
+            fallback=fallback is not None,
+            fallback_reason=fallback,
+            error=run.error,
+            plan=tuple(explain_text(request.plan, fallback if account.scanned else None)),
+            fingerprint=fingerprint(query, params),
+            filter_values=self._filter_values(request),
         )
+
+    def _filter_values(self, request: Request) -> tuple[str, ...] | None:
+        if not self.session.resources.options.show_values:
+            return None
+        statement = self.wrapper.statement
+        return filter_values(statement) if statement is not None and request.operation != "raw" else ()
 
     def _result_count(self, request: Request) -> int:
         rows = self.execution.rows
         if rows is None:
             return max(self.cursor.rowcount, 0)
         return rows[0][0] if request.counts and rows else len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How a statement went: ``duration`` in ms, ``error`` the name of the exception that ended it."""
+
+    ops: Ops
+    started_at: datetime
+    duration: float
+    error: str | None
 
 
 def _index_used(account: Account) -> str:
@@ -151,13 +172,11 @@ def commit_recorded(alias: str, session: Session) -> None:
             raise
         finally:
             if listening() and written != 0:
-                duration = (time.perf_counter() - begun) * 1000
-                record(_commit_profile(alias, written, ops, started_at, duration, error))
+                run = _Run(ops, started_at, (time.perf_counter() - begun) * 1000, error)
+                record_made(lambda: _commit_profile(alias, written, run))
 
 
-def _commit_profile(
-    alias: str, written: int | None, ops: Ops, started_at: datetime, duration: float, error: str | None
-) -> QueryProfile:
+def _commit_profile(alias: str, written: int | None, run: _Run) -> QueryProfile:
     return QueryProfile(
         method=hints_of(None).name or caller_method(),
         model=None,
@@ -165,10 +184,10 @@ def _commit_profile(
         operation="commit",
         complexity="O(1)",
         index_used=KEY,
-        started_at=started_at,
-        duration=duration,
-        storage_ops=ops.storage,
-        redis_ops=ops.redis,
+        started_at=run.started_at,
+        duration=run.duration,
+        storage_ops=run.ops.storage,
+        redis_ops=run.ops.redis,
         result_count=written,
-        error=error,
+        error=run.error,
     )

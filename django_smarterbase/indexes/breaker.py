@@ -12,17 +12,35 @@ logger = logging.getLogger("django_smarterbase.indexes")
 
 FAILURES: Final = 5
 REST: Final = 30.0  # seconds
+_OUTAGE: Final = (
+    "Queries scan the stored objects and writes take the slow path until it answers; afterwards sb_reindex may be "
+    "needed."
+)
 
 
 class Breaker:
-    """Opens after five failures in a row; thirty seconds later lets a single probe through. Thread-safe.
+    """Opens after ``failures`` in a row; ``rest`` seconds later lets a single probe through. Thread-safe.
 
-    It also logs an outage once: a WARNING at its first failure, an INFO when Redis answers again.
+    It also logs an outage once: a WARNING at its first failure, which says what the ``outage`` means, and an INFO when
+    Redis answers again.
     """
 
-    def __init__(self, alias: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        alias: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        failures: int = FAILURES,
+        rest: float = REST,
+        outage: str = _OUTAGE,
+        log: logging.Logger = logger,
+    ) -> None:
         self.alias = alias
         self._clock = clock
+        self._most = failures
+        self._rest = rest
+        self._outage = outage
+        self._log = log
         self._lock = threading.Lock()
         self._failures = 0
         self._opened: float | None = None
@@ -33,7 +51,7 @@ class Breaker:
         with self._lock:
             if self._opened is None:
                 return True
-            if self._probing or self._clock() - self._opened < REST:
+            if self._probing or self._clock() - self._opened < self._rest:
                 return False
             self._probing = True
             return True
@@ -44,23 +62,18 @@ class Breaker:
             failures, self._failures = self._failures, 0
             self._opened, self._probing = None, False
         if failures:
-            logger.info("Redis (cache %r) answers again after %d failed requests.", self.alias, failures)
+            self._log.info("Redis (cache %r) answers again after %d failed requests.", self.alias, failures)
 
     def failed(self, problem: str) -> None:
         """Redis did not answer: count, and open when that was once too often."""
         with self._lock:
             self._failures += 1
             first = self._failures == 1
-            if self._failures >= FAILURES:
+            if self._failures >= self._most:
                 self._opened = self._clock()
             self._probing = False
         if first:
-            logger.warning(
-                "Redis (cache %r) cannot be used: %s. Queries scan the stored objects and writes take the slow path "
-                "until it answers; afterwards sb_reindex may be needed.",
-                self.alias,
-                problem,
-            )
+            self._log.warning("Redis (cache %r) cannot be used: %s. %s", self.alias, problem, self._outage)
 
     def reset(self) -> None:
         """Let Redis be asked at once: somebody who looks after it says that it is worth trying."""

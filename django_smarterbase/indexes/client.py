@@ -16,11 +16,11 @@ from redis.exceptions import DataError, NoScriptError, RedisClusterException, Re
 
 from ..ops import RedisOps, redis_ops
 from .answers import FallbackReason
-from .breaker import breaker_of
+from .breaker import Breaker, breaker_of
 from .keys import TableKeys
 from .scripts import Script, source_of
 
-Argument = str | int
+Argument = str | int | bytes
 
 _DAMAGED_KEY = re.compile(r"\[key (\S+)\] .*WRONGTYPE")
 #: The counters of the statement that has waited for Redis in vain: it does not wait again.
@@ -37,25 +37,30 @@ class RedisDown(Exception):  # not an error: reads scan instead, writes take the
 
 
 class IndexDamaged(Exception):  # not an error: as RedisDown
-    """The index holds what it never wrote, so somebody else has."""
+    """The index, or the history, holds what it never wrote, so somebody else has."""
 
 
 class RedisClient:
     """Runs scripts on the master of one cache alias. Thread-safe.
 
     A statement (an ``ops.counting()`` block) that has once waited for Redis in vain is refused at once from then on.
+    ``breaker`` is that of the alias, unless somebody brings one of their own, whose failures concern nobody else.
     """
 
-    def __init__(self, alias: str) -> None:
+    def __init__(self, alias: str, breaker: Breaker | None = None) -> None:
         self.alias = alias
-        self._breaker = breaker_of(alias)
+        self._breaker = breaker_of(alias) if breaker is None else breaker
 
     def run(self, script: Script, keys: TableKeys, *args: Argument, more_keys: Sequence[str] = ()) -> Any:
         """The script's answer, with texts as ``str``. One round trip, two the first time a server sees the script.
 
         Raises RedisDown, IndexDamaged, ImproperlyConfigured.
         """
-        source, names = source_of(script), (keys.marker, *more_keys)
+        return self.run_on(script, (keys.marker, *more_keys), *args)
+
+    def run_on(self, script: Script, names: Sequence[str], *args: Argument) -> Any:
+        """As ``run``, for a script that gets other keys than those of a table. They must share a hash tag."""
+        source = source_of(script)
         with self._asking():
             connection = self._connection()
             try:

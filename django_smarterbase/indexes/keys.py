@@ -18,6 +18,13 @@ With NAME and table percent-encoded, ``B`` the base ``sb:{<NAME>:<table>}:`` and
 
 The braces are a cluster's hash tag: all keys of a table share a slot, so a script may touch them all. Scripts get the
 marker's key and put the other endings to its base.
+
+The history of profiles belongs to no table; its keys, ``H`` for ``sb:{<NAME>}:``, share a slot of their own::
+
+    H profiles          stream of profiles, each in the field ``p`` as JSON (``history/codec.py``); its length is capped
+    H dropped           how many profiles processes have dropped while they could not send them
+    H sender:<token>    "<number> <dropped>" of a process: its last profile in the stream, and how many it has dropped,
+                        so that what is sent twice counts once (with a time to live)
 """
 
 from __future__ import annotations
@@ -56,6 +63,27 @@ class TableKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryKeys:
+    """The keys of a database's history of profiles."""
+
+    base: str
+
+    @property
+    def profiles(self) -> str:
+        """The stream."""
+        return f"{self.base}profiles"
+
+    @property
+    def dropped(self) -> str:
+        """The counter of what never came into the stream."""
+        return f"{self.base}dropped"
+
+    def sender(self, token: str) -> str:
+        """What is known of the process ``token``."""
+        return f"{self.base}sender:{token}"
+
+
+@dataclass(frozen=True, slots=True)
 class IndexKeys:
     """The keys of the database ``name``."""
 
@@ -64,6 +92,11 @@ class IndexKeys:
     def table(self, table: str) -> TableKeys:
         """The keys of ``table``."""
         return TableKeys(f"sb:{{{part(self.name)}:{part(table)}}}:")
+
+    @property
+    def history(self) -> HistoryKeys:
+        """The keys of the history of profiles."""
+        return HistoryKeys(f"sb:{{{part(self.name)}}}:")
 
 
 def part(text: str) -> str:
@@ -77,7 +110,7 @@ def new_epoch() -> str:
 
 
 def new_token() -> str:
-    """A name for a write that no other write ever has."""
+    """A name for a write, or for a process that sends profiles, that no other ever has."""
     return secrets.token_hex(_TOKEN_BYTES)
 
 

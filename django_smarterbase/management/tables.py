@@ -12,7 +12,8 @@ from django.db import connections, router
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 
-from ..routers import ENGINE, smarterbase_aliases
+from ..conf import ENGINE
+from ..routers import smarterbase_aliases
 from ..tables import TableSchema
 
 if TYPE_CHECKING:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self, TypeVar
 
 from django_smarterbase.ops import RedisOps, StorageOps
 from django_smarterbase.profiling.prices import prices
@@ -25,7 +26,8 @@ def redis_index(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryProfile:
-    """One statement as it was carried out. No value that a query filters by or writes appears in it.
+    """One statement as it was carried out. No value that a query filters by or writes appears in it, unless the
+    option ``show_values`` is on: then the values that its conditions compare with stand in ``filter_values``.
 
     ``method`` names the operation: what ``.named()`` said, otherwise the calling function. A transaction's COMMIT is a
     statement of its own (operation "commit"), whose results are the documents that it wrote. ``model`` is the model's
@@ -36,6 +38,11 @@ class QueryProfile:
     index should have answered but was not trusted, for ``fallback_reason``. ``skipped_documents`` counts unreadable
     documents that a scan passed over. ``duration`` is in ms, ``started_at`` is aware and in UTC. ``error`` is the class
     name of the exception that ended the statement: a message might quote values.
+
+    ``plan`` are the lines of the executed plan, as ``explain()`` prints them; a COMMIT has none. ``fingerprint`` is
+    equal for statements of one process with the same SQL and parameters, and tells nobody what these are (see
+    ``profiling.fingerprint``); "" for a COMMIT. ``filter_values`` are conditions as a query set's arguments say them
+    (``"status='published'"``), None unless ``show_values`` is on.
     """
 
     method: str
@@ -55,6 +62,9 @@ class QueryProfile:
     fallback: bool = False
     fallback_reason: str | None = None
     error: str | None = None
+    plan: tuple[str, ...] = ()
+    fingerprint: str = ""
+    filter_values: tuple[str, ...] | None = None
 
     @property
     def bytes_read(self) -> int:
@@ -74,13 +84,32 @@ class QueryProfile:
     def as_dict(self) -> dict[str, Any]:
         """Every attribute, of JSON types only: counters as dicts, ``started_at`` in ISO 8601."""
         return {
-            **asdict(self),
-            "filter_fields": list(self.filter_fields),
+            **{name: getattr(self, name) for name in _NAMES},
+            **{name: list(getattr(self, name)) for name in ("filter_fields", "plan")},
+            "storage_ops": _counters(self.storage_ops),
+            "redis_ops": _counters(self.redis_ops),
+            "filter_values": None if self.filter_values is None else list(self.filter_values),
             "started_at": self.started_at.isoformat(),
             "bytes_read": self.bytes_read,
             "full_scan": self.full_scan,
             "cost_usd": self.cost_usd,
         }
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
+        """The profile that ``as_dict`` made ``facts`` of, whichever version of this package did.
+
+        Names that this version does not know are ignored, and what is missing is taken to be as by default. Raises
+        KeyError, TypeError or ValueError for what is no profile.
+        """
+        known = {name: facts[name] for name in _NAMES if name in facts}
+        for name in ("filter_fields", "plan", "filter_values"):
+            if known.get(name) is not None:
+                known[name] = tuple(known[name])
+        known["started_at"] = datetime.fromisoformat(facts["started_at"])
+        known["storage_ops"] = _from_counters(StorageOps, facts.get("storage_ops", {}))
+        known["redis_ops"] = _from_counters(RedisOps, facts.get("redis_ops", {}))
+        return cls(**known)
 
     def render(self, *, indent: int = 3) -> str:
         """A block of lines for a terminal, ``indent`` spaces from the left, without a final newline."""
@@ -100,3 +129,15 @@ class QueryProfile:
         if self.error:
             facts.append(("Error", self.error))
         return [*facts, ("Duration", f"{self.duration:.1f} ms")]
+
+
+_NAMES = tuple(each.name for each in fields(QueryProfile))
+_Counters = TypeVar("_Counters", StorageOps, RedisOps)
+
+
+def _counters(ops: StorageOps | RedisOps) -> dict[str, int]:
+    return {each.name: getattr(ops, each.name) for each in fields(ops)}
+
+
+def _from_counters(kind: type[_Counters], counters: Mapping[str, int]) -> _Counters:
+    return kind(**{each.name: counters[each.name] for each in fields(kind) if each.name in counters})

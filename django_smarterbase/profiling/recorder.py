@@ -48,6 +48,16 @@ def record(profile: QueryProfile) -> None:
         _log(profile)
 
 
+def record_made(make: Callable[[], QueryProfile]) -> None:
+    """Make a profile and ``record`` it. What fails in the making is logged: the statement itself is done."""
+    try:
+        profile = make()
+    except Exception:
+        logger.exception("A profile could not be made; the statement itself is not affected.")
+    else:
+        record(profile)
+
+
 def add_sink(sink: Listener) -> None:
     """Call ``sink`` with every profile of this process, in the thread of its statement. Adding it twice is once."""
     global _sinks

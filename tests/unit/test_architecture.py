@@ -17,7 +17,7 @@ MAX_LINES = 400
 LAYERS = (
     {"conf", "exceptions", "tables", "ops", "hints", "steps"},
     {"storage", "indexes", "planner", "profiling"},
-    {"backend"},
+    {"backend", "history"},
     {"managers", "models", "fields", "routers", "checks", "apps", "management", "admin"},
     {"contrib"},
 )
@@ -104,5 +104,8 @@ def test_import_rule_refuses_what_points_upwards_or_sideways() -> None:
     assert not may_import("storage", "indexes")
     assert not may_import("backend", "managers")
     assert not may_import("models", "contrib")
+    assert not may_import("history", "backend")
+    assert not may_import("backend", "history")
     assert may_import("indexes", "storage")
+    assert may_import("apps", "history")
     assert may_import("managers", "backend")

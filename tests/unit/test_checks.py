@@ -16,6 +16,7 @@ import django_smarterbase
 from django_smarterbase import checks
 from django_smarterbase.apps import SmarterBaseConfig
 from django_smarterbase.checks import caches, options, routing, storage
+from django_smarterbase.history import registry
 from django_smarterbase.models import SmarterBaseModel
 from django_smarterbase.routers import ENGINE, SmarterBaseRouter
 from django_smarterbase.storage.memory import MemoryStore
@@ -72,6 +73,13 @@ def cache(settings):
     return change
 
 
+@pytest.fixture(autouse=True)
+def history_of_no_other_test():
+    """Some tests make the application ready, which begins to keep profiles."""
+    yield
+    registry.uninstall()
+
+
 def use_storage(settings, backend, **facts):
     settings.STORAGES = {"smarterbase": {"BACKEND": backend, "OPTIONS": facts}}
 
@@ -88,7 +96,7 @@ def test_unknown_option_is_named_with_the_nearest_one(project):
         Error(
             "Unknown smarterbase option 'trust_second'. Did you mean 'trust_seconds'? The options are: "
             "allow_eviction, auto_reindex, cache, concurrency, fsync, max_scan_objects, on_corrupt, on_index_outage, "
-            "show_values, storage, trust_seconds, write_deadline.",
+            "profile_history, profile_sampling, show_values, slow_ms, storage, trust_seconds, write_deadline.",
             hint="Correct or remove it in DATABASES['objects']['OPTIONS'].",
             obj=OBJ,
             id="smarterbase.E001",
@@ -508,12 +516,12 @@ def test_server_that_keeps_conditions_is_no_fault():
 
 
 def test_register_all_registers_each_check_once_with_its_tags(monkeypatch):
-    registry = django_checks.registry.CheckRegistry()
-    monkeypatch.setattr(checks, "register", registry.register)
+    found = django_checks.registry.CheckRegistry()
+    monkeypatch.setattr(checks, "register", found.register)
 
     SmarterBaseConfig("django_smarterbase", django_smarterbase).ready()
 
-    tagged = {check.__name__: set(check.tags) for check in registry.get_checks()}
+    tagged = {check.__name__: set(check.tags) for check in found.get_checks()}
     assert tagged == {
         **{check.__name__: {"smarterbase"} for check in checks.STATIC},
         **{check.__name__: {"smarterbase", Tags.database} for check in checks.CONNECTING},

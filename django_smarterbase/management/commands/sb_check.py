@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 import time
 from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ..check import Checker, Round, Scope
 from ..check_wording import lines_of, round_as_json
+from ..ending import ended_by_sigterm
 from ..progress import Bar, Display, NoDisplay
 from ..tables import chosen_databases, chosen_models
 from ..ticker import Ticker
@@ -128,7 +124,7 @@ class _Run:
 
     def watch(self, seconds: float) -> None:
         """Rounds until SIGINT or SIGTERM. Each begins ``seconds`` after the end of the one before."""
-        with _ended_by_sigterm():
+        with ended_by_sigterm():
             try:
                 while True:
                     self._tell(self._checker.round())
@@ -150,23 +146,6 @@ class _Run:
     def _clear(self) -> None:
         self._ticker.clear()
         self._display.clear()
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Within it SIGTERM does what Ctrl-C does. Only the main thread can arrange that; in another nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _count(text: str) -> int:

@@ -1,11 +1,13 @@
 """A profile as text, as JSON and as money."""
 
+import datetime
 import json
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from django_smarterbase.ops import RedisOps, StorageOps
+from django_smarterbase.profiling import QueryProfile
 from django_smarterbase.profiling.prices import Prices, prices
 from django_smarterbase.profiling.profile import FULL_SCAN, redis_index
 
@@ -86,6 +88,9 @@ def test_as_dict_survives_json_and_holds_every_fact(make_profile):
         "fallback": False,
         "fallback_reason": None,
         "error": None,
+        "plan": [],
+        "fingerprint": "",
+        "filter_values": None,
         "bytes_read": 2048,
         "full_scan": False,
         "cost_usd": pytest.approx(0.0000008),
@@ -134,3 +139,48 @@ def test_prices_refuse_what_is_no_amount(settings, price):
 
     with pytest.raises(ImproperlyConfigured, match=r"SMARTERBASE_PRICES\['write'\]"):
         prices()
+
+
+def test_from_dict_reads_back_what_as_dict_gives(make_profile):
+    profile = make_profile(
+        filter_fields=("author", "status"),
+        storage_ops=StorageOps(reads=2, bytes_read=2048),
+        redis_ops=RedisOps(commands=1, round_trips=1),
+        candidates=2,
+        result_count=0,
+        skipped_documents=1,
+        fallback=True,
+        fallback_reason="Redis unreachable",
+        error="CorruptDocument",
+        plan=("articles: Scan of every document, O(n)",),
+        fingerprint="00ff",
+        filter_values=("author='Ada'",),
+    )
+
+    read = QueryProfile.from_dict(json.loads(json.dumps(profile.as_dict())))
+
+    assert read == profile
+    assert read.started_at.utcoffset() == datetime.timedelta(0)
+
+
+def test_from_dict_ignores_names_of_later_versions_and_supplies_what_earlier_ones_did_not_have(make_profile):
+    facts = make_profile().as_dict()
+    for name in ("plan", "fingerprint", "filter_values", "storage_ops", "redis_ops", "error"):
+        del facts[name]
+    facts["retries"] = 3
+    facts["redis_ops"] = {"commands": 2, "bytes": 80}
+
+    assert QueryProfile.from_dict(facts) == make_profile(redis_ops=RedisOps(commands=2))
+
+
+def test_from_dict_tells_hidden_values_from_none_at_all(make_profile):
+    shown = make_profile(filter_values=())
+
+    assert QueryProfile.from_dict(shown.as_dict()).filter_values == ()
+    assert QueryProfile.from_dict(make_profile().as_dict()).filter_values is None
+
+
+@pytest.mark.parametrize("facts", [{}, {"method": "List"}, {"started_at": "yesterday"}])
+def test_from_dict_refuses_what_is_no_profile(facts):
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        QueryProfile.from_dict(facts)

@@ -94,6 +94,24 @@ def test_record_survives_a_sink_that_fails_and_tells_the_next_one(make_profile, 
     assert "faulty" in caplog.text
 
 
+def test_record_made_records_what_is_made(make_profile, sink):
+    profile = make_profile()
+
+    recorder.record_made(lambda: profile)
+
+    assert sink == [profile]
+
+
+def test_record_made_survives_a_profile_that_cannot_be_made(sink, caplog):
+    def fail():
+        raise ValueError("no name")
+
+    recorder.record_made(fail)
+
+    assert sink == []
+    assert [(record.levelname, "could not be made" in record.message) for record in caplog.records] == [("ERROR", True)]
+
+
 def test_record_logs_one_debug_line_with_the_profile_when_enabled(make_profile, caplog):
     profile = make_profile(fallback=True, fallback_reason="Redis unreachable", error="CorruptDocument", result_count=2)
 
