@@ -7,6 +7,9 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3.12 python3.11 python3.13 python3; do \
 	$$name -c '$(NEW_ENOUGH)' 2>/dev/null && { echo $$name; break; }; done)
 PORT ?= 8000
+TOOLBAR ?= 0
+# The last releases of the majors before the one that requirements/dev.txt locks, and the oldest that is supported.
+TOOLBARS ?= 5.0.0 5.2.0 6.3.0 7.1.1
 APPS ?=
 ARGS ?=
 VENV := .venv
@@ -15,7 +18,7 @@ STAMP := $(VENV)/.installed
 
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup demo run test test-fast torture lint format bench conformance docs lock clean
+.PHONY: help setup demo run test test-fast toolbars torture lint format bench conformance docs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,14 +42,24 @@ $(STAMP): requirements/dev.txt
 demo: $(STAMP)  ## Run the main job, an outage of Redis included (S3=1: against an S3 server)
 	@$(BIN)/python testproject/manage.py demo
 
-run: $(STAMP)  ## Serve the example site and its admin on 127.0.0.1:8000 (PORT=...)
-	@$(BIN)/python -m testproject.serve $(PORT)
+run: $(STAMP)  ## Serve the example site and its admin on 127.0.0.1:8000 (PORT=..., TOOLBAR=1)
+	@SMARTERBASE_TOOLBAR=$(TOOLBAR) $(BIN)/python -m testproject.serve $(PORT)
 
 test: $(STAMP)  ## Run all tests, real Redis and S3 server included (ARGS="-k name")
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: $(STAMP)  ## Run the unit tests only (ARGS="-k name")
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+toolbars: $(STAMP)  ## Test the debug toolbar's panel with older releases of the toolbar (TOOLBARS="5.0.0 6.3.0")
+	@set -e; for version in $(TOOLBARS); do \
+		folder=$(CURDIR)/.cache/debug-toolbar-$$version; \
+		test -d $$folder || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+			--target $$folder django-debug-toolbar==$$version; \
+		echo "django-debug-toolbar $$version"; \
+		PYTHONPATH="$$folder:$$PYTHONPATH" $(BIN)/python -m pytest tests/unit/toolbar tests/integration/toolbar \
+			tests/acceptance/test_toolbar.py tests/browser/test_toolbar.py $(ARGS); \
+	done
 
 torture: $(STAMP)  ## Run the fault tests at length (ARGS="-k name")
 	@$(BIN)/python -m pytest tests/faults --torture $(ARGS)

@@ -11,6 +11,7 @@
 ``SMARTERBASE_S3_ENDPOINT_URL``  the S3 server (default: AWS)
 ``SMARTERBASE_S3_ACCESS_KEY``    and ``SMARTERBASE_S3_SECRET_KEY``: without them boto3 looks for credentials itself
 ``SMARTERBASE_S3_REGION``        the bucket's region
+``SMARTERBASE_TOOLBAR``          1: the debug toolbar with the panel of this package, where DEBUG is on; or 0 (default)
 ``SMARTERBASE_SECRET_KEY``       Django's SECRET_KEY (default: a new one each start, which ends all sessions)
 ===============================  ==================================================================================
 """
@@ -42,6 +43,7 @@ class Environment:
     s3_access_key: str | None = None
     s3_secret_key: str | None = None
     s3_region: str | None = None
+    toolbar: bool = False
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(50), repr=False)
 
     @classmethod
@@ -52,8 +54,9 @@ class Environment:
         for duration in ("trust_seconds", "write_deadline"):
             if duration in given:
                 values[duration] = _seconds(VARIABLES[duration], given[duration])
-        if "auto_reindex" in given:
-            values["auto_reindex"] = _switch(VARIABLES["auto_reindex"], given["auto_reindex"])
+        for switch in ("auto_reindex", "toolbar"):
+            if switch in given:
+                values[switch] = _switch(VARIABLES[switch], given[switch])
         if "objects" in given:
             values["objects"] = Path(given["objects"]).absolute()
         return cls(**values)
@@ -110,6 +113,7 @@ VARIABLES = {
     "s3_access_key": "SMARTERBASE_S3_ACCESS_KEY",
     "s3_secret_key": "SMARTERBASE_S3_SECRET_KEY",
     "s3_region": "SMARTERBASE_S3_REGION",
+    "toolbar": "SMARTERBASE_TOOLBAR",
     "secret_key": "SMARTERBASE_SECRET_KEY",
 }
 

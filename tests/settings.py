@@ -38,3 +38,10 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "smarterbase": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
 }
+STATIC_URL = "static/"
+# For the tests that install the toolbar. Its panel of the SQL wraps every cursor, so ours is seen to work inside it.
+DEBUG_TOOLBAR_PANELS = [
+    "debug_toolbar.panels.history.HistoryPanel",
+    "debug_toolbar.panels.sql.SQLPanel",
+    "django_smarterbase.contrib.debug_toolbar.SmarterBasePanel",
+]

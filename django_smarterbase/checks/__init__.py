@@ -9,6 +9,7 @@ E005   the cache alias is not django-redis
 E006   SMARTERBASE_DATABASE names no smarterbase database
 E007   SMARTERBASE_PRICES cannot be read
 E008   the NAME of the database cannot stand in object keys
+E009   the debug toolbar has the panel without this application (run by the toolbar)
 W001   the cache alias is also the default or the session cache
 W002   another cache alias empties the same Redis database
 W003   the cache alias has no socket timeouts
@@ -17,6 +18,7 @@ W005   the storage has no conditional writes
 W006   models with a SmarterBaseManager and no SmarterBaseRouter
 W007   Redis may evict index sets (connects; runs with ``check --database``)
 W008   the server behind the storage ignores conditions (connects; runs with ``check --database``)
+W009   the debug toolbar that has the panel is too old (run by the toolbar)
 =====  =========================================================================================
 """
 

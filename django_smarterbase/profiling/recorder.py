@@ -25,9 +25,9 @@ _sinks: tuple[Listener, ...] = ()
 _sinks_lock = threading.Lock()
 _blocks: ContextVar[tuple[Listener, ...]] = ContextVar("smarterbase_profiling_blocks", default=())
 
-#: Code that runs a query on behalf of others: Django, this package, servers and the glue between them.
+#: Code that runs a query on behalf of others: Django, this package, what watches them, servers and the glue between.
 _GO_BETWEENS = frozenset(
-    {"django", "django_smarterbase", "asgiref"}
+    {"django", "django_smarterbase", "asgiref", "debug_toolbar"}
     | {"asyncio", "concurrent", "contextlib", "contextvars", "functools", "runpy", "threading"}
     | {"http", "socketserver", "wsgiref", "gunicorn", "uvicorn", "daphne", "hypercorn", "waitress"}
 )

@@ -57,9 +57,9 @@ def test_every_make_command_in_the_documents_exists(name: str) -> None:
     assert {command[1] for command in commands} <= targets()
 
 
-def test_ci_runs_lint_tests_and_conformance_in_that_order() -> None:
+def test_ci_runs_lint_all_tests_and_conformance_in_that_order() -> None:
     steps = re.findall(r"^step make ([a-z-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
-    assert steps == ["setup", "lint", "test", "conformance"]
+    assert steps == ["setup", "lint", "test", "toolbars", "conformance"]
 
 
 def test_setup_says_what_is_needed_when_python_is_too_old(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from django.test.utils import isolate_apps
 import django_smarterbase
 from django_smarterbase import checks
 from django_smarterbase.apps import SmarterBaseConfig
-from django_smarterbase.checks import caches, options, routing, storage
+from django_smarterbase.checks import caches, options, routing, storage, toolbar
 from django_smarterbase.history import registry
 from django_smarterbase.models import SmarterBaseModel
 from django_smarterbase.routers import ENGINE, SmarterBaseRouter
@@ -537,8 +537,38 @@ def test_check_command_reports_them_when_the_application_is_installed(settings, 
         call_command("check", "--tag", "smarterbase", stdout=output, stderr=output)
 
 
-@pytest.mark.parametrize("check", [*checks.STATIC, *checks.CONNECTING], ids=lambda check: check.__name__)
+TOOLBAR = [toolbar.check_application_installed, toolbar.check_toolbar_version]
+
+
+@pytest.mark.parametrize("check", [*checks.STATIC, *checks.CONNECTING, *TOOLBAR], ids=lambda check: check.__name__)
 def test_table_of_the_module_names_the_id_of_each_check(check):
     id_of_check = check.__doc__.partition(":")[0]
 
     assert f"\n{id_of_check}   " in checks.__doc__
+
+
+def test_panel_without_the_application_is_an_error(monkeypatch):
+    monkeypatch.setattr(apps, "is_installed", lambda name: name != "django_smarterbase")
+
+    assert toolbar.check_toolbar("8.0.0") == [
+        Error(
+            "DEBUG_TOOLBAR_PANELS has the SmarterBasePanel, but 'django_smarterbase' is not in INSTALLED_APPS: the "
+            "panel's template and stylesheet cannot be found.",
+            hint="Add 'django_smarterbase' to INSTALLED_APPS.",
+            obj="DEBUG_TOOLBAR_PANELS",
+            id="smarterbase.E009",
+        )
+    ]
+
+
+def test_panel_in_a_toolbar_that_is_too_old_is_a_warning():
+    assert toolbar.check_toolbar("4.4.6") == [
+        Warning(
+            "DEBUG_TOOLBAR_PANELS has the SmarterBasePanel, which is made for django-debug-toolbar 5 or newer; 4.4.6 "
+            "is installed.",
+            hint="Upgrade it: pip install 'django-debug-toolbar>=5'.",
+            obj="DEBUG_TOOLBAR_PANELS",
+            id="smarterbase.W009",
+        )
+    ]
+    assert toolbar.check_toolbar("5.0.0") == toolbar.check_toolbar("10.1.0") == []

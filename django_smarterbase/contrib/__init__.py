@@ -1,0 +1,1 @@
+"""Parts for other packages, each used only where that package is installed."""
