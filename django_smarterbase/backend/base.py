@@ -26,7 +26,7 @@ from django_smarterbase.backend.resources import Resources, resources_for
 from django_smarterbase.backend.schema import DatabaseSchemaEditor
 from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.statements import StatementRunner, commit_recorded
-from django_smarterbase.indexes.service import FallbackReason
+from django_smarterbase.planner.obstacles import Obstacle
 from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.tables import TableSchema
@@ -108,9 +108,9 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         """The plan of the statement that has just been compiled to ``sql``."""
         return self.catalog.plan(self.statement or Statement(), sql)
 
-    def untrusted_reason(self, plan: QueryPlan) -> FallbackReason | None:
-        """Why an index that ``plan`` wants is not trusted at this moment, or None."""
-        return self.catalog.untrusted_reason(plan)
+    def obstacles(self, sql: str) -> tuple[Obstacle, ...]:
+        """Why the statement that has just been compiled to ``sql`` scans, if it does."""
+        return self.catalog.obstacles(self.statement or Statement(), sql)
 
     def schema_of_model(self, model: type[Model]) -> TableSchema:
         """The table of a model."""

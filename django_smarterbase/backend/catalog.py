@@ -16,8 +16,8 @@ from django.db.utils import ProgrammingError
 from django_smarterbase.backend.modeltables import affinity_of, is_row_number, schema_of_model
 from django_smarterbase.backend.rawsql import RawTables, missing_table, qmark, tables_of
 from django_smarterbase.backend.workspace import ROWID, quote
-from django_smarterbase.indexes.service import FallbackReason
-from django_smarterbase.planner.plan import IndexLookup, JoinLookup, QueryPlan, Scan, Step, SubqueryLookup
+from django_smarterbase.planner.obstacles import Hindrance, Obstacle, obstacles_of
+from django_smarterbase.planner.plan import QueryPlan, Scan, Step
 from django_smarterbase.planner.planner import plan_statement
 from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.tables import Affinity, Column, TableSchema
@@ -127,7 +127,7 @@ class Catalog:
         SQL text that came in from outside (``.extra()``, ``RawSQL``) can read tables that no compiler has noted. Then
         there are more FROM clauses in the SQL than were compiled, and every table in it is scanned.
         """
-        if statement.opaque or len(_FROM_TABLE.findall(sql)) > len(statement.scopes):
+        if _is_opaque(statement, sql):
             read = self.raw_tables(qmark(sql)).read
             return QueryPlan(tuple(Step(table, table, Scan()) for table in read), read)
         previous, self.wrapper.statement = self.wrapper.statement, statement
@@ -135,6 +135,12 @@ class Catalog:
             return plan_statement(statement, self.find, self.wrapper)
         finally:
             self.wrapper.statement = previous
+
+    def obstacles(self, statement: Statement, sql: str) -> tuple[Obstacle, ...]:
+        """Why a compiled statement scans, if it does."""
+        if _is_opaque(statement, sql):
+            return (Obstacle(Hindrance.RAW),)
+        return obstacles_of(statement, self.find, self.wrapper)
 
     def raw_tables(self, sql: str) -> RawTables:
         """The tables of raw SQL, made on demand when they are models'. Raises sqlite3.OperationalError."""
@@ -147,18 +153,6 @@ class Catalog:
                 if table is None or self.model_of(table) is None or self.wrapper.session.workspace.has_table(table):
                     raise
                 self.ensure(table)
-
-    def untrusted_reason(self, plan: QueryPlan) -> FallbackReason | None:
-        """Why the first untrusted index that a plan wants is not trusted now, or None."""
-        for step in plan.steps:
-            wants = isinstance(step.path, IndexLookup) or (
-                isinstance(step.path, (JoinLookup, SubqueryLookup)) and step.path.index is not None
-            )
-            if wants:
-                reason = self.wrapper.resources.indexes.state(self.of_table(step.table)).reason
-                if reason is not None:
-                    return reason
-        return None
 
     def migrated_tables(self) -> list[str]:
         """The tables that have a schema object, those of the transaction under way included. One listing."""
@@ -181,6 +175,10 @@ class Catalog:
         """Make the scratch table of a model that a migration is at work on."""
         schema = self.of_model(model)
         self.wrapper.session.workspace.ensure(schema, lambda: creation_sql(self.wrapper, model))
+
+
+def _is_opaque(statement: Statement, sql: str) -> bool:
+    return statement.opaque or len(_FROM_TABLE.findall(sql)) > len(statement.scopes)
 
 
 def _own_table(model: type[Model], table: str) -> type[Model] | None:

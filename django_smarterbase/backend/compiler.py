@@ -15,11 +15,12 @@ from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.where import ExtraWhere
 
+from django_smarterbase.backend.explaining import explain
 from django_smarterbase.backend.index_only import is_plain_count, shortcut_for
 from django_smarterbase.backend.locking import run_locked
 from django_smarterbase.backend.requests import Request
 from django_smarterbase.hints import hints_of
-from django_smarterbase.planner.explain import explain_json, explain_text
+from django_smarterbase.planner.explanation import explanation_json, explanation_text
 from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.planner.scopes import Scope, Statement
 
@@ -148,17 +149,24 @@ class SQLCompiler(NotingCompiler):
             self.query.explain_info = None
             try:
                 prefix = self.connection.ops.explain_query_prefix(info.format, **info.options)
-                sql, params = self.as_sql()
+                sql, params = self._sql_or_none()
             finally:
                 self.query.explain_info = info
-            plan = self.connection.plan(sql)
-            reason = self.connection.untrusted_reason(plan)
-            inner = self._sqlite_plan(plan, f"{prefix} {sql}", params)
+            request = self._request(sql) if sql else Request(QueryPlan(), self.operation, hints_of(self.query))
+            inner = self._sqlite_plan(request.plan, f"{prefix} {sql}", params) if sql else []
+            explanation = explain(self.connection, request, sql, inner)
         if info.format and info.format.lower() == "json":
-            yield json.dumps({**explain_json(plan, reason), "sqlite": inner})
+            yield json.dumps(explanation_json(explanation))
         else:
-            yield from explain_text(plan, reason)
-            yield from (f"  SQLite, over the candidates: {line}" for line in inner)
+            yield from explanation_text(explanation)
+
+    def _sql_or_none(self) -> Sql:
+        """The SQL; empty for a query of which it is known that nothing can match."""
+        try:
+            sql: Sql = self.as_sql()
+        except EmptyResultSet:
+            return "", ()
+        return sql
 
     def _sqlite_plan(self, plan: QueryPlan, sql: str, params: tuple[Any, ...]) -> list[str]:
         for table in plan.tables:

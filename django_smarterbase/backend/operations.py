@@ -39,6 +39,15 @@ class DatabaseOperations(SQLiteOperations):
         """A comment, for whoever reads the SQL: the rows are locked before it runs (``backend.locking``)."""
         return f"/* {super().for_update_sql(nowait, skip_locked, of, no_key)} */"
 
+    def explain_query_prefix(self, format: str | None = None, **options: Any) -> str:
+        """SQLite's EXPLAIN. Raises ValueError for options, since there are none, and for an unknown format."""
+        if options:
+            raise ValueError(
+                f"Unknown options: {', '.join(sorted(options))}. explain() runs nothing and takes none here, only "
+                'format="text" or format="json". What a query really did stands in its profile, see profile_queries().'
+            )
+        return super().explain_query_prefix(format)
+
     def sql_flush(
         self, style: Any, tables: Iterable[str], *, reset_sequences: bool = False, allow_cascade: bool = False
     ) -> list[str]:

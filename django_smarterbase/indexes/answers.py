@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django_smarterbase.outlook import FallbackReason as FallbackReason
 from django_smarterbase.tables import Row, Value
-
-
-class FallbackReason(enum.StrEnum):
-    """Why an index was not asked, or its answer not used. The values stand in profiles and log messages."""
-
-    NO_CACHE = "no cache configured"
-    UNREACHABLE = "Redis unreachable"
-    BREAKER_OPEN = "Redis left alone after repeated failures"
-    NOT_BUILT = "index not built"
-    SUSPECT = "writes were made without the index"
-    DEFINITIONS_CHANGED = "index definitions changed"
-    RESTARTED = "Redis restarted"
-    FLUSHED = "Redis lost the index"
-    DRIFT = "index damaged"
-    EVICTING = "maxmemory-policy may evict"
-    NOT_INDEXED = "no index"
-    CHANGED = "documents changed while the index was read"
 
 
 class IndexUntrusted(Exception):  # not an error: the caller scans instead

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import unquote
+
 from ..exceptions import CorruptDocument
-from ..tables import TableSchema
+from ..outlook import Outlook
+from ..tables import IndexDefinition, IndexEntry, TableSchema
 from .answers import FallbackReason, IndexState, IndexUntrusted, ManifestEntry, Marker
 from .client import IndexDamaged, RedisClient, RedisDown
+from .definitions import indexable
+from .encoding import NotIndexable, sought_entry
+from .keys import part
 from .room import Room
 from .scripts import Script
 from .sweep import Sweeper
-from .trust import EVICTING, believed
+from .trust import EVICTING, believed, snapshot_of
 
 
 class Inspector:
@@ -33,6 +41,38 @@ class Inspector:
             return IndexState(table, entry, None, down.reason, down.detail)
         except IndexDamaged as damage:
             return IndexState(table, entry, None, FallbackReason.DRIFT, str(damage))
+
+    def outlook(
+        self, schema: TableSchema, entries: Iterable[IndexEntry], indexes: Iterable[IndexDefinition]
+    ) -> Outlook:
+        """As ``IndexService.outlook``."""
+        question = _Question(schema, entries, indexes)
+        try:
+            entry = snapshot_of(self._room.manifest, fresh=False).entries.get(schema.table)
+            if self._room.redis is None:
+                return question.answer(FallbackReason.NO_CACHE)
+            answer = self._room.redis.run(Script.WEIGH, self._room.keys(schema), *question.arguments())
+            reason, detail = self._distrust_weighed(schema, entry, answer)
+        except IndexUntrusted as untrusted:
+            return question.answer(untrusted.reason, untrusted.detail)
+        except RedisDown as down:
+            return question.answer(down.reason, down.detail)
+        except IndexDamaged:
+            return question.answer(FallbackReason.DRIFT, "a key is of another type than the index gave it")
+        return question.answer(reason, detail, answer)
+
+    def _distrust_weighed(
+        self, schema: TableSchema, entry: ManifestEntry | None, answer: list[Any]
+    ) -> tuple[FallbackReason | None, str]:
+        """As a reader judges: with the manifest read anew when another epoch turns out to be marked complete."""
+        run_id, policy, epoch, marked_run, _, damaged, *_ = answer
+        marker = Marker(epoch, marked_run) if epoch else None
+        if marker is not None and entry is not None and entry.epoch != epoch:
+            entry = snapshot_of(self._room.manifest, fresh=True).entries.get(schema.table)
+        why = self._distrust(schema, entry, marker, run_id, policy)
+        if why[0] is None and damaged:
+            return FallbackReason.DRIFT, f"{unquote(damaged)!r} has lost or gained members"
+        return why
 
     def sweep(self, schema: TableSchema, sweeper: Sweeper, limit: int | None) -> int:
         """As ``IndexService.sweep``."""
@@ -67,3 +107,30 @@ class Inspector:
         if policy.startswith(EVICTING) and not self._room.options.allow_eviction:
             return FallbackReason.EVICTING, policy
         return None, ""
+
+
+class _Question:
+    """What is to be weighed of a table, in the order of the script's answer."""
+
+    def __init__(self, schema: TableSchema, entries: Iterable[IndexEntry], indexes: Iterable[IndexDefinition]) -> None:
+        self._names: dict[IndexEntry, str] = {}
+        self._unaskable: set[IndexEntry] = set()
+        for entry in entries:
+            try:
+                self._names[entry] = sought_entry(schema, entry)
+            except NotIndexable:
+                self._unaskable.add(entry)
+        self._indexes = [index for index in dict.fromkeys(indexes) if index in indexable(schema)]
+
+    def arguments(self) -> list[str | int]:
+        """The arguments of weigh.lua."""
+        return [len(self._names), *self._names.values(), *(part(index.name) for index in self._indexes)]
+
+    def answer(self, reason: FallbackReason | None, detail: str = "", answer: Sequence[Any] = ()) -> Outlook:
+        """The outlook that weigh.lua's answer gives, or the lack of one."""
+        unaskable = frozenset(self._unaskable)
+        if not answer or answer[4] < 0:
+            return Outlook(reason, detail, unaskable=unaskable)
+        sizes = dict(zip(self._names, answer[6], strict=True))
+        values = dict(zip(self._indexes, answer[7], strict=True))
+        return Outlook(reason, detail, answer[4], sizes, values, unaskable)

@@ -42,6 +42,7 @@ class Script(enum.Enum):
     UNLISTED = "unlisted"
     UNSEEN = "unseen"
     VERIFY = "verify"
+    WEIGH = "weigh"
 
 
 @dataclass(frozen=True, slots=True)

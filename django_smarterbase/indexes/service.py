@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from django.core.exceptions import ImproperlyConfigured
 
 from ..conf import Options
+from ..outlook import Outlook
 from ..storage.base import ObjectStore
 from ..storage.keys import Keyspace
-from ..tables import IndexCondition, IndexDefinition, TableSchema
+from ..tables import IndexCondition, IndexDefinition, IndexEntry, TableSchema
 from .answers import (
     Change,
     Counts,
@@ -180,6 +181,16 @@ class IndexService:
     def state(self, schema: TableSchema) -> IndexState:
         """What manifest and Redis say of the table's index: one GET, one round trip. Never raises for Redis."""
         return self._inspector.state(schema)
+
+    def outlook(
+        self, schema: TableSchema, entries: Iterable[IndexEntry] = (), indexes: Iterable[IndexDefinition] = ()
+    ) -> Outlook:
+        """Whether a query would believe the index now, and how much stands under ``entries`` and in ``indexes``.
+
+        One round trip; a GET of the manifest when the lease on it has run out. Nothing is asked of the index, changed
+        or logged. Never raises for Redis; raises StorageUnavailable.
+        """
+        return self._inspector.outlook(schema, entries, indexes)
 
     def audit(
         self, schema: TableSchema, *, sample: int | None = None, progress: Callable[[int], object] = lambda _: None

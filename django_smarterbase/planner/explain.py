@@ -1,9 +1,10 @@
-"""A plan for people (text) and for programs (JSON): both are made from the object that is executed."""
+"""A plan in words, and its access paths for programs: made from the object that is executed, and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 from django_smarterbase.planner.plan import (
     AccessPath,
@@ -11,64 +12,109 @@ from django_smarterbase.planner.plan import (
     JoinLookup,
     KeyLookup,
     QueryPlan,
+    Scan,
+    Step,
     SubqueryLookup,
 )
-from django_smarterbase.tables import IndexCondition
+from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, Value
+
+_SHOWN: Final = 10  # values that the text names of each list
+_LONG: Final = 40  # characters of a value that the text shows
 
 
 def explain_text(plan: QueryPlan, fallback_reason: str | None = None) -> Iterator[str]:
-    """One line a step, in the order of execution."""
+    """The plan alone, for whoever records it: one line a step, in the order of execution. No value is in it."""
     if not plan.steps:
         yield "Nothing is read."
     for step in plan.steps:
-        name = step.table if step.alias == step.table else f"{step.table} AS {step.alias}"
-        yield f"{name}: {_describe(step.path)}"
+        complexity = "O(n)" if isinstance(step.path, Scan) else "O(1)"
+        exact = isinstance(step.path, IndexLookup) and step.path.exact
+        alone = ", answers count(), exists() and primary keys alone" if exact else ""
+        yield f"{name_of(step)}: {describe(step.path)}, {complexity}{alone}"
     if fallback_reason is not None:
         yield f"FALLBACK: the index is not trusted now ({fallback_reason}); its steps are full scans, O(n)."
 
 
-def explain_json(plan: QueryPlan, fallback_reason: str | None = None) -> dict[str, Any]:
-    """``{"steps": [{table, alias, path, complexity, ...}], "filter_fields": [...], "fallback_reason": ...}``."""
-    return {
-        "steps": [{"table": step.table, "alias": step.alias, **_as_json(step.path)} for step in plan.steps],
-        "filter_fields": list(plan.filter_fields),
-        "fallback_reason": fallback_reason,
-    }
+def name_of(step: Step) -> str:
+    """The table, and its alias when it has another one."""
+    return step.table if step.alias == step.table else f"{step.table} AS {step.alias}"
 
 
-def _describe(path: AccessPath) -> str:
+def describe(path: AccessPath, *, show_values: bool = False) -> str:
+    """The access path in words."""
     if isinstance(path, KeyLookup):
-        return f"KeyLookup of {len(path.pks)} primary key(s), O(1)"
+        values = f": {_listed(pk[0] for pk in path.pks)}" if show_values and path.pks else ""
+        return f"KeyLookup of {len(path.pks)} primary key(s){values}"
     if isinstance(path, IndexLookup):
-        exact = ", answers count(), exists() and primary keys alone" if path.exact else ""
-        return f"IndexLookup {' AND '.join(_indexes(path.condition))}, O(1){exact}"
+        return f"IndexLookup {_conditions(path.condition, show_values=show_values)}"
     if isinstance(path, JoinLookup):
-        further = f" AND {' AND '.join(_indexes(path.narrowed_by))}" if path.narrowed_by is not None else ""
+        further = path.narrowed_by
+        narrowed = f" AND {_conditions(further, show_values=show_values)}" if further is not None else ""
         source = f"{path.source_table}.{path.source_column}"
-        return f"JoinLookup by the values of {source}, {_index_or_key(path.index)}{further}, O(1)"
+        return f"JoinLookup by the values of {source}, {_index_or_key(path.index)}{narrowed}"
     if isinstance(path, SubqueryLookup):
-        return f"SubqueryLookup by the values that a subquery selects, {_index_or_key(path.index)}, O(1)"
-    return "Scan of every document, O(n)"
+        source = f" of {path.source_table}" if path.source_table is not None else ""
+        return f"SubqueryLookup by the values that a subquery{source} selects, {_index_or_key(path.index)}"
+    return "Scan of every document"
 
 
-def _as_json(path: AccessPath) -> dict[str, Any]:
-    described: dict[str, Any] = {"path": type(path).__name__, "complexity": "O(1)"}
+def path_as_json(path: AccessPath, *, show_values: bool) -> dict[str, Any]:
+    """The access path of JSON types: its name, its indexes as profiles name them, and values if they may be shown."""
+    described: dict[str, Any] = {"path": type(path).__name__}
     if isinstance(path, KeyLookup):
-        return {**described, "keys": len(path.pks)}
+        described["keys"] = len(path.pks)
+        if show_values:
+            described["values"] = [[_as_json(value) for value in pk] for pk in path.pks]
     if isinstance(path, IndexLookup):
-        return {**described, "indexes": _indexes(path.condition), "exact": path.exact}
+        described |= {"indexes": _indexes(path.condition), "exact": path.exact}
+        if show_values:
+            described["values"] = _values_as_json(path.condition)
     if isinstance(path, JoinLookup):
-        further = _indexes(path.narrowed_by) if path.narrowed_by is not None else []
-        source = f"{path.source_table}.{path.source_column}"
-        return {**described, "source": source, "indexes": [_index_or_key(path.index), *further]}
+        further = path.narrowed_by or IndexCondition()
+        described["source"] = f"{path.source_table}.{path.source_column}"
+        described["indexes"] = [_index_or_key(path.index), *_indexes(further)]
+        if show_values:
+            described["values"] = _values_as_json(further)
     if isinstance(path, SubqueryLookup):
-        return {**described, "indexes": [_index_or_key(path.index)]}
-    return {**described, "complexity": "O(n)"}
+        described["indexes"] = [_index_or_key(path.index)]
+    return described
+
+
+def _values_as_json(condition: IndexCondition) -> list[list[dict[str, Any]]]:
+    """Of each clause its entries."""
+    return [
+        [{"index": entry.index.name, "values": list(map(_as_json, entry.values))} for entry in clause]
+        for clause in condition.clauses
+    ]
+
+
+def _as_json(value: Value) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _indexes(condition: IndexCondition) -> list[str]:
     return ["|".join(dict.fromkeys(f"redis:{entry.index.name}" for entry in clause)) for clause in condition.clauses]
 
 
-def _index_or_key(index: Any) -> str:
+def _conditions(condition: IndexCondition, *, show_values: bool) -> str:
+    names = _indexes(condition)
+    if show_values:
+        names = [f"{name} ({_entries(clause)})" for name, clause in zip(names, condition.clauses, strict=True)]
+    return " AND ".join(names)
+
+
+def _entries(clause: tuple[IndexEntry, ...]) -> str:
+    return _listed(entry.values[0] if len(entry.values) == 1 else entry.values for entry in clause)
+
+
+def _listed(values: Iterable[Any]) -> str:
+    texts = [repr(value) for value in values]
+    shown = [text if len(text) <= _LONG else f"{text[:_LONG]}…" for text in texts[:_SHOWN]]
+    more = f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
+    return f"{', '.join(shown)}{more}"
+
+
+def _index_or_key(index: IndexDefinition | None) -> str:
     return "key" if index is None else f"redis:{index.name}"

@@ -44,13 +44,15 @@ class JoinLookup:
 class SubqueryLookup:
     """Read the documents whose ``column`` holds a value that ``sql``, an uncorrelated subquery, selects.
 
-    It runs in the workspace once the rows of its own tables are there. ``index`` as in JoinLookup.
+    It runs in the workspace once the rows of its own tables are there. ``index`` as in JoinLookup. ``source_table`` is
+    the subquery's table when it has only one.
     """
 
     sql: str
     params: tuple[Any, ...]
     column: str
     index: IndexDefinition | None
+    source_table: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

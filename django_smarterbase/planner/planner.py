@@ -10,6 +10,7 @@ from typing import Final
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.constants import INNER
 from django.db.models.sql.datastructures import BaseTable, Join
+from django.db.models.sql.query import Query
 
 from django_smarterbase.planner.plan import (
     AccessPath,
@@ -40,7 +41,7 @@ def plan_statement(statement: Statement, schema_of: SchemaOf, connection: BaseDa
     steps: list[Step] = []
     fields: list[str] = []
     for scope in reversed(statement.scopes):
-        planner = _ScopePlanner(scope, schema_of, connection)
+        planner = ScopePlanner(scope, schema_of, connection)
         steps.extend(planner.steps())
         fields.extend(planner.filter_fields)
     steps = _without_covered(steps)
@@ -53,7 +54,7 @@ def _without_covered(steps: list[Step]) -> list[Step]:
     return [*scanned.values(), *(step for step in steps if step.table not in scanned)]
 
 
-class _ScopePlanner:
+class ScopePlanner:
     """Plans the aliases of one FROM clause."""
 
     def __init__(self, scope: Scope, schema_of: SchemaOf, connection: BaseDatabaseWrapper) -> None:
@@ -83,11 +84,11 @@ class _ScopePlanner:
             return ANYTHING
         found = PredicateReader(alias, schema, self.scope.compiler, self.connection).read(self.scope.where)
         self.filter_fields += sorted(schema.field_names.get(column, column) for column in found.columns)
-        if not self._is_required(alias):
+        if not self.is_required(alias):
             return ANYTHING
         return found if len(self.scope.aliases) == 1 else replace(found, exact=False)
 
-    def _is_required(self, alias: str | None) -> bool:
+    def is_required(self, alias: str | None) -> bool:
         """Whether the statement can only use rows of this alias that match: it and all its parents are inner joined."""
         while alias is not None:
             table = self.scope.aliases.get(alias)
@@ -122,14 +123,14 @@ class _ScopePlanner:
     def _subquery_path(self, narrowing: Narrowing, table: BaseTable | Join) -> AccessPath | None:
         schema = self.schema_of(table.table_name)
         for column, lookup in narrowing.subqueries:
-            reachable, index = _reach(schema, column)
+            reachable, index = reach(schema, column)
             if not reachable or lookup.rhs.get_external_cols() or lookup.rhs.combinator:
                 continue
             if not _compares_as(schema, column, _is_text(lookup.rhs.output_field.db_type(self.connection) or "")):
                 continue
             sql, params = lookup.process_rhs(self.scope.compiler, self.connection)
             if _VOLATILE.search(sql) is None:
-                return SubqueryLookup(sql, tuple(params), column, index)
+                return SubqueryLookup(sql, tuple(params), column, index, _only_table(lookup.rhs))
         return None
 
     def _next_joined(self, tables: dict[str, BaseTable | Join]) -> str | None:
@@ -154,7 +155,7 @@ class _ScopePlanner:
         for child_alias, child in tables.items():
             if not isinstance(child, Join) or child.parent_alias != alias or len(child.join_cols) != 1:
                 continue
-            if child_alias in self.placed and self._is_required(child_alias):
+            if child_alias in self.placed and self.is_required(child_alias):
                 column, source = child.join_cols[0]
                 path = self._join(child.table_name, source, table.table_name, column)
                 if path is not None:
@@ -166,7 +167,7 @@ class _ScopePlanner:
         if source is None or source_column not in source.by_name:
             return None
         from_column = source.by_name[source_column]
-        reachable, index = _reach(target, column)
+        reachable, index = reach(target, column)
         if not reachable or from_column.collation not in _BINARY:
             return None
         if not _compares_as(target, column, from_column.affinity is Affinity.TEXT):
@@ -192,11 +193,16 @@ def _compares_as(schema: TableSchema | None, column: str, with_text: bool) -> bo
     return affinity not in (Affinity.TEXT, Affinity.BLOB) or (affinity is Affinity.TEXT and with_text)
 
 
+def _only_table(query: Query) -> str | None:
+    tables = [table.table_name for alias, table in query.alias_map.items() if query.alias_refcount[alias]]
+    return tables[0] if len(tables) == 1 else None
+
+
 def _is_text(declared: str) -> bool:
     return any(name in declared.upper() for name in ("CHAR", "CLOB", "TEXT"))
 
 
-def _reach(schema: TableSchema | None, column: str) -> tuple[bool, IndexDefinition | None]:
+def reach(schema: TableSchema | None, column: str) -> tuple[bool, IndexDefinition | None]:
     """Whether documents can be found by this column, and by which index (None: it is the primary key)."""
     if schema is None or column not in schema.by_name or schema.by_name[column].collation not in _BINARY:
         return False, None

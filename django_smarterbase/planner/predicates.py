@@ -79,13 +79,14 @@ class PredicateReader:
         """What ``where`` says of the alias; no condition at all is exact and narrows nothing."""
         if where is None or not where.children:
             return Narrowing(exact=True)
-        return self._node(where)
+        return self.narrowing_of(where)
 
-    def _node(self, node: Any) -> Narrowing:
+    def narrowing_of(self, node: Any) -> Narrowing:
+        """What one node of the tree says of the alias."""
         if not isinstance(node, WhereNode):
             return self._conjunction([node])
         if node.negated or node.connector not in (AND, OR):
-            return Narrowing(columns=self._columns_of(node))
+            return Narrowing(columns=self.columns_of(node))
         if node.connector == AND:
             return self._conjunction(node.children)
         return self._disjunction(node.children)
@@ -94,9 +95,9 @@ class PredicateReader:
         found = _Conjunction()
         columns: set[str] = set()
         for child in children:
-            columns |= self._columns_of(child)
+            columns |= self.columns_of(child)
             if isinstance(child, WhereNode):
-                part = self._node(child)
+                part = self.narrowing_of(child)
                 found.parts.append(part)
                 found.exact = found.exact and part.exact
             else:
@@ -104,7 +105,7 @@ class PredicateReader:
         return self._combined(found, frozenset(columns))
 
     def _conjunct(self, lookup: Any, found: _Conjunction) -> None:
-        column = self._column(lookup)
+        column = self.column_of(lookup)
         if column is None:
             found.exact = False
         elif isinstance(lookup.rhs, Query):
@@ -112,7 +113,7 @@ class PredicateReader:
             if isinstance(lookup, In):
                 found.subqueries.append((column, lookup))
         else:
-            values = self._values(lookup)
+            values = self.values_of(lookup)
             if values is None:
                 found.exact = False
             elif column in found.equalities:
@@ -153,7 +154,7 @@ class PredicateReader:
         return len(pk) == 1 and pk[0] in self.schema.by_name and self.schema.by_name[pk[0]].collation in _BINARY
 
     def _disjunction(self, children: Iterable[Any]) -> Narrowing:
-        parts = [self._node(child) for child in children]
+        parts = [self.narrowing_of(child) for child in children]
         columns = frozenset(itertools.chain.from_iterable(part.columns for part in parts))
         possible = [part for part in parts if part.pks != frozenset()]
         if all(part.pks is not None for part in possible):
@@ -171,7 +172,7 @@ class PredicateReader:
         exact = all(part.exact and len(part.clauses) == 1 for part in possible)
         return Narrowing(clauses=(clause,), exact=exact, columns=columns)
 
-    def _column(self, lookup: Any) -> str | None:
+    def column_of(self, lookup: Any) -> str | None:
         """The column that a lookup of Django itself constrains, when it is a plain column of the alias."""
         if type(lookup).__module__ not in _DJANGO_LOOKUPS or not isinstance(lookup, (Exact, In, IsNull)):
             return None
@@ -181,15 +182,16 @@ class PredicateReader:
         column: str = lhs.target.column or ""
         return column if column in self.schema.by_name else None
 
-    def _columns_of(self, node: Any) -> frozenset[str]:
+    def columns_of(self, node: Any) -> frozenset[str]:
+        """The columns of the alias that a node compares with something, directly or in a transform."""
         if isinstance(node, WhereNode):
-            return frozenset(itertools.chain.from_iterable(map(self._columns_of, node.children)))
+            return frozenset(itertools.chain.from_iterable(map(self.columns_of, node.children)))
         lhs = getattr(node, "lhs", None)
         while lhs is not None and not isinstance(lhs, Col):
             lhs = getattr(lhs, "lhs", None)
         return frozenset((lhs.target.column or "",)) if lhs is not None and lhs.alias == self.alias else frozenset()
 
-    def _values(self, lookup: Any) -> tuple[Value, ...] | None:
+    def values_of(self, lookup: Any) -> tuple[Value, ...] | None:
         """The literals that the column must equal one of, as SQLite gets them; None when there are none to be had."""
         if isinstance(lookup, IsNull):
             return (None,) if lookup.rhs is True else None

@@ -74,6 +74,10 @@ class ObjectStore(ABC):
         that is replaced meanwhile may be listed twice.
         """
 
+    def listings(self, objects: int) -> int:
+        """How many requests the listing of so many objects takes."""
+        return 1
+
     @abstractmethod
     def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
         """Every object under ``prefix`` with its body: a listing whose objects are read in parallel, streamed.

@@ -7,6 +7,7 @@ then checked by asking first, which holds within a process only.
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -30,6 +31,7 @@ from .s3client import Missing, Refused, S3Client, Unsettled, Unsupported
 
 _ATTEMPTS = 6  # at a write that meets 409, and at a body that breaks off
 _PAUSE = 0.05  # seconds, doubled with each attempt
+_PAGE = 1000  # keys that a listing names at most
 _NO_ETAG = '"00000000000000000000000000000000"'
 _WRITER = "smarterbase-writer"  # the metadata that tells one's own write
 
@@ -101,6 +103,9 @@ class S3Store(ObjectStore):
             if not response.get("IsTruncated"):
                 return
             page["ContinuationToken"] = response["NextContinuationToken"]
+
+    def listings(self, objects: int) -> int:
+        return max(1, math.ceil(objects / _PAGE))
 
     def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
         for key, stored in self.get_many(listed.key for listed in self.list(prefix)):

@@ -12,8 +12,8 @@ import pytest
 
 from django_smarterbase import checks, exceptions
 from django_smarterbase.conf import Options
-from django_smarterbase.indexes.answers import FallbackReason
 from django_smarterbase.managers import SmarterBaseQuerySet
+from django_smarterbase.outlook import FallbackReason
 from django_smarterbase.profiling import QueryProfile, Summary
 
 ROOT = Path(__file__).resolve().parents[2]

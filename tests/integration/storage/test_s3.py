@@ -132,6 +132,7 @@ def test_listing_of_more_than_a_page_is_complete_and_counts_its_pages(make_s3, b
     assert keys == [f"{PREFIX}{number:04}.json" for number in range(1050)]
     assert ops.storage == StorageOps(lists=2)
     assert [found.key for found in store.list(PREFIX, start_after=keys[1020])] == keys[1021:]
+    assert [store.listings(objects) for objects in (0, 1000, 1001, 1050)] == [1, 1, 2, 2]
 
 
 def test_conditions_are_probed_once_and_leave_nothing(make_s3):
