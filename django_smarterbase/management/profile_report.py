@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ..history import HistoryPage
 from ..profiling import GroupSummary, QueryProfile, Summary
-from .profile_wording import dollars, milliseconds, moment, provenance, remarks, results, span, subject
+from .profile_wording import dollars, milliseconds, moment, printable, provenance, remarks, results, span, subject
 
 #: How many single statements are shown below the table by method, unless all are asked for.
 LISTED: Final = 20
@@ -66,7 +66,8 @@ def show_blocks(console: Console, profiles: Iterable[QueryProfile]) -> None:
         lines = [f"{moment(profile.started_at)}  {subject(profile)}", profile.render(indent=2)]
         lines += [f"    - Plan: {line}" for line in profile.plan]
         lines += [f"    - Value: {value}" for value in profile.filter_values or ()]
-        console.print(Text("\n".join(lines)), soft_wrap=True)
+        for line in "\n".join(lines).split("\n"):
+            console.print(Text(printable(line)), soft_wrap=True)
 
 
 def line_of(profile: QueryProfile) -> Text:
@@ -74,16 +75,14 @@ def line_of(profile: QueryProfile) -> Text:
     head = f"{moment(profile.started_at, day=False)} {milliseconds(profile.duration):>9} ms  {profile.method}: "
     found = f", {profile.complexity} by {profile.index_used}"
     counts = f", {profile.storage_ops.total:,} storage ops, results: {results(profile)}"
-    line = Text(f"{head}{subject(profile)}{found}{counts}")
-    for remark in remarks(profile):
-        line.append(f"  [{remark}]")
-    return _styled(line)
+    notes = "".join(f"  [{remark}]" for remark in remarks(profile))
+    return _styled(f"{head}{subject(profile)}{found}{counts}{notes}")
 
 
 def _figures(page: HistoryPage, summary: Summary) -> list[Text]:
     sampled = f" (estimated from {summary.recorded:,} recorded)" if summary.recorded != summary.total else ""
     return [
-        Text(f"{span(page)}: {summary.total:,} statements{sampled}"),
+        Text(f"Statements: {summary.total:,}{sampled}, from {span(page)}"),
         Text(
             f"Slow ({summary.slow_ms:g} ms or more): {summary.slow:,}, full scans: {summary.full_scans:,}, "
             f"fallbacks: {summary.fallbacks:,}, failed: {summary.failed:,}"
@@ -163,11 +162,12 @@ def _table(columns: Sequence[_Column[Row]], rows: Sequence[Row]) -> Table:
             min_width=min(longest, _NARROWEST) if column.folds else longest,
         )
     for line in zip(*cells, strict=True):
-        table.add_row(*(_styled(Text(text)) for text in line))
+        table.add_row(*map(_styled, line))
     return table
 
 
-def _styled(text: Text) -> Text:
+def _styled(words: str) -> Text:
+    text = Text(printable(words))
     for word, style in _STYLES.items():
         text.highlight_words([word], style)
     return text

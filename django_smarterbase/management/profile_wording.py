@@ -14,6 +14,11 @@ from ..profiling import QueryProfile
 _DIGITS = 2  # of a small amount, that are not leading zeros
 
 
+def printable(text: str) -> str:
+    """``text`` without what would give orders to a terminal: names in profiles come from other processes."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def milliseconds(duration: float) -> str:
     """``1,234.5``."""
     return f"{duration:,.1f}"
@@ -43,7 +48,7 @@ def provenance(database: str, page: HistoryPage) -> str:
 def span(page: HistoryPage) -> str:
     """From when to when the statements of a page were started; the page must have some."""
     oldest, newest = page.profiles[-1].started_at, page.profiles[0].started_at
-    return f"{moment(oldest)} to {moment(newest, day=newest - oldest >= timedelta(days=1))}"
+    return f"{moment(oldest)} to {moment(newest, day=newest - oldest >= timedelta(days=1))} {timezone.localtime():%Z}"
 
 
 def remarks(profile: QueryProfile) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from django.db import connection
 from django.test import override_settings
 
 from django_smarterbase.history import News, ProfileHistory, histories, history_of, registry
-from django_smarterbase.history.stream import STREAM_SECONDS
+from django_smarterbase.history.stream import STREAM_SECONDS, Stream
 from django_smarterbase.indexes.breaker import breaker_of
 from django_smarterbase.profiling import Selection, profile_queries, recorder
 from testproject.articles.models import Author
@@ -173,6 +174,30 @@ def test_clear_empties_the_history_of_all_processes(history, other_process, made
     assert numbers(other.read().profiles) == [2]  # it had not sent it yet
     history.keep(made(4))
     assert numbers(history.read().profiles) == [4, 2]
+
+
+def test_clear_waits_for_what_is_on_its_way(history, made, monkeypatch) -> None:
+    on_its_way, may_arrive = threading.Event(), threading.Event()
+    append = Stream.append
+
+    def slowly(self, *args):
+        on_its_way.set()
+        assert may_arrive.wait(10)
+        append(self, *args)
+
+    monkeypatch.setattr(Stream, "append", slowly)
+    history.keep(made(1))
+    sending = threading.Thread(target=history.flush)
+    sending.start()
+    assert on_its_way.wait(10)
+    clearing = threading.Thread(target=history.clear)
+    clearing.start()
+    clearing.join(0.2)
+    may_arrive.set()
+    for thread in (sending, clearing):
+        thread.join(10)
+
+    assert history.read().profiles == ()
 
 
 def test_news_are_what_came_after_the_last_look(history, other_process, made) -> None:
