@@ -193,7 +193,7 @@ class Machine(RuleBasedStateMachine):
         elif how == "fault at a step":
             self.world.at_step(WRITE_STEPS, number, lambda _: hurt())
         elif how == "fault before a request":
-            self.world.wires[alias].before_request(number, hurt)
+            self.world.before_request(alias, number, hurt)
         elif how == "other definitions":
             self.world.define(extra=bool(seed % 2))
         elif how == "process restarted":

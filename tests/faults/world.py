@@ -75,6 +75,8 @@ class World:
         self._settings: override_settings | None = None
         self._rebuilding: list[threading.Thread] = []
         self._problems: list[BaseException] = []
+        self._lock = threading.RLock()
+        self._armed = 0
 
     def open(self) -> None:
         """Make the aliases known and the oracle's tables."""
@@ -135,11 +137,33 @@ class World:
             client.config_set("min-replicas-to-write", 0)
             client.config_set("maxmemory", 0)
 
+    @contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        """What is done to Redis or to a line, in this thread or in a line's, is done before the next thing is."""
+        with self._lock:
+            yield
+
     def disarm(self) -> None:
-        """Nothing happens within a step any more."""
+        """Nothing happens within a step or before a request any more; what has begun to happen has ended."""
+        with self._lock:
+            self._armed += 1
         steps._armed = ""
         for wire in self.wires.values():
             wire.before_request(0, None)
+
+    def before_request(self, alias: str, number: int, action: Callable[[], None]) -> None:
+        """Do something once right before a process's n-th request to Redis from now."""
+        self.wires[alias].before_request(number, self._unless_disarmed(action))
+
+    def _unless_disarmed(self, action: Callable[[], None]) -> Callable[[], None]:
+        armed = self._armed
+
+        def act() -> None:
+            with self._lock:
+                if armed == self._armed:
+                    action()
+
+        return act
 
     @contextmanager
     def client(self) -> Iterator[redis.Redis]:
@@ -153,11 +177,12 @@ class World:
     def at_step(self, among: Collection[str], number: int, action: Callable[[str], None]) -> None:
         """Do something once, given the step, when any process gets to the n-th step from now of these."""
         armed, reached = AnyOf(among), itertools.count(1)
+        act = self._unless_disarmed(lambda: action(armed.met))
 
         def count_down() -> None:
             if next(reached) == number:
                 steps._armed = ""
-                action(armed.met)
+                act()
 
         steps._armed, steps._count_down = armed, count_down
 
@@ -249,7 +274,8 @@ class Faults:
 
     def happen(self, kind: str, alias: str, seed: int) -> None:
         """One of KINDS."""
-        getattr(self, kind)(alias, seed)
+        with self.world.one_at_a_time():
+            getattr(self, kind)(alias, seed)
 
     def killed(self, alias: str, seed: int) -> None:
         """kill -9, and nobody starts it again."""
