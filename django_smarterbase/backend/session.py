@@ -7,6 +7,7 @@ Inside a transaction: the changes stay pending in the workspace and are written 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import sqlite3
@@ -23,7 +24,7 @@ from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
 from django_smarterbase.backend.locking import Rows, TransactionLocks
 from django_smarterbase.backend.numbers import Numbering, catch_up, raise_sequences
-from django_smarterbase.backend.recovery import recovery_of
+from django_smarterbase.backend.recovery import TransactionUndecided, recovery_of
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
@@ -74,6 +75,11 @@ class Session:
             snapshot.table(table).forget(set(stems) - pending)
         self._empty(snapshot)
 
+    def await_decision(self, ids: Iterable[str], since: float = math.inf) -> set[str]:
+        """Return when these transactions of other connections are decided, so that nothing is built on sand. As
+        ``Recovery.await_decision``."""
+        return self.recovery.await_decision(ids, self.wrapper.catalog.find, since=since)
+
     def snapshot(self) -> Snapshot:
         """What the transaction has read, to which whoever reads more must add; a fresh one outside of any."""
         if not self.in_transaction:
@@ -114,7 +120,7 @@ class Session:
             writes = self._attempt_alone(request, execution, snapshot, attempt)
             if writes is not None:
                 writes = [write for write in writes if write.key not in standing]
-                self._await_decision(write.built_on for write in writes if write.built_on is not None)
+                self.await_decision(write.built_on for write in writes if write.built_on is not None)
                 failure = self._commit(writes, snapshot, owner="")
                 if failure is None:
                     return
@@ -138,8 +144,8 @@ class Session:
         self.workspace.sqlite.execute("BEGIN")
         try:
             return self._attempt(request, execution, loader, keys=attempt > 1)
-        except ConflictError:
-            if attempt == MAX_ATTEMPTS:
+        except ConflictError as error:
+            if attempt == MAX_ATTEMPTS or isinstance(error, TransactionUndecided):
                 raise
             return None
         finally:
@@ -192,7 +198,7 @@ class Session:
         changes = ChangeReader(self.resources, self.workspace, loader.snapshot)
         numbering = Numbering(self.resources, self.workspace, loader.snapshot, schemas, request.auto_values)
         every_key = request.upsert or not self.in_transaction
-        rivals = Rivals(loader, self._await_decision, keys=keys or request.upsert, every_key=every_key)
+        rivals = Rivals(loader, self.await_decision, keys=keys or request.upsert, every_key=every_key)
         while True:
             numbering.prepare()
             self.workspace.sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
@@ -232,10 +238,6 @@ class Session:
         raise_sequences(self.resources, snapshot, writes)
         return None
 
-    def _await_decision(self, ids: Iterable[str]) -> set[str]:
-        """Return when these transactions of other connections are decided, so that nothing is built on sand."""
-        return self.recovery.await_decision(ids, self.wrapper.catalog.find)
-
     def _make_way(self, write: DocumentWrite, snapshot: Snapshot) -> None:
         """A new document met another with a value that a sequence gave out: the sequence is behind its table."""
         schema = write.schema
@@ -272,7 +274,7 @@ class Session:
             self.locks.keep(at_once=True)
             if not alone:  # lest the wait fall between the intent and its documents
                 self.locks.await_others(writes)
-            self._await_decision(write.built_on for write in writes if write.built_on is not None)
+            self.await_decision(write.built_on for write in writes if write.built_on is not None)
             self.locks.verify(snapshot, writes)
         intent = Intent.of(self.resources, writes) if len(writes) > 1 else None
         if intent is not None:
