@@ -16,8 +16,8 @@ from django.db.migrations.state import ProjectState
 from django.db.models import F
 
 from django_smarterbase.backend.document_writes import DocumentWrite
+from django_smarterbase.backend.locking import TransactionLocks
 from django_smarterbase.backend.recovery import recovery_of
-from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError, StorageUnavailable
 from django_smarterbase.storage.base import Write, Written
 from django_smarterbase.storage.codec import TRANSACTION
@@ -131,20 +131,19 @@ def test_schema_object_is_as_it_was_when_a_migration_meets_a_conflict(
     old, new = (state.apps.get_model("things", "Thing") for state in states[1:])
     old.objects.create(name="before")
     before = site.objects()[connection.resources.keys.schema("things_thing")]
-    begin = UnitOfWork._begin
+    reserve = TransactionLocks.reserve
 
-    def rename_before(self: UnitOfWork, batch: Any, owner: Any) -> Any:
-        if batch[0].table:
-            monkeypatch.setattr(UnitOfWork, "_begin", begin)
-            in_thread(lambda: old.objects.update(name="theirs")).join()
-        return begin(self, batch, owner)
+    def rename_before(self: TransactionLocks, writes: Any) -> None:
+        monkeypatch.setattr(TransactionLocks, "reserve", reserve)
+        in_thread(lambda: old.objects.update(name="theirs")).join()
+        reserve(self, writes)
 
     def migrate() -> None:
         with connection.schema_editor(atomic=True) as editor:
             add.database_forwards("things", editor, states[1], states[2])
             new.objects.update(size=9)
 
-    monkeypatch.setattr(UnitOfWork, "_begin", rename_before)
+    monkeypatch.setattr(TransactionLocks, "reserve", rename_before)
     with pytest.raises(ConflictError, match="Nothing was applied"):
         migrate()
     assert site.objects()[connection.resources.keys.schema("things_thing")] == before
