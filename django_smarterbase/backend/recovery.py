@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import math
 import threading
 import time
 from collections import defaultdict
@@ -53,6 +54,10 @@ def recovery_of(resources: Resources) -> Recovery:
     return _recoveries.setdefault(resources, Recovery(resources))
 
 
+class TransactionUndecided(ConflictError):
+    """Another transaction has been waited for, for too long: to do so once more would not help."""
+
+
 class _Fate(enum.Enum):
     APPLIED = enum.auto()
     CHANGED = enum.auto()
@@ -79,7 +84,7 @@ class Recovery:
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[str, float]] = {}
         self._next_look = 0.0
-        self._decided: dict[str, None] = {}
+        self._decided: dict[str, float] = {}  # since when this process knows it (``time.monotonic``)
 
     @property
     def resources(self) -> Resources:
@@ -103,19 +108,20 @@ class Recovery:
         """Whether an intent was seen at the last look, which may prove to be abandoned."""
         return bool(self._seen)
 
-    def await_decision(self, ids: Iterable[str], schema_of: SchemaOf) -> set[str]:
+    def await_decision(self, ids: Iterable[str], schema_of: SchemaOf, *, since: float = math.inf) -> set[str]:
         """Return when these transactions are decided; one whose process has died is decided here.
 
-        One read for each of which this process did not know it; these are returned, since what was read of their
-        documents before may have been taken back. Raises ConflictError when one takes too long.
+        One read for each of which this process did not know it. Returns those of which it did not know it ``since``
+        then (``time.monotonic``; as a rule, until now): what was read of their documents may have been taken back.
+        Raises TransactionUndecided when one takes too long.
         """
-        unknown = {id for id in ids if id not in self._decided}
-        for id in unknown:
+        news = {id for id in ids if self._decided.get(id, math.inf) >= since}
+        for id in news - self._decided.keys():
             self._await_one(id, schema_of)
             if len(self._decided) >= _REMEMBERED:
                 self._decided.clear()
-            self._decided[id] = None
-        return unknown
+            self._decided[id] = time.monotonic()
+        return news
 
     def _await_one(self, id: str, schema_of: SchemaOf) -> None:
         key, deadline, pause = self.resources.keys.intent(id), self.resources.options.write_deadline, _FIRST_PAUSE
@@ -124,7 +130,7 @@ class Recovery:
         while self.resources.store.get(key) is not None:
             now = time.monotonic()
             if now - began > _PATIENCE * deadline:
-                raise ConflictError(
+                raise TransactionUndecided(
                     f"A document is being changed by the transaction {id}, which has not been decided for "
                     f"{_PATIENCE * deadline:g} s, {_PATIENCE} times the write deadline. Try again, and look at the "
                     f"unfinished transactions with manage.py sb_check: its intent is {key!r}."

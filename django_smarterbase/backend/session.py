@@ -7,11 +7,13 @@ Inside a transaction: the changes stay pending in the workspace and are written 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import sqlite3
 import time
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.db.utils import IntegrityError
@@ -21,13 +23,14 @@ from django_smarterbase.backend.claims import ClaimTaken, claim_rule
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
-from django_smarterbase.backend.locking import Rows, TransactionLocks
+from django_smarterbase.backend.locked_run import lock_rows
+from django_smarterbase.backend.locking import TransactionLocks
 from django_smarterbase.backend.numbers import Numbering, raise_sequences
-from django_smarterbase.backend.recovery import recovery_of
+from django_smarterbase.backend.recovery import TransactionUndecided, recovery_of
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.unit_of_work import UnitOfWork
+from django_smarterbase.backend.unit_of_work import UnitOfWork, is_single_batch
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import ConflictError, SmarterBaseError
 from django_smarterbase.tables import TableSchema
@@ -51,7 +54,7 @@ class Session:
         self.wrapper = wrapper
         self.resources = resources
         self.workspace = Workspace(sqlite)
-        self.unit = UnitOfWork(resources)
+        self.unit = UnitOfWork(resources, lambda: self.locks.keep())
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
@@ -66,13 +69,10 @@ class Session:
     def _no_locks(self) -> TransactionLocks:
         return TransactionLocks(self.resources, self.wrapper.table_schema)
 
-    def read_anew(self, rows: Rows) -> None:
-        """What the transaction has read of these rows, and not changed, counts no more: they are locked only now."""
-        snapshot = self.snapshot()
-        for table, stems in rows.items():
-            pending = {document.stem for document in self.workspace.pending(table)}
-            snapshot.table(table).forget(set(stems) - pending)
-        self._empty(snapshot)
+    def await_decision(self, ids: Iterable[str], since: float = math.inf) -> set[str]:
+        """Return when these transactions of other connections are decided, so that nothing is built on sand. As
+        ``Recovery.await_decision``."""
+        return self.recovery.await_decision(ids, self.wrapper.catalog.find, since=since)
 
     def snapshot(self) -> Snapshot:
         """What the transaction has read, to which whoever reads more must add; a fresh one outside of any."""
@@ -114,9 +114,9 @@ class Session:
             writes = self._attempt_alone(request, execution, snapshot, attempt)
             if writes is not None:
                 writes = [write for write in writes if write.key not in standing]
-                self._await_decision(write.built_on for write in writes if write.built_on is not None)
+                self.await_decision(write.built_on for write in writes if write.built_on is not None)
                 raise_sequences(self.resources, snapshot, writes)
-                failure = self._commit(writes, owner="")
+                failure = self._commit_alone(writes)
                 if failure is None:
                     return
                 standing |= failure.standing
@@ -131,6 +131,17 @@ class Session:
             f"row. {_applied(standing)}; run the statement again."
         )
 
+    def _commit_alone(self, writes: list[DocumentWrite]) -> WriteFailed | None:
+        """Apply the writes of a statement in autocommit. Locks are waited for before the first is applied: those of a
+        single batch as it is announced, which costs nothing."""
+        if is_single_batch(writes):
+            return self._commit(writes, owner="")
+        try:
+            self.locks.reserve(writes)
+            return self._commit(writes)
+        finally:
+            self.release_locks()
+
     def _attempt_alone(
         self, request: Request, execution: Execution, snapshot: Snapshot, attempt: int
     ) -> list[DocumentWrite] | None:
@@ -139,8 +150,8 @@ class Session:
         self.workspace.sqlite.execute("BEGIN")
         try:
             return self._attempt(request, execution, loader, keys=attempt > 1)
-        except ConflictError:
-            if attempt == MAX_ATTEMPTS:
+        except ConflictError as error:
+            if attempt == MAX_ATTEMPTS or isinstance(error, TransactionUndecided):
                 raise
             return None
         finally:
@@ -153,6 +164,9 @@ class Session:
         loader = self._loader(request, snapshot)
         try:
             writes = self._attempt(request, execution, loader, keys=True)
+            if request.locking is not None:
+                again = partial(self._attempt, request, execution, loader, keys=True)
+                lock_rows(self, request.locking, execution, loader, again)
         except BaseException:
             self._empty(snapshot)
             raise
@@ -172,8 +186,6 @@ class Session:
             repeatable=self.in_transaction,
         )
         self.account = loader.account
-        if request.locks:
-            self.account.fallback_reason = self.locks.unavailable
         return loader
 
     def _attempt(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
@@ -193,7 +205,7 @@ class Session:
         changes = ChangeReader(self.resources, self.workspace, loader.snapshot)
         numbering = Numbering(self.resources, self.workspace, loader.snapshot, schemas, request.auto_values)
         every_key = request.upsert or not self.in_transaction
-        rivals = Rivals(loader, self._await_decision, keys=keys or request.upsert, every_key=every_key)
+        rivals = Rivals(loader, self.await_decision, keys=keys or request.upsert, every_key=every_key)
         while True:
             numbering.prepare()
             self.workspace.sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
@@ -227,10 +239,6 @@ class Session:
             raise failure.error from failure
         return None
 
-    def _await_decision(self, ids: Iterable[str]) -> set[str]:
-        """Return when these transactions of other connections are decided, so that nothing is built on sand."""
-        return self.recovery.await_decision(ids, self.wrapper.catalog.find)
-
     def _make_way(self, write: DocumentWrite, snapshot: Snapshot) -> None:
         """A new document met another with a value that a sequence gave out: the sequence is behind its table."""
         schema = write.schema
@@ -262,20 +270,13 @@ class Session:
             changes.staged(document, self._schema_of_pending(document.table) if document.table else None)
             for document in pending
         ]
-        alone = len(writes) == 1
-        if writes:
-            self.locks.keep(at_once=True)
-            if not alone:  # lest the wait fall between the intent and its documents
-                self.locks.await_others(writes)
-            self._await_decision(write.built_on for write in writes if write.built_on is not None)
-            self.locks.verify(snapshot, writes)
-            raise_sequences(self.resources, snapshot, writes)
+        owner = self._secure(writes, snapshot) if writes else None
         intent = Intent.of(self.resources, writes) if len(writes) > 1 else None
         if intent is not None:
             intent.write()
             writes = list(intent.writes)
         try:
-            failure = self._commit(writes, intent, owner=self.locks.token if alone else None)
+            failure = self._commit(writes, intent, owner=owner)
         except Exception:
             if intent is not None and self.unit.took_back:
                 intent.remove()
@@ -288,6 +289,18 @@ class Session:
         self.workspace.clear_pending()
         self._empty(snapshot)
         return len(writes)
+
+    def _secure(self, writes: list[DocumentWrite], snapshot: Snapshot) -> str | None:
+        """Make sure of what the transaction rests on, before anything of it is written. Returns whose locks are its own
+        when those of others are still to be waited for."""
+        self.await_decision(write.built_on for write in writes if write.built_on is not None)
+        raise_sequences(self.resources, snapshot, writes)
+        if len(writes) == 1 and self.locks.covers(writes):
+            return self.locks.token
+        self.locks.keep(at_once=True)
+        self.locks.reserve(writes)
+        self.locks.verify(snapshot, writes)
+        return None
 
     def _schema_of_pending(self, table: str) -> TableSchema:
         """The table of a pending document; of one that a migration has renamed or dropped, only its name is left."""

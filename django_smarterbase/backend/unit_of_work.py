@@ -8,6 +8,7 @@ back. A transaction of more than one document is kept whole by an intent even wh
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -73,11 +74,13 @@ class _Outcome:
 class UnitOfWork:
     """Applies the writes of one statement or transaction.
 
-    ``took_back`` tells of the last unit that failed whether every write of it was taken back for certain.
+    ``took_back`` tells of the last unit that failed whether every write of it was taken back for certain. ``keep`` is
+    called before each batch is written, to keep what must last until the end.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: Resources, keep: Callable[[], object] = lambda: None) -> None:
         self.resources = resources
+        self._keep = keep
         self.took_back = False
 
     def commit(
@@ -119,9 +122,7 @@ class UnitOfWork:
         """Write one batch of one table; begin anew for what the deadlines leave no time for."""
         idle = 0
         while batch:
-            # A claim whose document is not there by then looks like an orphan to others.
-            claimed_until = time.monotonic() + self.resources.options.write_deadline
-            self._take_claims(batch, book)
+            claimed_until = self._take_claims(batch, book)
             outcome = self._round(batch, claimed_until, intent, None if applied else owner)
             applied.extend(outcome.done)
             if outcome.failures:
@@ -132,7 +133,11 @@ class UnitOfWork:
             done = {write.key for write, _etag in outcome.done}
             batch = [write for write in batch if write.key not in done]
 
-    def _take_claims(self, batch: list[DocumentWrite], book: ClaimBook) -> None:
+    def _take_claims(self, batch: list[DocumentWrite], book: ClaimBook) -> float:
+        """Take the claims of a batch; returns until when none of them looks like an orphan (``time.monotonic``)."""
+        if not any(write.takes for write in batch):
+            return math.inf
+        until = time.monotonic() + self.resources.options.write_deadline
         for write in batch:
             if write.schema is None or not write.takes:
                 continue
@@ -140,6 +145,7 @@ class UnitOfWork:
                 book.take(write.schema.table, write.stem, write.takes)
             except ClaimTaken as taken:
                 raise WriteFailed(write, taken) from taken
+        return until
 
     def _free(self, writes: Sequence[DocumentWrite], book: ClaimBook) -> None:
         """Remove the claims given up. The unit is applied by now: an orphan that stays behind is only a nuisance."""
@@ -156,6 +162,7 @@ class UnitOfWork:
         """Announce a batch, write what can be written by ``until`` (``time.monotonic``), and settle it."""
         opened = self._begin(batch, owner)
         reach("begun")
+        self._keep()
         if intent is not None:
             intent.renew()
             until = min(until, intent.deadline)
@@ -256,6 +263,11 @@ def _releases(writes: Sequence[DocumentWrite]) -> Callable[[str, str, str], bool
     """Tells whether a document of the unit gives up a claim: ``(table, stem, claim)``."""
     released = {(write.table, write.stem, claim) for write in writes for claim in write.frees}
     return lambda table, stem, claim: (table, stem, claim) in released
+
+
+def is_single_batch(writes: Sequence[DocumentWrite]) -> bool:
+    """Whether the writes are announced together, before any of them is applied."""
+    return len(list(islice(_batches(writes), 2))) < 2
 
 
 def _batches(writes: Sequence[DocumentWrite]) -> Iterator[list[DocumentWrite]]:

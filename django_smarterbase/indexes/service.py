@@ -151,15 +151,19 @@ class IndexService:
         return self._writer.begin(schema, changes, owner=owner)
 
     def lock(self, schema: TableSchema, token: str, stems: Sequence[str], wish: Wish) -> list[str]:
-        """Lock rows for the transaction ``token`` for ``write_deadline``: "all" or no one, "some" that can be had, or
-        "none", only to look. Returns the stems that others have locked. Locks that it has are made to last again.
+        """Lock rows for the transaction ``token`` for ``write_deadline``; locks that it has are made to last again.
 
-        One round trip; without a cache nothing is locked. Raises IndexUntrusted when Redis cannot take it.
+        "all" or no one of them, or "some" that can be had: not those that others have locked, or have announced to
+        write. "keep" those that it has, and "write" all or no one, for rows that it is about to write itself: then
+        writers are no obstacle, as ETags decide among them. Returns stems that could not be had; of more than 1,000
+        perhaps not all. One round trip for so many; without a cache nothing is locked. Raises IndexUntrusted when
+        Redis cannot take it.
         """
         return self._locks.lock(schema, token, stems, wish)
 
     def unlock(self, schema: TableSchema, token: str, stems: Sequence[str]) -> int:
-        """Give locks back; returns how many the transaction still had. One round trip. Never raises for Redis."""
+        """Give locks back; returns how many the transaction still had. One round trip for 1,000 rows. Never raises
+        for Redis."""
         return self._locks.unlock(schema, token, stems)
 
     def sweep(self, schema: TableSchema, limit: int | None = None) -> int:

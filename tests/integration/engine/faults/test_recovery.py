@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
 import pytest
-from django.db import IntegrityError, connection, models
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, models, transaction
 from django.db.migrations import AddField, CreateModel
 from django.db.migrations.state import ProjectState
 from django.db.models import F
 
+from django_smarterbase.backend.document_writes import DocumentWrite
+from django_smarterbase.backend.locking import TransactionLocks
 from django_smarterbase.backend.recovery import recovery_of
-from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError, StorageUnavailable
 from django_smarterbase.storage.base import Write, Written
+from django_smarterbase.storage.codec import TRANSACTION
 from django_smarterbase.storage.filesystem import FileSystemStore
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import WRITE_DEADLINE, Site
@@ -37,6 +41,12 @@ def pass_name_on() -> None:
     """Both authors change, and the second has the first one's name afterwards."""
     Author.objects.filter(name="author 1").update(name="renamed")
     Author.objects.filter(name="author 2").update(name="author 1")
+
+
+def users_first(writes: Sequence[DocumentWrite]) -> list[list[DocumentWrite]]:
+    """The batches of a transaction of users and articles, the other way round."""
+    batches = [[write for write in writes if (write.table == "articles") is articles] for articles in (False, True)]
+    return [batch for batch in batches if batch]
 
 
 def claims(site: Site) -> dict[str, str]:
@@ -121,21 +131,61 @@ def test_schema_object_is_as_it_was_when_a_migration_meets_a_conflict(
     old, new = (state.apps.get_model("things", "Thing") for state in states[1:])
     old.objects.create(name="before")
     before = site.objects()[connection.resources.keys.schema("things_thing")]
-    begin = UnitOfWork._begin
+    reserve = TransactionLocks.reserve
 
-    def rename_before(self: UnitOfWork, batch: Any, owner: Any) -> Any:
-        if batch[0].table:
-            monkeypatch.setattr(UnitOfWork, "_begin", begin)
-            in_thread(lambda: old.objects.update(name="theirs")).join()
-        return begin(self, batch, owner)
+    def rename_before(self: TransactionLocks, writes: Any) -> None:
+        monkeypatch.setattr(TransactionLocks, "reserve", reserve)
+        in_thread(lambda: old.objects.update(name="theirs")).join()
+        reserve(self, writes)
 
     def migrate() -> None:
         with connection.schema_editor(atomic=True) as editor:
             add.database_forwards("things", editor, states[1], states[2])
             new.objects.update(size=9)
 
-    monkeypatch.setattr(UnitOfWork, "_begin", rename_before)
+    monkeypatch.setattr(TransactionLocks, "reserve", rename_before)
     with pytest.raises(ConflictError, match="Nothing was applied"):
         migrate()
     assert site.objects()[connection.resources.keys.schema("things_thing")] == before
     assert [thing.name for thing in old.objects.all()] == ["theirs"]
+
+
+def test_transaction_that_has_read_what_is_taken_back_later_does_not_build_on_it(
+    site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has met the document before, and meets it again as the holder of a unique value."""
+    User.objects.create(username="ann", first_name="Ann")
+
+    def work() -> None:
+        Article.objects.filter(title__in=TITLES).update(view_count=F("view_count") + 1000)
+        User.objects.filter(username="ann").update(username="bob", first_name="Bob")
+
+    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._batches", users_first)
+    abandon(monkeypatch, work)
+    edit(site, "articles", title="title 1")
+
+    def rename() -> None:
+        with transaction.atomic():
+            bob = User.objects.get(username="bob")
+            with suppress(ZeroDivisionError), transaction.atomic():
+                raise ZeroDivisionError
+            User.objects.create(username="bob")
+            bob.username = "cid"
+            bob.save()
+
+    with pytest.raises(ConflictError):
+        rename()
+    assert list(User.objects.values_list("username", "first_name")) == [("ann", "Ann")]
+
+
+def test_transaction_that_cannot_be_decided_is_waited_for_once(site: Site, filled: Ledger) -> None:
+    """Its intent cannot be read, so that only a person can mend it."""
+    resources, author = connection.resources, filled.authors["author 1"]
+    key = resources.keys.document("authors", author.pk.hex)
+    document = orjson.loads(resources.store.get(key).body)
+    resources.store.put(key, orjson.dumps({**document, TRANSACTION: "unreadable"}))
+    resources.store.put(resources.keys.intent("unreadable"), b"not JSON")
+    began = time.monotonic()
+    with pytest.raises(ConflictError, match=r"not been decided for 4 s.*sb_check"):
+        Author.objects.create(name="author 1")
+    assert time.monotonic() - began < 6 * WRITE_DEADLINE
