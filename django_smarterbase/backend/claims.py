@@ -20,6 +20,7 @@ from uuid_utils import uuid7
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.uniqueness import held_claims, is_plain, plain_claims
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
+from django_smarterbase.signals import claim_refused, send
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.tables import TableSchema
@@ -97,6 +98,7 @@ class ClaimBook:
                 except PreconditionFailed:
                     continue
             if document_holds(self.resources, self.schema_of(table), table, holder, claim):
+                send(claim_refused, ClaimBook, database=self.resources.database, table=table, rule=claim_rule(claim))
                 raise ClaimTaken(claim, holder)
             watch.pause()
 

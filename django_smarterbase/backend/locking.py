@@ -28,6 +28,7 @@ from django_smarterbase.exceptions import ConflictError, LockNotAvailable
 from django_smarterbase.indexes.keys import new_token
 from django_smarterbase.indexes.rowlocks import PATIENCE, Wish, still_locked
 from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted
+from django_smarterbase.signals import conflict_raised, send
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import TableSchema
 
@@ -169,10 +170,18 @@ def run_locked(compiler: SQLCompiler, run: Callable[[], Result]) -> Result:
         result = run()
         if not locks.beyond(_named_rows(compiler)):
             return result
-    raise ConflictError(
-        f"{query.model._meta.label if query.model else 'A query'}: the rows that select_for_update() names changed "
-        f"{_ROUNDS} times while they were locked. Run the transaction again."
+    raise _never_at_rest(compiler)
+
+
+def _never_at_rest(compiler: SQLCompiler) -> ConflictError:
+    model = compiler.query.model._meta.label if compiler.query.model else None
+    error = ConflictError(
+        f"{model or 'A query'}: the rows that select_for_update() names changed {_ROUNDS} times while they were "
+        "locked. Run the transaction again."
     )
+    database = compiler.connection.alias
+    send(conflict_raised, TransactionLocks, database=database, operation="select", model=model, error=error)
+    return error
 
 
 @dataclass(frozen=True, slots=True)

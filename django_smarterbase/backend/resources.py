@@ -20,9 +20,10 @@ from django_smarterbase.tables import Row, TableSchema
 
 
 class Resources:
-    """One database of this process. Thread-safe."""
+    """One database of this process. Thread-safe. ``database`` is the alias that opened it, for signals and logs."""
 
-    def __init__(self, name: str, options: Options, storage: Storage) -> None:
+    def __init__(self, database: str, name: str, options: Options, storage: Storage) -> None:
+        self.database = database
         self.name = name
         self.options = options
         self.storage = storage
@@ -30,7 +31,13 @@ class Resources:
         self.store = open_store(storage, options, self.keys)
         self.sequences = Sequences(self.store, self.keys)
         self.indexes = IndexService(
-            store=self.store, keys=self.keys, name=name, alias=options.cache, options=options, decode=self.row_of
+            store=self.store,
+            keys=self.keys,
+            name=name,
+            database=database,
+            alias=options.cache,
+            options=options,
+            decode=self.row_of,
         )
         self.unindexed_tables: set[str] = set()
         self._histories: dict[str, History] = {}
@@ -86,8 +93,8 @@ _lock = threading.Lock()
 _open: dict[tuple[str, Options, int], Resources] = {}
 
 
-def resources_for(settings: dict[str, Any]) -> Resources:
-    """The resources of ``DATABASES[alias]``, opened once a process. Raises ImproperlyConfigured.
+def resources_for(database: str, settings: dict[str, Any]) -> Resources:
+    """The resources of ``DATABASES[database]``, opened once a process. Raises ImproperlyConfigured.
 
     Another storage object under the alias (``override_settings``) or other options open other resources.
     """
@@ -96,7 +103,7 @@ def resources_for(settings: dict[str, Any]) -> Resources:
     key = (settings["NAME"], options, id(storage))
     with _lock:
         if key not in _open:
-            _open[key] = Resources(settings["NAME"], options, storage)
+            _open[key] = Resources(database, settings["NAME"], options, storage)
         return _open[key]
 
 

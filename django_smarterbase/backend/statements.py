@@ -14,11 +14,13 @@ from django_smarterbase.backend.rawsql import copies_rows, defines_tables, dropp
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.upkeep import drop_table
+from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.hints import hints_of
 from django_smarterbase.ops import Ops, counting
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
-from django_smarterbase.profiling.profile import FULL_SCAN, KEY, QueryProfile, redis_index
-from django_smarterbase.profiling.recorder import caller_method, listening, record
+from django_smarterbase.profiling.profile import FULL_SCAN, KEY, Operation, QueryProfile, redis_index
+from django_smarterbase.profiling.recorder import caller_method, record, wanted
+from django_smarterbase.signals import conflict_raised, send
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -44,12 +46,7 @@ class StatementRunner:
                 self._pass_through(query)
                 return
             request = self._raw_request(query, params)
-        if listening():
-            self._run_recorded(request)
-        else:
-            # By its counters a statement is known to have waited for Redis in vain, so that it does not wait again.
-            with counting():
-                self.session.run(request, self.execution)
+        self._run_recorded(request)
 
     def _pass_through(self, query: str) -> None:
         """Transactions, pragmas and definitions concern the workspace alone."""
@@ -87,15 +84,18 @@ class StatementRunner:
 
     def _run_recorded(self, request: Request) -> None:
         started_at, begun, error = datetime.now(UTC), time.perf_counter(), None
+        # By its counters a statement is known to have waited for Redis in vain, so that it does not wait again.
         with counting() as ops:
             try:
                 self.session.run(request, self.execution)
             except BaseException as raised:
                 error = type(raised).__name__
+                _tell_conflict(raised, self.wrapper.alias, request.operation, request.model)
                 raise
             finally:
                 duration = (time.perf_counter() - begun) * 1000
-                record(self._profile(request, self.session.account, ops, started_at, duration, error))
+                if wanted(duration):
+                    record(self._profile(request, self.session.account, ops, started_at, duration, error))
 
     def _profile(
         self, request: Request, account: Account, ops: Ops, started_at: datetime, duration: float, error: str | None
@@ -148,11 +148,17 @@ def commit_recorded(alias: str, session: Session) -> None:
             written = session.commit()
         except BaseException as raised:
             error = type(raised).__name__
+            _tell_conflict(raised, alias, "commit", None)
             raise
         finally:
-            if listening() and written != 0:
-                duration = (time.perf_counter() - begun) * 1000
+            duration = (time.perf_counter() - begun) * 1000
+            if written != 0 and wanted(duration):
                 record(_commit_profile(alias, written, ops, started_at, duration, error))
+
+
+def _tell_conflict(raised: BaseException, alias: str, operation: Operation, model: str | None) -> None:
+    if isinstance(raised, ConflictError):
+        send(conflict_raised, Session, database=alias, operation=operation, model=model, error=raised)
 
 
 def _commit_profile(

@@ -9,6 +9,7 @@ E005   the cache alias is not django-redis
 E006   SMARTERBASE_DATABASE names no smarterbase database
 E007   SMARTERBASE_PRICES cannot be read
 E008   the NAME of the database cannot stand in object keys
+E009   SMARTERBASE_SLOW_MS is no duration
 W001   the cache alias is also the default or the session cache
 W002   another cache alias empties the same Redis database
 W003   the cache alias has no socket timeouts
@@ -38,6 +39,7 @@ STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
     options.check_chosen_database,
     options.check_prices,
     options.check_name,
+    options.check_slow_ms,
     caches.check_cache_is_own,
     caches.check_redis_database_is_own,
     caches.check_socket_timeouts,

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django_smarterbase.checks.databases import raw_name, raw_options, setting
 from django_smarterbase.conf import Options, unknown_option
 from django_smarterbase.profiling.prices import prices
+from django_smarterbase.profiling.slowness import slow_ms
 from django_smarterbase.routers import smarterbase_alias, smarterbase_aliases
 from django_smarterbase.storage.keys import Keyspace
 
@@ -61,6 +62,16 @@ def check_prices(**kwargs: Any) -> list[CheckMessage]:
     except ImproperlyConfigured as error:
         hint = "Correct SMARTERBASE_PRICES, or remove it to use the list prices of S3."
         return [Error(str(error), hint=hint, id="smarterbase.E007")]
+    return []
+
+
+def check_slow_ms(**kwargs: Any) -> list[CheckMessage]:
+    """E009: a threshold for slow queries that is none."""
+    try:
+        slow_ms()
+    except ImproperlyConfigured as error:
+        hint = "Correct SMARTERBASE_SLOW_MS, or remove it for 100 ms."
+        return [Error(str(error), hint=hint, id="smarterbase.E009")]
     return []
 
 

@@ -15,6 +15,7 @@ from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import DataError, NoScriptError, RedisClusterException, RedisError
 
 from ..ops import RedisOps, redis_ops
+from ..signals import redis_request_failed, send
 from .answers import FallbackReason
 from .breaker import breaker_of
 from .keys import TableKeys
@@ -116,6 +117,7 @@ class RedisClient:
             # it cannot serve, and the objects can.
             self._breaker.failed(f"{type(error).__name__}: {error}")
             _gave_up.set(ops)
+            send(redis_request_failed, RedisClient, cache=self.alias, error=error)
             raise RedisDown(FallbackReason.UNREACHABLE, f"{type(error).__name__}: {error}") from error
         except BaseException:
             self._breaker.gave_up()

@@ -18,7 +18,7 @@ from .client import IndexDamaged, RedisDown
 from .room import Room
 from .scripts import Script
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 PATIENCE: Final = 2  # write deadlines for which a locked row is waited for
 
@@ -65,7 +65,11 @@ class RowLocks:
         """Once an outage."""
         if not self._told:
             self._told = True
-            logger.warning("Rows cannot be locked: %s. Conflicts are found when transactions commit.", problem)
+            logger.warning(
+                "Rows cannot be locked: %s. Conflicts are found when transactions commit.",
+                problem,
+                extra={"event": "locks_unavailable", "database": self._room.database, "detail": str(problem)},
+            )
 
 
 def still_locked(schema: TableSchema, stem: str, seconds: float) -> LockNotAvailable:

@@ -1,7 +1,7 @@
 """The door by which profiles come in: who listens, who is told, and who made the query.
 
-The backend asks ``listening()`` first and makes a profile only then, so a statement nobody watches costs three
-look-ups.
+The backend asks ``wanted()`` at the end of a statement and makes a profile only then, so a statement nobody watches
+costs three look-ups.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Literal
 
+from django_smarterbase.profiling.fields import flat_fields
 from django_smarterbase.profiling.profile import QueryProfile
+from django_smarterbase.profiling.slowness import is_slow
+from django_smarterbase.signals import profiles_dropped, send
 
 Listener = Callable[[QueryProfile], object]
 
@@ -34,8 +37,15 @@ _GO_BETWEENS = frozenset(
 
 
 def listening() -> bool:
-    """Whether anybody wants profiles: an open block, a sink, or the logger at DEBUG."""
-    return bool(_blocks.get()) or bool(_sinks) or logger.isEnabledFor(logging.DEBUG)
+    """Whether anybody may want a profile: an open block, a sink, or the logger at INFO (of slow ones) or DEBUG."""
+    return bool(_blocks.get()) or bool(_sinks) or logger.isEnabledFor(logging.INFO)
+
+
+def wanted(duration: float) -> bool:
+    """Whether anybody wants the profile of a statement that took so long (ms)."""
+    if _blocks.get() or _sinks:
+        return True
+    return logger.isEnabledFor(logging.INFO) and (logger.isEnabledFor(logging.DEBUG) or is_slow(duration))
 
 
 def record(profile: QueryProfile) -> None:
@@ -44,7 +54,7 @@ def record(profile: QueryProfile) -> None:
         block(profile)
     for sink in _sinks:
         _tell(sink, profile)
-    if logger.isEnabledFor(logging.DEBUG):
+    if logger.isEnabledFor(logging.INFO):
         _log(profile)
 
 
@@ -117,13 +127,20 @@ def _function(code: CodeType, module: str) -> str:
 def _tell(sink: Listener, profile: QueryProfile) -> None:
     try:
         sink(profile)
-    except Exception:
+    except Exception as error:
         # The statement is done; a faulty sink must not make it look as if it had failed.
-        logger.exception("The profile sink %r failed; the statement itself is not affected.", sink)
+        logger.exception(
+            "The profile sink %r failed; the statement itself is not affected.",
+            sink,
+            extra={"event": "sink_failed", "sink": repr(sink), "error": type(error).__name__},
+        )
+        send(profiles_dropped, QueryProfile, number=1, error=error)
 
 
 def _log(profile: QueryProfile) -> None:
-    logger.debug(
+    slow = is_slow(profile.duration)
+    logger.log(
+        logging.INFO if slow else logging.DEBUG,
         "(%.1f ms) %s: %s %s on %r, %s by %s%s, %d storage ops, %d Redis round trips, results: %s%s",
         profile.duration,
         profile.method,
@@ -137,5 +154,5 @@ def _log(profile: QueryProfile) -> None:
         profile.redis_ops.round_trips,
         "unknown" if profile.result_count is None else profile.result_count,
         f", failed with {profile.error}" if profile.error else "",
-        extra={"profile": profile},
+        extra={"event": "slow_query" if slow else "query", **flat_fields(profile)},
     )

@@ -15,7 +15,7 @@ MAX_LINES = 400
 #: Rooms, lowest first. A module imports from its own room and from lower layers only; the rooms of one layer do not
 #: import each other, apart from what ALLOWED names.
 LAYERS = (
-    {"conf", "exceptions", "tables", "ops", "hints", "steps"},
+    {"conf", "exceptions", "tables", "ops", "hints", "steps", "signals", "logs"},
     {"storage", "indexes", "planner", "profiling"},
     {"backend"},
     {"managers", "models", "fields", "routers", "checks", "apps", "management", "admin"},

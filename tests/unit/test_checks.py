@@ -231,6 +231,19 @@ def test_price_that_is_no_amount_is_an_error(settings):
     ]
 
 
+@pytest.mark.parametrize(("value", "shown"), [("slow", "'slow'"), (True, "True"), (-1, "-1"), (None, "None")])
+def test_threshold_for_slow_queries_that_is_no_duration_is_an_error(settings, value, shown):
+    settings.SMARTERBASE_SLOW_MS = value
+
+    assert options.check_slow_ms() == [
+        Error(
+            f"SMARTERBASE_SLOW_MS is {shown}; it must be a number of milliseconds, 0 or more.",
+            hint="Correct SMARTERBASE_SLOW_MS, or remove it for 100 ms.",
+            id="smarterbase.E009",
+        )
+    ]
+
+
 def shared_cache_warning(alias):
     return Warning(
         f"The indexes stand in the cache '{alias}', which other code uses too. Its clear() empties the Redis database, "
