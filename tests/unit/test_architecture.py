@@ -86,6 +86,19 @@ def test_module_imports_only_from_rooms_below(path: Path) -> None:
     assert not wrong
 
 
+@pytest.mark.parametrize("name", ["signals", "logs"])
+def test_what_everybody_may_import_imports_nothing_of_the_package(name: str) -> None:
+    assert not [each for each in imported(ROOT / PACKAGE / f"{name}.py") if room_of(each)]
+
+
+def test_contributions_do_not_import_each_other() -> None:
+    folders = {path.parent for path in (ROOT / PACKAGE / "contrib").glob("*/__init__.py")}
+    for folder in folders:
+        others = {f"{PACKAGE}.contrib.{other.name}" for other in folders - {folder}}
+        for path in folder.rglob("*.py"):
+            assert not [each for each in imported(path) if ".".join(each.split(".")[:3]) in others], path
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_imports_no_test_and_no_example(path: Path) -> None:
     assert not [name for name in imported(path) if name.split(".")[0] in {"tests", "testproject", "benchmarks"}]

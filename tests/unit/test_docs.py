@@ -68,6 +68,12 @@ def test_settings_page_lists_every_option() -> None:
     assert {field.name for field in fields(Options)} <= rows_of(text_of("docs", "reference", "settings.md"))
 
 
+def test_settings_page_lists_every_setting_that_the_package_reads() -> None:
+    sources = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    read = set(re.findall(r'getattr\(\s*settings, "(SMARTERBASE_\w+)"', sources))
+    assert read == {name for name in rows_of(text_of("docs", "reference", "settings.md")) if "SMARTERBASE" in name}
+
+
 def test_checks_page_lists_just_the_ids_that_the_checks_give() -> None:
     sources = "".join(path.read_text() for path in (PACKAGE / "checks").glob("*.py"))
     given = set(re.findall(r'id="(?:smarterbase\.)?([EW]\d{3})"', sources))

@@ -30,7 +30,7 @@ def connect() -> None:
     for signal, receiver in _RECEIVERS.items():
         signal.connect(receiver, dispatch_uid=__name__)
     for cache in _caches():
-        _breaker_changed(cache=cache, state=breaker_of(cache).state)
+        _introduce_breaker(cache)
 
 
 def disconnect() -> None:
@@ -82,6 +82,14 @@ def _caches() -> set[str]:
         if cache is not None:
             found.add(cache)
     return found
+
+
+def _introduce_breaker(cache: str) -> None:
+    """Give a breaker its series. A process that has just started knows nothing of Redis, and so must not overrule
+    what others have found: a closed breaker is 0 without being set."""
+    series, state = metrics.BREAKER_STATE.labels(cache), breaker_of(cache).state
+    if state is not BreakerState.CLOSED:
+        series.set(_BREAKER[state])
 
 
 def _index_untrusted(database: str, table: str, reason: str, **_: Any) -> None:

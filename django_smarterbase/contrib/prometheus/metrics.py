@@ -95,7 +95,7 @@ BREAKER_STATE = Gauge(
     "smarterbase_breaker_state",
     "Whether Redis is left alone: 0 closed, 1 half-open, 2 open.",
     ("cache",),
-    multiprocess_mode="livemax",
+    multiprocess_mode="livemostrecent",
 )
 
 INDEX_TRUSTED = Gauge(

@@ -117,16 +117,18 @@ from django.conf import settings
 MEMORY = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
 settings.configure(
     INSTALLED_APPS=["django_smarterbase", "django_smarterbase.contrib.prometheus", "testproject.articles"],
-    DATABASES={"default": {"ENGINE": "django_smarterbase.backend", "NAME": "m", "OPTIONS": {"cache": None}}},
+    DATABASES={
+        "default": {"ENGINE": "django_smarterbase.backend", "NAME": "m", "OPTIONS": {"cache": None}},
+        "indexed": {"ENGINE": "django_smarterbase.backend", "NAME": "i", "OPTIONS": {"cache": "indexes"}},
+    },
     CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}},
     STORAGES={"default": MEMORY, "smarterbase": MEMORY},
 )
 django.setup()
 from django.db import connections
 from testproject.articles.models import Author
-from django_smarterbase.signals import index_trusted, index_untrusted, send
+from django_smarterbase.signals import breaker_changed, index_trusted, index_untrusted, send
 Author.objects.create(name="Ada")  # before the fork, as a server that preloads the application may
-children = []
 for number in (1, 2):
     child = os.fork()
     if child == 0:
@@ -135,12 +137,15 @@ for number in (1, 2):
             list(Author.objects.all())
         trust = {"database": "default", "table": "authors"}
         send(index_untrusted, Author, **trust, reason="Redis unreachable", detail="")
-        if number == 2:
+        if number == 1:
+            send(breaker_changed, Author, cache="indexes", state="open")
+        else:
             send(index_trusted, Author, **trust)
         os._exit(0)
     os.waitpid(child, 0)
-    children.append(child)
+from django_smarterbase.contrib.prometheus import collecting
 from django_smarterbase.contrib.prometheus.exposition import exposition
+collecting.connect()  # as a worker does that starts now
 sys.stdout.buffer.write(exposition().body)
 """
 
@@ -154,4 +159,7 @@ def test_metrics_of_several_processes_are_merged(tmp_path: Path) -> None:
     assert scrape.total(COUNT, model="articles.Author", operation="insert") == 1
     assert scrape.total("smarterbase_full_scans_total", model="articles.Author") == 1 + 2
     assert scrape.value("smarterbase_index_trusted", database="default", table="authors") == 1
+    assert scrape.value("smarterbase_breaker_state", cache="indexes") == 2, (
+        "a process that has just started knows nothing"
+    )
     assert not [labels for _name, labels in scrape if "pid" in dict(labels)]

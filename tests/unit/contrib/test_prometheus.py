@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 from django.contrib.auth.models import AnonymousUser, User
 from django.test import RequestFactory
@@ -249,10 +250,10 @@ def test_rebuild_is_counted_with_its_duration_and_documents(before: Scrape, auto
     assert changes.value("smarterbase_rebuilt_documents_total", **TABLE) == 40
 
 
-def test_breaker_is_0_from_the_beginning_and_rises_as_it_opens(settings: Any) -> None:
+def test_breaker_is_0_from_the_beginning_and_rises_as_it_opens() -> None:
+    assert breaker_of("smarterbase").state is BreakerState.CLOSED
     collecting.connect()
     try:
-        assert breaker_of("smarterbase").state is BreakerState.CLOSED
         seen = [Scrape.now().value("smarterbase_breaker_state", cache="smarterbase")]
         for state in ("open", "half-open", "closed"):
             send(signals.breaker_changed, Sender, cache="smarterbase", state=state)
@@ -297,6 +298,32 @@ def test_metrics_page_lists_just_the_metrics_with_their_types_and_labels() -> No
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
     documented = {name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in _ROW.findall(page)}
     assert documented == {exposed_name(each): (each._type, each._labelnames) for each in METRICS.values()}
+
+
+def test_pages_name_no_metric_that_does_not_exist() -> None:
+    suffixes = {Counter: ("",), Gauge: ("",), Histogram: ("", "_bucket", "_count", "_sum")}
+    known = {exposed_name(each) + suffix for each in METRICS.values() for suffix in suffixes[type(each)]}
+    pages = "".join(page.read_text() for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    named = set(re.findall(r"\bsmarterbase_[a-z_]+\b(?!:|\.)", pages))
+    assert named - known == set()
+
+
+def alerts() -> list[dict[str, Any]]:
+    page = (ROOT / "docs" / "howto" / "monitoring.md").read_text()
+    (block,) = (block for block in re.findall(r"```yaml\n(.+?)```", page, re.DOTALL) if block.startswith("groups:"))
+    (group,) = yaml.safe_load(block)["groups"]
+    rules: list[dict[str, Any]] = group["rules"]
+    return rules
+
+
+@pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
+def test_alert_uses_labels_that_its_metrics_have(rule: dict[str, Any]) -> None:
+    labels_of = {exposed_name(each): set(each._labelnames) for each in METRICS.values()}
+    named = re.findall(r"smarterbase_[a-z_]+", rule["expr"])
+    has = set.intersection(*(labels_of[re.sub(r"_(bucket|count)$", "", name)] for name in named)) | {"job", "le"}
+    wanted = {label for by in re.findall(r"by \((.+?)\)", rule["expr"]) for label in re.split(r",\s*", by)}
+    shown = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+    assert (wanted - has, shown - wanted) == (set(), set())
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
