@@ -15,7 +15,7 @@ STAMP := $(VENV)/.installed
 
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup demo run test test-fast torture lint format bench conformance lock clean
+.PHONY: help setup demo run test test-fast torture lint format bench conformance docs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ bench: $(STAMP)  ## Measure against Django on SQLite and, where installed, Postg
 
 conformance: $(STAMP)  ## Run Django's own tests on the engine (APPS="basic lookup")
 	@$(BIN)/python -m tests.conformance $(ARGS) $(APPS)
+
+docs: $(STAMP)  ## Build the documentation into build/site, strictly
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "build/site/index.html"
 
 lock: $(STAMP)  ## Resolve the dependencies anew into requirements/dev.txt
 	@$(BIN)/python -m piptools compile --quiet --upgrade --no-header --no-annotate --strip-extras --allow-unsafe \

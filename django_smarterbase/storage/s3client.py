@@ -23,7 +23,7 @@ _ATTEMPTS = 3
 _SHORTEST_TIMEOUT = 1.0  # seconds
 _CONNECT_SHARE = 15  # of the write deadline: three attempts to connect and to read stay within it
 _READ_SHARE = 5
-_ATTEMPT_SHARE = 1 / _CONNECT_SHARE + 1 / _READ_SHARE  # of the write deadline, that one attempt may take
+_LONGEST_SHARE = 2  # of the write deadline, that one attempt is reckoned to take at most: else none would be begun
 _MISSING = frozenset(("NoSuchKey", "404", "NotFound"))
 
 
@@ -82,7 +82,8 @@ class S3Client:
             read_timeout=max(_SHORTEST_TIMEOUT, options.write_deadline / _READ_SHARE),
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         )
-        self._attempt = options.write_deadline * _ATTEMPT_SHARE
+        self._longest = options.write_deadline / _LONGEST_SHARE
+        self._attempt = self._longest
         self._lock = threading.Lock()
         self._client: Any = None
         self._pid = 0
@@ -139,6 +140,8 @@ class S3Client:
                 own.client_config = self._defaults.merge(self._storage.client_config)
                 self._client, self._pid = own.connection.meta.client, os.getpid()
                 self._client.meta.events.register("before-send.s3", self._before_attempt)
+                limits = self._client.meta.config
+                self._attempt = min(self._longest, limits.connect_timeout + limits.read_timeout)
             return self._client
 
     def _before_attempt(self, **_event: Any) -> None:
