@@ -58,7 +58,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
     @property
     def resources(self) -> Resources:
         """The store, indexes and sequences that this process shares. Raises ImproperlyConfigured."""
-        return resources_for(self.settings_dict)
+        return resources_for(self.alias, self.settings_dict)
 
     @property
     def session(self) -> Session:

@@ -21,12 +21,13 @@ from uuid_utils import uuid7
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.uniqueness import held_claims, is_plain, plain_claims
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
+from django_smarterbase.signals import claim_refused, send
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.keys import is_stem
 from django_smarterbase.tables import TableSchema
 
-logger = logging.getLogger("django_smarterbase.documents")
+logger = logging.getLogger("django_smarterbase.storage")
 
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.2
@@ -105,6 +106,7 @@ class ClaimBook:
                 except PreconditionFailed:
                     continue
             if self._holds(table, holder, claim):
+                send(claim_refused, ClaimBook, database=self.resources.database, table=table, rule=claim_rule(claim))
                 raise ClaimTaken(claim, holder)
             watch.pause()
 
@@ -141,7 +143,16 @@ class ClaimBook:
             except PreconditionFailed:
                 continue
             except CorruptDocument as error:
-                logger.warning("%s It stays behind, and nobody can take its value.", error)
+                logger.warning(
+                    "%s It stays behind, and nobody can take its value.",
+                    error,
+                    extra={
+                        "event": "claim_unreadable",
+                        "database": self.resources.database,
+                        "table": table,
+                        "key": key,
+                    },
+                )
                 continue
             reach("claim-freed")
 

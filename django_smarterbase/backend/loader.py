@@ -30,7 +30,8 @@ from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value
 
-logger = logging.getLogger("django_smarterbase.documents")
+logger = logging.getLogger("django_smarterbase.storage")
+index_logger = logging.getLogger("django_smarterbase.index")
 
 _ENTRIES_A_READ: Final = 1000
 
@@ -141,10 +142,11 @@ class Loader:
         """Warn, once a process, that a table with documents has no index. An empty one gets it with its first."""
         if self.snapshot.table(schema.table).met and schema.table not in self.resources.unindexed_tables:
             self.resources.unindexed_tables.add(schema.table)
-            logger.warning(
+            index_logger.warning(
                 "%s has documents but no index yet. Queries scan the stored objects; run manage.py sb_reindex %s.",
                 schema.label,
                 schema.label,
+                extra={"event": "index_not_built", "database": self.resources.database, "table": schema.table},
             )
 
     def ask(self, schema: TableSchema, condition: IndexCondition, *, members: bool = True) -> Reading | None:
@@ -301,7 +303,7 @@ class Loader:
             stem = stem_of_key(key)
             if stem is None:
                 self.account.skipped += 1
-                logger.warning("The object %r is not a document of %s and is passed over.", key, schema.label)
+                self._log_skipped(f"The object {key!r} is not a document of {schema.label} and is passed over.", key)
                 continue
             seen += 1
             if limit is not None and seen > limit:
@@ -318,7 +320,11 @@ class Loader:
         if self.resources.options.on_corrupt == "raise":
             raise error
         self.account.skipped += 1
-        logger.warning("%s It is passed over.", error)
+        self._log_skipped(f"{error} It is passed over.", error.key)
+
+    def _log_skipped(self, message: str, key: str) -> None:
+        extra = {"event": "document_skipped", "database": self.resources.database, "key": key}
+        logger.warning("%s", message, extra=extra)
 
 
 def _is_its_own_stem(value: Value, stem: str, *, is_text: bool) -> bool:

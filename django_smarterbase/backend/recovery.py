@@ -30,6 +30,7 @@ from django_smarterbase.backend.document_writes import DocumentWrite, WriteFaile
 from django_smarterbase.backend.intents import Intent, read_intent
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError, CorruptDocument
+from django_smarterbase.signals import send, transaction_recovered
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.codec import TRANSACTION
 from django_smarterbase.tables import TableSchema
@@ -37,7 +38,7 @@ from django_smarterbase.tables import TableSchema
 if TYPE_CHECKING:
     from django_smarterbase.backend.resources import Resources
 
-logger = logging.getLogger("django_smarterbase.transactions")
+logger = logging.getLogger("django_smarterbase.storage")
 
 SchemaOf = Callable[[str], TableSchema | None]
 _ROUNDS: Final = 5
@@ -179,33 +180,67 @@ class Recovery:
             intent = read_intent(self.resources, key, stored.body, schema_of)
             return intent.take_over(stored.etag) and self._carry_through(intent)
         except CorruptDocument as error:
-            logger.error("%s The transaction %r stays as it is.", error, key)
+            logger.error(
+                "%s The transaction %r stays as it is.", error, key, extra=self._log_fields("intent_unreadable", key)
+            )
             return False
 
     def _carry_through(self, intent: Intent) -> bool:
-        logger.warning("A process died while it committed the transaction %s; it is decided now.", intent.id)
+        key = intent.key
+        logger.warning(
+            "A process died while it committed the transaction %s; it is decided now.",
+            intent.id,
+            extra=self._log_fields("transaction_taken_over", key),
+        )
         for _ in range(_ROUNDS):
-            if self._carry_out(intent):
+            completed = self._carry_out(intent)
+            if completed is not None:
                 intent.remove()
+                send(
+                    transaction_recovered,
+                    Recovery,
+                    database=self.resources.database,
+                    transaction=intent.id,
+                    documents=len(intent.writes),
+                    completed=completed,
+                )
                 return True
-        logger.error("The transaction %s could not be decided: its documents keep changing.", intent.id)
+        logger.error(
+            "The transaction %s could not be decided: its documents keep changing.",
+            intent.id,
+            extra=self._log_fields("transaction_undecided", key),
+        )
         return False
 
-    def _carry_out(self, intent: Intent) -> bool:
+    def _log_fields(self, event: str, key: str) -> dict[str, str]:
+        return {"event": event, "database": self.resources.database, "key": key}
+
+    def _carry_out(self, intent: Intent) -> bool | None:
+        """Whether the transaction was completed or else taken back; None when its documents changed meanwhile."""
         found = [self._find(write, intent.id) for write in intent.writes]
         forward = all(each.fate is not _Fate.CONFLICT for each in found)
         wanted = _Fate.OPEN if forward else _Fate.APPLIED
         writes = [each.write if forward else each.reversed() for each in found if each.fate is wanted]
         if not forward:
-            _report_changed(intent.id, [each.write.key for each in found if each.fate is _Fate.CHANGED])
+            self._report_changed(intent, [each.write.key for each in found if each.fate is _Fate.CHANGED])
         try:
             UnitOfWork(self.resources).commit(writes, intent=intent)
         except WriteFailed as failure:
             if failure.is_conflict:
-                return False
+                return None
             raise failure.error from failure
         self._settle_claims(intent, forward=forward)
-        return True
+        return forward
+
+    def _report_changed(self, intent: Intent, keys: list[str]) -> None:
+        if keys:
+            logger.error(
+                "The transaction %s is taken back, but these of its documents were changed by other means since, and "
+                "stay as they are: %s.",
+                intent.id,
+                ", ".join(keys),
+                extra=self._log_fields("transaction_mixed", intent.key) | {"keys": ", ".join(keys)},
+            )
 
     def _find(self, write: DocumentWrite, id: str) -> _Found:
         stored = self.resources.store.get(write.key)
@@ -248,13 +283,3 @@ def _carries(stored: Stored, id: str) -> bool:
     except orjson.JSONDecodeError:
         return False
     return isinstance(document, dict) and document.get(TRANSACTION) == id
-
-
-def _report_changed(id: str, keys: list[str]) -> None:
-    if keys:
-        logger.error(
-            "The transaction %s is taken back, but these of its documents were changed by other means since, and stay "
-            "as they are: %s.",
-            id,
-            ", ".join(keys),
-        )

@@ -21,9 +21,10 @@ from django_smarterbase.tables import Row, TableSchema
 
 
 class Resources:
-    """One database of this process. Thread-safe."""
+    """One database of this process. Thread-safe. ``database`` is the alias that opened it, for signals and logs."""
 
-    def __init__(self, name: str, options: Options, storage: Storage) -> None:
+    def __init__(self, database: str, name: str, options: Options, storage: Storage) -> None:
+        self.database = database
         self.name = name
         self.options = options
         self.storage = storage
@@ -31,7 +32,13 @@ class Resources:
         self.store = open_store(storage, options, self.keys)
         self.sequences = Sequences(self.store, self.keys)
         self.indexes = IndexService(
-            store=self.store, keys=self.keys, name=name, alias=options.cache, options=options, decode=self.indexed_row
+            store=self.store,
+            keys=self.keys,
+            name=name,
+            database=database,
+            alias=options.cache,
+            options=options,
+            decode=self.indexed_row,
         )
         self.unindexed_tables: set[str] = set()
         self._histories: dict[str, History] = {}
@@ -98,8 +105,8 @@ _lock = threading.Lock()
 _open: dict[tuple[str, Options, int], Resources] = {}
 
 
-def resources_for(settings: dict[str, Any]) -> Resources:
-    """The resources of ``DATABASES[alias]``, opened once a process. Raises ImproperlyConfigured.
+def resources_for(database: str, settings: dict[str, Any]) -> Resources:
+    """The resources of ``DATABASES[database]``, opened once a process. Raises ImproperlyConfigured.
 
     Another storage object under the alias (``override_settings``) or other options open other resources.
     """
@@ -108,7 +115,7 @@ def resources_for(settings: dict[str, Any]) -> Resources:
     key = (settings["NAME"], options, id(storage))
     with _lock:
         if key not in _open:
-            _open[key] = Resources(settings["NAME"], options, storage)
+            _open[key] = Resources(database, settings["NAME"], options, storage)
         return _open[key]
 
 

@@ -33,13 +33,14 @@ from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.unit_of_work import UnitOfWork, is_single_batch
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import ConflictError, SmarterBaseError
+from django_smarterbase.signals import send, statement_retried
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
     from django_smarterbase.backend.resources import Resources
 
-logger = logging.getLogger("django_smarterbase.transactions")
+logger = logging.getLogger("django_smarterbase.storage")
 
 MAX_ATTEMPTS: Final = 12
 _FIRST_PAUSE: Final = 0.002
@@ -104,7 +105,11 @@ class Session:
         try:
             self.recovery.consider(self.wrapper.catalog.find)
         except SmarterBaseError as error:
-            logger.warning("Abandoned transactions could not be looked for: %s", error)
+            logger.warning(
+                "Abandoned transactions could not be looked for: %s",
+                error,
+                extra={"event": "recovery_postponed", "database": self.wrapper.alias, "detail": str(error)},
+            )
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
         failure: WriteFailed | None = None
@@ -123,6 +128,14 @@ class Session:
                 if attempt < MAX_ATTEMPTS:
                     self._make_way(failure.write, snapshot)
             if attempt < MAX_ATTEMPTS:
+                send(
+                    statement_retried,
+                    Session,
+                    database=self.wrapper.alias,
+                    operation=request.operation,
+                    model=request.model,
+                    attempt=attempt,
+                )
                 _pause(attempt)
         if failure is not None and isinstance(failure.error, ClaimTaken):
             raise _commit_error(failure) from failure

@@ -23,7 +23,7 @@ from django_smarterbase.indexes.service import OpenWrite
 from django_smarterbase.steps import reach
 from django_smarterbase.tables import TableSchema
 
-logger = logging.getLogger("django_smarterbase.documents")
+logger = logging.getLogger("django_smarterbase.storage")
 
 _BATCH: Final = 200
 _SLICE: Final = 32
@@ -154,7 +154,8 @@ class UnitOfWork:
                 try:
                     book.free(write.schema.table, write.stem, write.frees)
                 except StorageUnavailable as error:
-                    logger.warning("A claim that %r gave up stays behind as an orphan: %s", write.key, error)
+                    extra = {"event": "claims_left", "database": self.resources.database, "detail": str(error)}
+                    logger.warning("A claim that %r gave up stays behind: %s", write.key, error, extra=extra)
 
     def _round(
         self, batch: list[DocumentWrite], until: float, intent: IntentLog | None, owner: str | None = None
@@ -213,7 +214,8 @@ class UnitOfWork:
         try:
             book.give_back(undone.standing | doubtful)
         except StorageUnavailable as error:
-            logger.warning("Claims of writes that were taken back stay behind as orphans: %s", error)
+            extra = {"event": "claims_left", "database": self.resources.database, "detail": str(error)}
+            logger.warning("Claims of writes that were taken back stay behind as orphans: %s", error, extra=extra)
         self.took_back = not undone.standing and not doubtful
         if failure is not None:
             failure.standing = undone.standing

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
+from ..signals import index_checked, send
 from ..tables import TableSchema
 from .answers import FallbackReason, IndexState, IndexUntrusted
 from .audit import Audit
@@ -29,6 +30,19 @@ class Auditor:
 
     def audit(self, schema: TableSchema, sample: int | None, advance: Callable[[int], object]) -> TableFindings:
         """As ``IndexService.audit``."""
+        findings = self._audit(schema, sample, advance)
+        send(
+            index_checked,
+            Auditor,
+            database=self._room.database,
+            table=schema.table,
+            documents=findings.documents,
+            drift=findings.drift,
+            reason=findings.state.reason.value if findings.state.reason is not None else None,
+        )
+        return findings
+
+    def _audit(self, schema: TableSchema, sample: int | None, advance: Callable[[int], object]) -> TableFindings:
         for attempt in range(1, _TRIES + 1):
             before = self._inspector.state(schema)
             epoch = before.marker.epoch if before.trusted and before.marker is not None else None

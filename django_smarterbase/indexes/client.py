@@ -15,6 +15,7 @@ from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import DataError, NoScriptError, RedisClusterException, RedisError
 
 from ..ops import RedisOps, redis_ops
+from ..signals import redis_request_failed, send
 from .answers import FallbackReason
 from .breaker import Breaker, breaker_of
 from .keys import TableKeys
@@ -112,12 +113,13 @@ class RedisClient:
             damaged = _DAMAGED_KEY.search(str(error))
             if damaged:
                 self._breaker.succeeded()
-                what = f"the Redis key {damaged[1]!r} is not of the type that the index gave it"
+                what = f"the Redis key {damaged[1]!r} is not of the type that this package gave it"
                 raise IndexDamaged(what) from error
             # Whatever else Redis answers (LOADING, READONLY, OOM, NOAUTH, MISCONF, CLUSTERDOWN, BUSY, ...) means that
             # it cannot serve, and the objects can.
             self._breaker.failed(f"{type(error).__name__}: {error}")
             _gave_up.set(ops)
+            send(redis_request_failed, RedisClient, cache=self.alias, error=error)
             raise RedisDown(FallbackReason.UNREACHABLE, f"{type(error).__name__}: {error}") from error
         except BaseException:
             self._breaker.gave_up()

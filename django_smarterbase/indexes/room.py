@@ -29,8 +29,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """``redis`` is None when no cache is configured."""
+    """``redis`` is None when no cache is configured; ``database`` is the alias in DATABASES."""
 
+    database: str
     store: ObjectStore
     objects: Keyspace
     names: IndexKeys
@@ -44,6 +45,10 @@ class Room:
     def deadline_ms(self) -> int:
         """The write deadline in milliseconds."""
         return int(self.options.write_deadline * 1000)
+
+    def log_fields(self, event: str, schema: TableSchema, problem: object) -> dict[str, str]:
+        """The fields of a log record about a table."""
+        return {"event": event, "database": self.database, "table": schema.table, "detail": str(problem)}
 
     def keys(self, schema: TableSchema) -> TableKeys:
         """The Redis keys of a table."""

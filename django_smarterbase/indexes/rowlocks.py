@@ -20,7 +20,7 @@ from .client import IndexDamaged, RedisClient, RedisDown
 from .room import Room
 from .scripts import Script
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 PIECE: Final = 1000  # rows for each script, lest Redis serve nobody else meanwhile
 PATIENCE: Final = 2  # write deadlines for which a locked row is waited for
@@ -80,7 +80,11 @@ class RowLocks:
         """Once an outage."""
         if not self._told:
             self._told = True
-            logger.warning("Rows cannot be locked: %s. Conflicts are found when transactions commit.", problem)
+            logger.warning(
+                "Rows cannot be locked: %s. Conflicts are found when transactions commit.",
+                problem,
+                extra={"event": "locks_unavailable", "database": self._room.database, "detail": str(problem)},
+            )
 
 
 def still_locked(schema: TableSchema, stem: str, seconds: float) -> LockNotAvailable:

@@ -58,8 +58,8 @@ __all__ = [
 class IndexService:
     """Reads, writes and rebuilds the index sets of one database. Thread-safe.
 
-    ``alias`` names the cache that holds the sets, or is None; ``name`` is the database's NAME. ``decode`` turns an
-    object into a row and may raise CorruptDocument. Making one costs no request.
+    ``alias`` names the cache that holds the sets, or is None; ``name`` is the database's NAME, ``database`` its alias.
+    ``decode`` turns an object into a row and may raise CorruptDocument. Making one costs no request.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class IndexService:
         store: ObjectStore,
         keys: Keyspace,
         name: str,
+        database: str,
         alias: str | None,
         options: Options,
         decode: Decode,
@@ -78,6 +79,7 @@ class IndexService:
                 f"({options.trust_seconds:g} s): a write during an outage waits for the one within the other."
             )
         room = Room(
+            database=database,
             store=store,
             objects=keys,
             names=IndexKeys(name),
@@ -85,7 +87,7 @@ class IndexService:
             manifest=Manifest(store, keys.manifest(), options.trust_seconds),
             options=options,
             decode=decode,
-            trust_log=TrustLog(),
+            trust_log=TrustLog(database),
         )
         self._room = room
         self._sweeper = Sweeper(room)

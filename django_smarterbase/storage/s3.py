@@ -83,7 +83,7 @@ class S3Store(ObjectStore):
                 attempt += 1
                 if attempt == _ATTEMPTS or time.monotonic() > latest:
                     raise self._client.unavailable(key, error) from error
-                _pause(attempt)
+                self._pause("get_object", key, attempt)
                 continue
             count_read(key, len(body))
             return Stored(body, response["ETag"])
@@ -188,7 +188,7 @@ class S3Store(ObjectStore):
                 etag: str = self._client.send("put_object", key, deadline, **parameters)["ETag"]
                 return etag
             except Unsettled:
-                _pause(attempt)
+                self._pause("put_object", key, attempt + 1)
             except Refused as refused:
                 return self._own_etag(key, token, refused)
             except Missing as error:
@@ -212,7 +212,7 @@ class S3Store(ObjectStore):
                 self._client.send("delete_object", key, deadline, Key=self._root + key, **condition)
                 return
             except Unsettled:
-                _pause(attempt)
+                self._pause("delete_object", key, attempt + 1)
             except (Refused, Missing) as answer:
                 if if_match is None or (answer.repeated and self._head(key) is None):
                     return
@@ -229,6 +229,11 @@ class S3Store(ObjectStore):
             return self._client.send("head_object", key, Key=self._root + key, **self._read_parameters(key))
         except Missing:
             return None
+
+    def _pause(self, operation: str, key: str, attempt: int) -> None:
+        """Before a request is repeated that this store repeats, not the client."""
+        self._client.retried(operation, key, attempt)
+        time.sleep(random.uniform(0, _PAUSE * 2**attempt))
 
     def _keyed(self, key: str) -> tuple[str, Stored | None]:
         return key, self.get(key)
@@ -247,7 +252,3 @@ class S3Store(ObjectStore):
 
 _probing = threading.Lock()
 _known: dict[_Place, _Conditions] = {}
-
-
-def _pause(attempt: int) -> None:
-    time.sleep(random.uniform(0, _PAUSE * 2**attempt))

@@ -16,6 +16,7 @@ from storages.backends.s3 import S3Storage
 
 from ..conf import Options
 from ..exceptions import DeadlinePassed, SmarterBaseError, StorageUnavailable
+from ..signals import send, storage_request_failed, storage_request_retried
 from .conditions import in_time
 
 _ATTEMPTS = 3
@@ -52,10 +53,11 @@ class Unsupported(Answer):
 
 @dataclass(slots=True)
 class _Sending:
-    """A request that has a deadline (``time.monotonic``), and how often it was sent so far."""
+    """A request, its deadline (``time.monotonic``) if it has one, and how often it was sent so far."""
 
+    operation: str
     key: str
-    deadline: float
+    deadline: float | None
     sent: int = 0
 
 
@@ -73,6 +75,7 @@ class S3Client:
 
     def __init__(self, storage: S3Storage, options: Options) -> None:
         self._storage = storage
+        self._alias = options.storage
         self._defaults = Config(
             max_pool_connections=max(10, options.concurrency),
             connect_timeout=max(_SHORTEST_TIMEOUT, options.write_deadline / _CONNECT_SHARE),
@@ -91,7 +94,7 @@ class S3Client:
         No attempt is begun that might not be over by ``deadline``. Raises Missing, Refused, Unsettled, Unsupported,
         StorageUnavailable, and DeadlinePassed when it was never sent.
         """
-        sending = None if deadline is None else _Sending(key, deadline)
+        sending = _Sending(operation, key, deadline)
         token = _sending.set(sending)
         try:
             response: Mapping[str, Any] = getattr(self._connected(), operation)(
@@ -102,15 +105,27 @@ class S3Client:
         except BotoCoreError as error:
             raise self.unavailable(key, error) from error
         except DeadlinePassed as late:
-            if sending is None or not sending.sent:
+            if not sending.sent:
                 raise
             raise self.unavailable(key, late) from late
         finally:
             _sending.reset(token)
         return response
 
+    def retried(self, operation: str, key: str, attempt: int) -> None:
+        """Say that a request is sent for another time, after ``attempt`` of them."""
+        send(
+            storage_request_retried,
+            S3Client,
+            storage=self._alias,
+            operation=operation,
+            key=key,
+            attempt=attempt,
+        )
+
     def unavailable(self, key: str, error: Exception) -> StorageUnavailable:
         """The error for a request that got no answer, or one that says neither yes nor no."""
+        send(storage_request_failed, S3Client, storage=self._alias, key=key, error=error)
         return StorageUnavailable(
             f"The S3 bucket {self._storage.bucket_name!r} at {self._storage.endpoint_url or 'AWS'} failed for {key!r}: "
             f"{error}. Check that the endpoint is reachable, that the bucket exists and that the credentials permit "
@@ -131,9 +146,12 @@ class S3Client:
 
     def _before_attempt(self, **_event: Any) -> None:
         sending = _sending.get()
-        if sending is not None:
-            in_time(sending.key, sending.deadline, self._attempt)
-            sending.sent += 1
+        if sending is None:
+            return
+        in_time(sending.key, sending.deadline, self._attempt)
+        if sending.sent:
+            self.retried(sending.operation, sending.key, sending.sent)
+        sending.sent += 1
 
     def _meaning(self, error: ClientError, key: str) -> SmarterBaseError:
         response: Mapping[str, Any] = error.response

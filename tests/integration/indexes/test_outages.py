@@ -86,7 +86,7 @@ def test_unreachable_redis_is_waited_for_once_a_statement(world: World) -> None:
 
 def test_breaker_leaves_redis_alone_after_repeated_failures(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.write("1", "red")
-    caplog.set_level(logging.INFO, "django_smarterbase.indexes")
+    caplog.set_level(logging.INFO, "django_smarterbase.index")
     with override_settings(CACHES={**_caches(), "unreachable": _cache("redis://127.0.0.1:1/0")}):
         reasons = [reason(world, alias="unreachable") for _ in range(FAILURES + 2)]
     assert reasons == [FallbackReason.UNREACHABLE] * FAILURES + [FallbackReason.BREAKER_OPEN] * 2
@@ -315,7 +315,7 @@ def test_deadline_that_a_lease_would_use_up_is_a_configuration_error(world: Worl
 
 
 def test_outage_of_a_table_is_warned_of_once_and_its_end_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "django_smarterbase.indexes")
+    caplog.set_level(logging.INFO, "django_smarterbase.index")
     world.write("1", "red")
     world.remove_keys()
     for _ in range(3):
