@@ -62,6 +62,7 @@ class Options:
         _positive("concurrency", self.concurrency)
         if self.max_scan_objects is not None:
             _positive("max_scan_objects", self.max_scan_objects)
+        _switch("show_values", self.show_values)
         _count("profile_history", self.profile_history)
         _share("profile_sampling", self.profile_sampling)
         _positive("slow_ms", self.slow_ms)
@@ -83,6 +84,11 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
 def _positive(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
         raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be a number above 0.")
+
+
+def _switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be True or False.")
 
 
 def _count(name: str, value: object) -> None:

@@ -189,7 +189,7 @@ class ProfileHistory:
             except _FAILURES as error:
                 raise HistoryUnavailable(
                     f"The history of profiles of database {self.alias!r} was not cleared, since Redis (cache "
-                    f"{self.options.cache!r}) cannot be used: {error}. Try again when it can."
+                    f"{self.options.cache!r}) cannot be used: {self._problem}. Try again when it can."
                 ) from error
         self._own = self._nothing()
 
@@ -212,7 +212,7 @@ class ProfileHistory:
             yield
         except _FAILURES as error:
             if self._unavailable_since is None:
-                self._problem = error.detail if isinstance(error, RedisDown) else str(error)
+                self._problem = (error.detail if isinstance(error, RedisDown) else str(error)).rstrip(".")
                 self._unavailable_since = datetime.now(UTC)
             raise
         self._unavailable_since = self._problem = None

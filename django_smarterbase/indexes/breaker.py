@@ -30,7 +30,9 @@ class BreakerState(enum.StrEnum):
 
 
 class Breaker:
-    """Opens after ``failures`` in a row; ``rest`` seconds later lets a single probe through. Thread-safe.
+    """Opens after ``failures`` in a row (FAILURES); ``rest`` seconds later (REST) lets a single probe through.
+
+    Thread-safe.
 
     It also logs an outage once: a WARNING at its first failure, which says what the ``outage`` means, and an INFO when
     Redis answers again. Each change of its state is told by a signal.
@@ -41,15 +43,15 @@ class Breaker:
         alias: str,
         clock: Callable[[], float] = time.monotonic,
         *,
-        failures: int = FAILURES,
-        rest: float = REST,
+        failures: int | None = None,
+        rest: float | None = None,
         outage: str = _OUTAGE,
         log: logging.Logger = logger,
     ) -> None:
         self.alias = alias
         self._clock = clock
-        self._most = failures
-        self._rest = rest
+        self._limit = failures
+        self._pause = rest
         self._outage = outage
         self._log = log
         self._lock = threading.Lock()
@@ -69,7 +71,7 @@ class Breaker:
         with self._lock:
             if self._opened is None:
                 return True
-            if self._probing or self._clock() - self._opened < self._rest:
+            if self._probing or self._clock() - self._opened < (REST if self._pause is None else self._pause):
                 return False
             self._probing = True
         self._tell(BreakerState.OPEN, BreakerState.HALF_OPEN)
@@ -96,7 +98,7 @@ class Breaker:
             before = self.state
             self._failures += 1
             first = self._failures == 1
-            if self._failures >= self._most:
+            if self._failures >= (FAILURES if self._limit is None else self._limit):
                 self._opened = self._clock()
             self._probing = False
             after = self.state

@@ -118,6 +118,35 @@ def test_option_out_of_its_range_is_named_with_the_range(project):
     ]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "range"),
+    [
+        ("profile_history", -1, "a whole number, 0 or more"),
+        ("profile_history", 10.5, "a whole number, 0 or more"),
+        ("profile_history", True, "a whole number, 0 or more"),
+        ("profile_sampling", 1.01, "a number from 0 to 1"),
+        ("profile_sampling", -0.1, "a number from 0 to 1"),
+        ("profile_sampling", "0.5", "a number from 0 to 1"),
+        ("profile_sampling", float("nan"), "a number from 0 to 1"),
+        ("slow_ms", 0, "a number above 0"),
+        ("show_values", "False", "True or False"),
+    ],
+)
+def test_option_of_the_history_out_of_its_range_is_named_with_the_range(project, option, value, range):
+    project[option] = value
+
+    (error,) = options.check_option_values()
+
+    assert error.msg == f"The smarterbase option {option} is {value!r}; it must be {range}."
+
+
+@pytest.mark.parametrize("facts", [{"profile_history": 0}, {"profile_sampling": 0}, {"profile_sampling": 1}])
+def test_options_of_the_history_may_be_at_the_ends_of_their_ranges(project, facts):
+    project.update(facts)
+
+    assert options.check_option_values() == []
+
+
 def test_other_checks_pass_over_a_database_whose_options_cannot_be_read(project):
     project["concurrency"] = -1
     project["storage"] = project["cache"] = "missing"

@@ -27,25 +27,36 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 _AS_CONFIGURED: Final = -1.0
 
 DESCRIPTION = """\
-Show what the statements of smarterbase databases did: how often each method ran, how long it took, by which index its
-rows were found, how many requests to the object store that took and what they cost.
+Show what the statements of smarterbase databases did: how often each method
+ran, how long it took, by which index its rows were found, how many requests to
+the object store that took and what they cost.
 
-The figures are of the history: the latest profiles of all processes, which lie in Redis (option profile_history). With
-profile_sampling below 1 they are estimates for all statements. They come to Redis a second after the
+Run it when a site is slow or a bill is high: --slow, --full-scans and
+--fallbacks list the statements that are worth a look, -v 2 adds their plans.
+
+The figures are of the history: the latest profiles of all processes, which lie
+in Redis (option profile_history). With profile_sampling below 1 they are
+estimates for all statements. A profile comes to Redis a second after its
 statement."""
 
 EPILOG = """\
 examples:
-  manage.py sb_profile                             all that the history holds, a table by method
-  manage.py sb_profile --since 1h --slow           statements of the last hour that were slow, the latest one by one
+  manage.py sb_profile
+      all that the history holds, a table by method
+  manage.py sb_profile --since 1h --slow
+      statements of the last hour that were slow, the latest one by one
   manage.py sb_profile --full-scans --model articles.Article
-                                                   which methods read the whole table?
-  manage.py sb_profile --method ListBooks -v 2     every statement of a method with its plan
-  manage.py sb_profile --follow --fallbacks        fallbacks as they happen, until Ctrl-C
-  manage.py sb_profile --json >profiles.json       one JSON object, errors on the other output
+      which methods read the whole table?
+  manage.py sb_profile --method ListBooks -v 2
+      every statement of a method with its plan
+  manage.py sb_profile --follow --fallbacks
+      fallbacks as they happen, until Ctrl-C
+  manage.py sb_profile --json >profiles.json
+      one JSON object; errors go to the other output
 
-exit status: 0 when the history could be read, also when it is empty; 1 otherwise, for example when Redis cannot be
-reached: profiles then stay in their processes until it can."""
+exit status: 0 when the history could be read, also when it is empty; 1
+otherwise, for example when Redis cannot be reached: profiles then stay in
+their processes until it can."""
 
 
 class Command(BaseCommand):

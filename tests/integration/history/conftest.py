@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,16 @@ from django_smarterbase.profiling import QueryProfile
 from testproject.services import RedisServer
 from tests.integration.commands.site import Site, site_in
 
+PATIENCE = 30.0  # seconds
 MOMENT = datetime(2025, 3, 1, 12, tzinfo=UTC)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds; fail when it does not within half a minute."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

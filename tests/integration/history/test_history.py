@@ -19,7 +19,7 @@ from django_smarterbase.profiling import Selection, profile_queries, recorder
 from testproject.articles.models import Author
 from tests.integration.commands.site import ALIAS, Site
 
-from .conftest import MOMENT
+from .conftest import MOMENT, wait_until
 
 
 def numbers(profiles):
@@ -49,11 +49,9 @@ def test_statements_come_to_the_history_newest_first(recording: Site, history: P
 def test_thread_sends_what_was_recorded_without_being_asked(recording: Site, other_process) -> None:
     Author.objects.named("Make").create(name="Ada")
     reader = other_process()
-    news = reader.news("0-0")
-    while not news.profiles:
-        news = reader.news(news.position)
+    wait_until(lambda: bool(reader.news("0-0").profiles))
 
-    assert [profile.method for profile in news.profiles] == ["Make"]
+    assert [profile.method for profile in reader.news("0-0").profiles] == ["Make"]
 
 
 def test_history_is_of_all_processes(history, other_process, made) -> None:

@@ -27,6 +27,8 @@ from testproject.articles.models import Author
 from tests.faults.wire import Line, Wire
 from tests.integration.commands.site import ALIAS, REDIS_TIMEOUT, Site
 
+from .conftest import wait_until
+
 
 def numbers(profiles: tuple[QueryProfile, ...]) -> list[int]:
     return [int(profile.method) for profile in profiles]
@@ -76,17 +78,20 @@ def test_profiles_stay_in_the_process_while_redis_is_down_and_are_sent_when_it_i
     assert numbers(other.read().profiles) == [3, 2]
 
 
+def found(method: str, history: ProfileHistory) -> list[QueryProfile]:
+    """The profiles of a method in the history; what this process has is not sent for it."""
+    return [profile for profile in history.news("0-0").profiles if profile.method == method]
+
+
 def test_thread_sends_what_waited_when_redis_is_back(recording: Site, other_process) -> None:
     Author.objects.named("Before").create(name="Ada")
     recording.server.kill()
     list(Author.objects.named("Meanwhile").filter(name="Ada"))
     recording.server.start()
     reader = other_process()
-    news = reader.news("0-0")
-    while "Meanwhile" not in {profile.method for profile in news.profiles}:
-        news = reader.news(news.position)
+    wait_until(lambda: bool(found("Meanwhile", reader)))
 
-    assert next(each for each in news.profiles if each.method == "Meanwhile").fallback
+    assert [profile.fallback for profile in found("Meanwhile", reader)] == [True]
 
 
 def test_outage_is_logged_once_and_so_is_its_end(site: Site, history: ProfileHistory, made, caplog) -> None:
@@ -176,9 +181,13 @@ def test_no_statement_asks_redis_for_the_history(recording: Site, wire: Wire, li
 
     monkeypatch.setattr(RedisClient, "run_on", noting)
     wire.become(line)
+
+    def get_and_look() -> bool:
+        assert Author.objects.get(pk=author.pk).name == "Ada"
+        return any(script is Script.APPEND for script, _ in asked_by)
+
     with profile_queries() as queries:
-        while not any(script is Script.APPEND for script, _ in asked_by):
-            assert Author.objects.get(pk=author.pk).name == "Ada"
+        wait_until(get_and_look)
 
     assert {thread for _, thread in asked_by} == {"smarterbase-history"}
     assert {profile.redis_ops.round_trips for profile in queries.profiles} == {0}
