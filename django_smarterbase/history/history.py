@@ -62,7 +62,7 @@ class ProfileHistory:
         self._stream: Stream | None = None
         if options.cache is not None:
             # One of its own: whether statements may ask Redis is not for a thread in the background to decide.
-            breaker = Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE, log=logger)
+            breaker = Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE, log=logger, announced=False)
             client = RedisClient(options.cache, breaker)
             self._stream = Stream(client, IndexKeys(name).history, options.profile_history)
 

@@ -35,7 +35,7 @@ class Breaker:
     Thread-safe.
 
     It also logs an outage once: a WARNING at its first failure, which says what the ``outage`` means, and an INFO when
-    Redis answers again. Each change of its state is told by a signal.
+    Redis answers again. Each change of its state is told by a signal, unless it is not ``announced``.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Breaker:
         rest: float | None = None,
         outage: str = _OUTAGE,
         log: logging.Logger = logger,
+        announced: bool = True,
     ) -> None:
         self.alias = alias
         self._clock = clock
@@ -54,6 +55,7 @@ class Breaker:
         self._pause = rest
         self._outage = outage
         self._log = log
+        self._announced = announced
         self._lock = threading.Lock()
         self._failures = 0
         self._opened: float | None = None
@@ -129,7 +131,7 @@ class Breaker:
 
     def _tell(self, before: BreakerState, after: BreakerState) -> None:
         """Send a change of the state. Not under the lock: a receiver may take its time."""
-        if after is not before:
+        if self._announced and after is not before:
             send(breaker_changed, Breaker, cache=self.alias, state=after.value)
 
 

@@ -22,7 +22,7 @@ from django_smarterbase.indexes.breaker import breaker_of
 from django_smarterbase.indexes.client import RedisClient
 from django_smarterbase.indexes.scripts import Script
 from django_smarterbase.profiling import QueryProfile, profile_queries
-from django_smarterbase.signals import profiles_dropped
+from django_smarterbase.signals import breaker_changed, profiles_dropped
 from testproject.articles.models import Author
 from tests.faults.wire import Line, Wire
 from tests.integration.commands.site import ALIAS, REDIS_TIMEOUT, Site
@@ -300,3 +300,17 @@ def test_threads_that_record_lose_and_double_nothing_while_redis_comes_and_goes(
     page = history.read()
     assert sorted(numbers(page.profiles)) == list(range(900))
     assert page.dropped == 0
+
+
+def test_breaker_of_the_history_is_not_taken_for_that_of_the_indexes(site: Site, history: ProfileHistory, made) -> None:
+    told: list[str] = []
+
+    def hear(state: str, **_: object) -> None:
+        told.append(state)
+
+    site.server.stop()
+    breaker_changed.connect(hear)
+    history.keep(made(1))
+    assert not history.flush()
+    breaker_changed.disconnect(hear)
+    assert told == []
