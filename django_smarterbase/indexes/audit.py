@@ -21,7 +21,7 @@ from .answers import FallbackReason, IndexUntrusted
 from .client import Argument, RedisClient
 from .definitions import indexable
 from .filling import pieces
-from .findings import ALL, EXAMPLES, RECORDS, IndexFindings
+from .findings import ALL, EXAMPLES, RECORDS, AuditStage, IndexFindings
 from .keys import etag_text, new_token, part
 from .room import Image, Room
 from .sampling import chosen_from
@@ -66,11 +66,18 @@ class Audit:
     """One comparison of one table. ``epoch`` None: there is no index to trust, so that only the documents are read.
 
     ``sample`` bounds how many documents, records and sets are looked at, chosen at random. ``advance`` is called with
-    the number of documents read so far.
+    the number of documents read so far, then ``afterwards`` with what is looked at next, and how many of the sets have
+    been.
     """
 
     def __init__(
-        self, room: Room, schema: TableSchema, epoch: str | None, sample: int | None, advance: Callable[[int], object]
+        self,
+        room: Room,
+        schema: TableSchema,
+        epoch: str | None,
+        sample: int | None,
+        advance: Callable[[int], object],
+        afterwards: Callable[[AuditStage, int], object],
     ) -> None:
         self.documents = 0
         self.in_doubt = 0
@@ -85,6 +92,7 @@ class Audit:
         self._epoch = epoch
         self._sample = sample
         self._advance = advance
+        self._afterwards = afterwards
         self._sampled = set[str]()
         self._token = new_token()
         self._counts = {name: _Count() for name in (ALL, RECORDS, *(index.name for index in indexable(schema)))}
@@ -197,6 +205,7 @@ class Audit:
             return
         cursor = ""
         while cursor != "0":
+            self._afterwards(AuditStage.RECORDS, 0)
             cursor, stems = self._script(Script.UNLISTED, self._token, cursor or "0", PIECE)
             yield from stems
 
@@ -212,7 +221,10 @@ class Audit:
         entries: Iterable[str] = (entry for entry in found if entry is not None)
         if self._sample is not None:
             entries = chosen_from(entries, self._sample)
+        looked_at = 0
         for piece in pieces(entries, _SETS):
+            self._afterwards(AuditStage.SETS, looked_at)
+            looked_at += len(piece)
             at = [(entry, "0" if self._sample is None else "r") for entry in piece]
             while at:
                 at = self._look_at(at)
@@ -240,6 +252,7 @@ class Audit:
         for index in ("", *(part(index.name) for index in indexable(self._schema))):
             cursor = ""
             while cursor != "0":
+                self._afterwards(AuditStage.COUNTS, 0)
                 cursor, wrong = self._script(Script.TALLIED, index, cursor or "0", PIECE)
                 for key in wrong:
                     self._note_miscount(key)

@@ -12,7 +12,7 @@ from .answers import FallbackReason, IndexState, IndexUntrusted
 from .audit import Audit
 from .client import IndexDamaged, RedisClient, RedisDown
 from .filling import pieces
-from .findings import EXAMPLES, TableFindings
+from .findings import EXAMPLES, AuditStage, TableFindings
 from .inspection import Inspector
 from .room import Room
 from .scripts import Script
@@ -28,9 +28,15 @@ class Auditor:
         self._room = room
         self._inspector = inspector
 
-    def audit(self, schema: TableSchema, sample: int | None, advance: Callable[[int], object]) -> TableFindings:
+    def audit(
+        self,
+        schema: TableSchema,
+        sample: int | None,
+        advance: Callable[[int], object],
+        afterwards: Callable[[AuditStage, int], object],
+    ) -> TableFindings:
         """As ``IndexService.audit``."""
-        findings = self._audit(schema, sample, advance)
+        findings = self._audit(schema, sample, advance, afterwards)
         send(
             index_checked,
             Auditor,
@@ -42,11 +48,17 @@ class Auditor:
         )
         return findings
 
-    def _audit(self, schema: TableSchema, sample: int | None, advance: Callable[[int], object]) -> TableFindings:
+    def _audit(
+        self,
+        schema: TableSchema,
+        sample: int | None,
+        advance: Callable[[int], object],
+        afterwards: Callable[[AuditStage, int], object],
+    ) -> TableFindings:
         for attempt in range(1, _TRIES + 1):
             before = self._inspector.state(schema)
             epoch = before.marker.epoch if before.trusted and before.marker is not None else None
-            audit = Audit(self._room, schema, epoch, sample, advance)
+            audit = Audit(self._room, schema, epoch, sample, advance, afterwards)
             try:
                 audit.run()
             except IndexUntrusted as lost:

@@ -18,7 +18,7 @@ from ..ops import RedisOps, redis_ops
 from ..signals import redis_request_failed, send
 from .answers import FallbackReason
 from .breaker import Breaker, breaker_of
-from .keys import TableKeys
+from .keys import TableKeys, without_value
 from .scripts import Script, source_of
 
 Argument = str | int | bytes
@@ -113,7 +113,7 @@ class RedisClient:
             damaged = _DAMAGED_KEY.search(str(error))
             if damaged:
                 self._breaker.succeeded()
-                what = f"the Redis key {damaged[1]!r} is not of the type that this package gave it"
+                what = f"the Redis key {without_value(damaged[1])!r} is not of the type that this package gave it"
                 raise IndexDamaged(what) from error
             # Whatever else Redis answers (LOADING, READONLY, OOM, NOAUTH, MISCONF, CLUSTERDOWN, BUSY, ...) means that
             # it cannot serve, and the objects can.

@@ -30,13 +30,15 @@ class _Run(Protocol):
 class Filling:
     """The documents' way into one epoch. ``advance`` is called at least once for each piece of 200 documents.
 
-    ``read``, ``reused``, ``mended`` and ``corrupt`` (stems) tell what was done, as ``RebuildReport`` has it.
+    ``read``, ``reused``, ``mended`` and ``corrupt`` (stems) tell what was done, as ``RebuildReport`` has it, and
+    ``compared`` how many documents were listed again.
     """
 
     def __init__(self, room: Room, schema: TableSchema, run: _Run, advance: Callable[[], None]) -> None:
         self.read = 0
         self.reused = 0
         self.mended = 0
+        self.compared = 0
         self.corrupt: set[str] = set()
         self._room = room
         self._schema = schema
@@ -61,6 +63,7 @@ class Filling:
         """Compare a new listing with the records and the records with the listing, and correct what differs."""
         for etags in pieces(self.listed(), PIECE):
             self.correct(self.compare(etags))
+            self.compared += len(etags)
             self._advance()
         cursor = ""
         while cursor != "0":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,14 @@ from .answers import FallbackReason, IndexState
 EXAMPLES: Final = 10  # stems and keys that a report names
 ALL: Final = "all documents"  # the set of every table
 RECORDS: Final = "records"  # what the index remembers of each document: its ETag and its entries
+
+
+class AuditStage(enum.StrEnum):
+    """What is compared once all documents have been: what the index holds, piece by piece."""
+
+    RECORDS = "records"
+    SETS = "index sets"
+    COUNTS = "counts"
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,7 +225,8 @@ class Rebuild:
         if time.monotonic() - self._alive >= HOLD / 10:
             self._hold(HOLD)
         if self._progress is not None:
-            self._progress(self.filling.entered, self._total)
+            filling = self.filling
+            self._progress(filling.entered if self._total is None else filling.compared, self._total)
 
     def _wait_for_deadline(self) -> None:
         """Until every writer that had begun before the epoch was registered, and so did not feed it, is done."""

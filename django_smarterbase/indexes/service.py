@@ -25,7 +25,7 @@ from .answers import (
 from .auto import AutoRepair
 from .checking import Auditor
 from .client import RedisClient
-from .findings import TableFindings
+from .findings import AuditStage, TableFindings
 from .health import TrustLog
 from .inspection import Inspector
 from .keys import IndexKeys
@@ -38,6 +38,7 @@ from .sweep import Sweeper
 from .writes import OpenWrite, Writer
 
 __all__ = [
+    "AuditStage",
     "Change",
     "Counts",
     "Decode",
@@ -176,11 +177,12 @@ class IndexService:
         """Build the table's index anew while queries and writes go on; takes at least ``write_deadline``.
 
         Documents whose ETag Redis still knows from the last index are not read again, unless ``full``. Memory does
-        not grow with the table. ``progress(done, total)`` is called at least every second, ``total`` None until
-        all documents are entered: then the write deadline is waited for, and what writers changed is mended. What
-        ``progress`` raises ends the rebuild and leaves the index as it was. Raises IndexUnavailable (no cache, Redis
-        down or emptied, another rebuild under way, a write around the index), CorruptDocument unless ``on_corrupt`` is
-        "skip". May be interrupted and run again.
+        not grow with the table. ``progress(done, total)`` is called at least every second. ``total`` is None while
+        documents are entered, ``done`` of them by then; after that it is their number, the write deadline is waited
+        for, ``done`` of them are compared again, and what writers changed is mended. What ``progress`` raises ends the
+        rebuild and leaves the index as it was. Raises IndexUnavailable (no cache, Redis down or emptied, another
+        rebuild under way, a write around the index), CorruptDocument unless ``on_corrupt`` is "skip". May be
+        interrupted and run again.
         """
         return self._rebuilder.rebuild(schema, full=full, progress=progress)
 
@@ -199,15 +201,21 @@ class IndexService:
         return self._inspector.outlook(schema, entries, indexes)
 
     def audit(
-        self, schema: TableSchema, *, sample: int | None = None, progress: Callable[[int], object] = lambda _: None
+        self,
+        schema: TableSchema,
+        *,
+        sample: int | None = None,
+        progress: Callable[[int], object] = lambda _: None,
+        afterwards: Callable[[AuditStage, int], object] = lambda _stage, _number: None,
     ) -> TableFindings:
         """Compare the table's index with its documents, both ways, while readers and writers go on.
 
         Reads every document once, or ``sample`` at random; a difference is looked at again before it counts. Changes
-        nothing. ``progress`` is called with the number of documents read so far. Memory does not grow with the table.
-        Never raises for Redis; raises StorageUnavailable.
+        nothing. ``progress`` is called with the number of documents read so far, ``afterwards`` with what of the
+        index is compared then, and how many of its sets have been. Memory does not grow with the table. Never raises
+        for Redis; raises StorageUnavailable.
         """
-        return self._auditor.audit(schema, sample, progress)
+        return self._auditor.audit(schema, sample, progress, afterwards)
 
     def amend(self, schema: TableSchema, stems: Iterable[str]) -> int:
         """Make the records of single documents what these say; returns how many were changed.

@@ -6,10 +6,12 @@ them mostly waits for ``write_deadline``. What only looks like the trace of a de
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from django.db import DatabaseError
@@ -17,12 +19,12 @@ from django.db import DatabaseError
 from ..backend.leftovers import OrphanClaims, UnfinishedTransactions
 from ..exceptions import SmarterBaseError
 from ..indexes.breaker import breaker_of
-from ..indexes.service import FallbackReason, IndexUntrusted, TableFindings
+from ..indexes.service import AuditStage, FallbackReason, IndexUntrusted, TableFindings
 from ..tables import TableSchema
 from .progress import Display
-from .reindex import Outcome, Reindexer, Task
+from .reindex import Outcome, Reindexer, Result, Task
 from .tables import Models, connection_of, tables_of
-from .ticker import Ticker
+from .ticker import Activity, Stage, Ticker
 
 _PAUSE: Final = 0.2  # seconds
 _DOWN: Final = frozenset((FallbackReason.UNREACHABLE, FallbackReason.BREAKER_OPEN))
@@ -84,12 +86,14 @@ class DatabaseCheck:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round found and did."""
+    """What one round found and did. One that was ``interrupted`` has those of ``known`` tables looked at by then."""
 
     number: int
     databases: tuple[DatabaseCheck, ...]
     tables: tuple[TableCheck, ...]
     seconds: float
+    interrupted: bool = False
+    known: int = 0
 
     @property
     def is_sound(self) -> bool:
@@ -130,22 +134,39 @@ class Checker:
         self._ticker = ticker
         self._display = display
         self._rounds = 0
+        self._began = 0.0
+        self._databases: list[_Database] = []
 
     def round(self) -> Round:
         """Look at everything once and mend what is to be mended. Errors of a table or database stand in its check."""
-        began = time.monotonic()
+        self._began = time.monotonic()
         self._rounds += 1
-        databases = [_Database(alias, self._scope, self._ticker) for alias in self._scope.databases]
+        databases = self._databases = [_Database(alias, self._scope, self._ticker) for alias in self._scope.databases]
         for database in databases:
-            database.look()
-        tables = [table for database in databases for table in database.tables]
+            database.begin()
+        tables = self._tables()
+        for position, table in enumerate(tables, 1):
+            table.place = _Place(position, len(tables))
+            table.look()
+            table.look_at_claims()
         self._mend(tables)
         self._await_suspects(databases)
         for database in databases:
             database.judge()
         self._ticker.clear()
-        checks = tuple(table.check for table in tables)
-        return Round(self._rounds, tuple(each.check for each in databases), checks, time.monotonic() - began)
+        return self._round([table.check for table in tables])
+
+    def so_far(self) -> Round:
+        """What a round that was interrupted had found by then, of the tables that it had looked at."""
+        looked_at = [table.check for table in self._tables() if table.check.findings is not None or table.check.error]
+        return replace(self._round(looked_at), interrupted=True, known=len(self._tables()))
+
+    def _round(self, tables: Iterable[TableCheck]) -> Round:
+        databases = tuple(each.check for each in self._databases)
+        return Round(self._rounds, databases, tuple(tables), time.monotonic() - self._began)
+
+    def _tables(self) -> list[_Table]:
+        return [table for database in self._databases for table in database.tables]
 
     def _mend(self, tables: Sequence[_Table]) -> None:
         damaged = [table for table in tables if table.mend_singly()]
@@ -156,11 +177,17 @@ class Checker:
         if not tables:
             return
         self._ticker.clear()
-        reindexer = Reindexer([table.task() for table in tables], full=full)
-        results = reindexer.run(lambda _: self._display.clear(), lambda: self._display.show(reindexer.works))
+        tasks = [table.task() for table in tables]
+        reindexer = Reindexer(tasks, full=full)
+
+        def tell(result: Result) -> None:
+            self._display.clear()
+            if result.outcome is Outcome.REBUILT:
+                tables[tasks.index(result.task)].was_rebuilt()
+
+        results = reindexer.run(tell, lambda: self._display.show(reindexer.works))
         self._display.clear()
         for table, result in zip(tables, results, strict=True):
-            table.check.repairs.rebuilt = result.outcome is Outcome.REBUILT
             table.look()
             if result.outcome is Outcome.FAILED and table.is_damaged:
                 table.check.error = result.error
@@ -168,8 +195,16 @@ class Checker:
     def _await_suspects(self, databases: Iterable[_Database]) -> None:
         ripe = max((at for database in databases for at in database.ripe_at()), default=0.0)
         while (left := ripe - time.monotonic()) > 0:
-            self._ticker.say(f"waiting {left:.0f} s to see whether what looks abandoned is")
+            self._ticker.say(Activity(Stage.WAITING, number=math.ceil(left)))
             time.sleep(min(left, _PAUSE))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The ``position``-th of so many ``tables``."""
+
+    position: int = 0
+    tables: int = 0
 
 
 class _Table:
@@ -179,6 +214,7 @@ class _Table:
         resources = connection_of(alias).resources
         self.check = TableCheck(alias, schema)
         self.claims = OrphanClaims(resources, schema, scope.sample)
+        self.place = _Place()
         self._indexes = resources.indexes
         self._deadline = resources.options.write_deadline
         self._scope = scope
@@ -198,14 +234,19 @@ class _Table:
     def look(self) -> None:
         """Compare the index with the documents."""
         with _noting(self.check):
-            found = self._indexes.audit(self.check.schema, sample=self._scope.sample, progress=self._say)
+            found = self._indexes.audit(
+                self.check.schema,
+                sample=self._scope.sample,
+                progress=partial(self._say, Stage.DOCUMENTS),
+                afterwards=self._say_afterwards,
+            )
             self.check.findings = found
             self.check.before = self.check.before or found
 
     def look_at_claims(self) -> None:
         """Look for claims that seem to be orphans."""
         with _noting(self.check):
-            self.claims.suspect(lambda number: self._ticker.say(f"{self.check.schema.label}: claims {number:,}"))
+            self.claims.suspect(partial(self._say, Stage.CLAIMS))
 
     def mend_singly(self) -> bool:
         """Mend what can be mended note by note and record by record; returns whether that leaves a rebuild to do."""
@@ -236,6 +277,15 @@ class _Table:
             state = replace(state, reason=FallbackReason.DRIFT, detail="found by sb_check")
         return Task(self.check.database, self.check.schema, self._indexes, state, self._deadline)
 
+    def was_rebuilt(self) -> None:
+        """Note the rebuild at once: a check that is interrupted tells of it too, without another comparison."""
+        self.check.repairs.rebuilt = True
+        if self.check.findings is not None:
+            state = self._indexes.state(self.check.schema)
+            self.check.findings = replace(
+                self.check.findings, state=state, indexes=(), miscounts=0, miscounted=(), examples=()
+            )
+
     def judge(self) -> None:
         """Say which claims are orphans, and remove them if that is wanted."""
         with _noting(self.check):
@@ -246,8 +296,14 @@ class _Table:
                 orphans = []
             self.check.orphans = tuple(orphan.key for orphan in orphans)
 
-    def _say(self, documents: int) -> None:
-        self._ticker.say(f"{self.check.schema.label}: documents {documents:,}")
+    def _say(self, stage: Stage, number: int) -> None:
+        schema, place = self.check.schema, self.place
+        self._ticker.say(
+            Activity(stage, schema.label, number, self.check.database, schema.table, place.position, place.tables)
+        )
+
+    def _say_afterwards(self, stage: AuditStage, number: int) -> None:
+        self._say(Stage(stage.value), number)
 
 
 class _Database:
@@ -262,20 +318,17 @@ class _Database:
         self._scope = scope
         self._ticker = ticker
 
-    def look(self) -> None:
-        """Look at everything, transactions first, as deciding them writes documents."""
+    def begin(self) -> None:
+        """Find the tables, and look at the transactions first, as deciding them writes documents."""
         if self._cache is not None:
             breaker_of(self._cache).reset()
         with _noting(self.check):
             if self._scope.repair:
-                self._ticker.say(f"{self.check.database}: transactions")
+                self._ticker.say(Activity(Stage.TRANSACTIONS, self.check.database))
                 self.check.decided = self._transactions.decide()
             self._transactions.suspect()
             for schema in tables_of(self.check.database, self._scope.chosen):
                 self.tables.append(_Table(self.check.database, schema, self._scope, self._ticker))
-        for table in self.tables:
-            table.look()
-            table.look_at_claims()
 
     def ripe_at(self) -> Iterator[float]:
         """When each of the suspects can be judged (``time.monotonic``)."""

@@ -14,11 +14,16 @@ _HEAD: Final = (
 )  # fmt: skip
 
 
-def lines_of(round: Round, *, details: bool) -> Iterator[str]:
-    """The table, then what is to be said of each database and table. ``details`` tells of sound indexes too."""
+def lines_of(round: Round, *, details: bool, width: int | None = None) -> Iterator[str]:
+    """The table, then what is to be said of each database and table. ``details`` tells of sound indexes too.
+
+    Where the table does not fit into a line of ``width`` characters, columns without anything but zeros are left out.
+    """
     several = len(round.databases) > 1
     named = [(_name(check, several=several), check) for check in round.tables]
-    yield from _aligned([_HEAD, *[_row(name, check) for name, check in named]])
+    table = [_HEAD, *[_row(name, check) for name, check in named]]
+    lines = list(_aligned(table))
+    yield from lines if width is None or len(lines[0]) <= width else _aligned(_without_zeros(table))
     for database in round.databases:
         for text in _about_database(database):
             yield f"{database.database}: {text}"
@@ -32,7 +37,8 @@ def round_as_json(round: Round) -> dict[str, Any]:
     """The round, of JSON types."""
     return {
         "round": round.number,
-        "sound": round.is_sound,
+        "sound": round.is_sound and not round.interrupted,
+        "interrupted": round.interrupted,
         "seconds": round.seconds,
         "databases": [{**dataclasses.asdict(check), "error": check.error or None} for check in round.databases],
         "tables": [_table_as_json(check) for check in round.tables],
@@ -106,6 +112,11 @@ def _state(check: TableCheck, findings: TableFindings) -> str:
     return "sound" if findings.state.trusted else "no index"
 
 
+def _without_zeros(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    kept = [set(column[1:]) != {"0"} for column in zip(*rows, strict=True)]
+    return [tuple(cell for cell, keep in zip(row, kept, strict=True) if keep) for row in rows]
+
+
 def _aligned(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *middle, last in rows:
@@ -177,6 +188,6 @@ def _extra(findings: TableFindings) -> int:
 def _conclusion(round: Round) -> str:
     mended = sum(bool(check.repairs) for check in round.tables)
     mending = f", {mended} mended" if mended else ""
-    return f"{len(round.tables)} tables{mending}, " + (
-        f"something wrong with {round.wrong}" if round.wrong else "nothing wrong"
-    )
+    tables = f"{len(round.tables)}{f' of {round.known}' if round.interrupted else ''} tables"
+    wrong = f"something wrong with {round.wrong}" if round.wrong else "nothing wrong"
+    return f"{tables}{mending}, {wrong}{', interrupted' if round.interrupted else ''}"

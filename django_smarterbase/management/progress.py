@@ -1,17 +1,25 @@
-"""How far a reindex has come: a bar on a terminal, lines of text elsewhere."""
+"""How far a reindex has come, how fast it goes, and how long it will take."""
 
 from __future__ import annotations
 
-import math
-import shutil
+import heapq
 import time
-from collections.abc import Sequence
-from typing import Final, Protocol, TextIO
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
-from .reindex import Work
+from .reindex import WORKERS, Work
+from .view import Canvas, Pace, Row, View, latest, time_for
 
-_BAR: Final = 24  # characters
 _ALMOST: Final = 0.99
+_WAITING: Final = "waiting for writers"
+
+Expected = Callable[[str, str], int | None]  # the number of documents of a table of a database
+
+
+def unknown(_database: str, _table: str) -> int | None:
+    """Nobody counts them."""
+    return None
 
 
 class Display(Protocol):
@@ -34,80 +42,100 @@ class NoDisplay:
         """Nothing."""
 
 
-class Bar:
-    """One line that is drawn again in its place."""
+class ReindexDisplay:
+    """Shows them on a canvas. ``expected`` counts the documents of tables that no index counts."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._drawn = False
-
-    def show(self, works: Sequence[Work]) -> None:
-        """Draw the line, cut to the width of the terminal."""
-        now, width = time.monotonic(), shutil.get_terminal_size().columns
-        filled = round(_BAR * sum(part_done(work, now) for work in works) / max(1, len(works)))
-        line = f"[{'#' * filled}{'-' * (_BAR - filled)}] {_sentence(works, now)}"
-        self._stream.write(f"\r\x1b[K{line[: max(1, width - 1)]}")
-        self._stream.flush()
-        self._drawn = True
-
-    def clear(self) -> None:
-        """Wipe the line."""
-        if self._drawn:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-            self._drawn = False
-
-
-class Lines:
-    """A line for each phase that a table enters."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._entering: dict[str, bool] = {}
+    def __init__(self, canvas: Canvas, expected: Expected = unknown) -> None:
+        self._canvas = canvas
+        self._expected = expected
+        self._began: float | None = None
+        self._paces: dict[tuple[str, str], _Paces] = {}
 
     def show(self, works: Sequence[Work]) -> None:
-        """Write what is new."""
-        for work in works:
-            name, entering = f"{work.task.schema.label} ({work.task.database})", work.total is None
-            if work.began is None or work.ended or self._entering.get(name) is entering:
-                continue
-            self._entering[name] = entering
-            waiting = f"documents entered: {work.done:,}; {_waiting([work], time.monotonic())}"
-            self._stream.write(f"{name}: {'entering its documents' if entering else waiting}\n")
-            self._stream.flush()
+        """Draw them."""
+        self._canvas.draw(self.view(works, time.monotonic()))
 
     def clear(self) -> None:
-        """Nothing is in the way."""
+        """Make room for other output; what is shown next begins anew."""
+        self._canvas.clear()
+        self._began = None
+        self._paces.clear()
+
+    def view(self, works: Sequence[Work], now: float) -> View:
+        """What there is to see of them at this time (``time.monotonic``)."""
+        self._began = now if self._began is None else self._began
+        several = len({work.task.database for work in works}) > 1
+        current = [work for work in works if work.began is not None and not work.ended]
+        rows = [self._row(work, now, several=several) for work in current]
+        queued = [work.task.deadline for work in works if work.began is None]
+        ready, documents = sum(work.ended for work in works), sum(work.done for work in works)
+        doing = _WAITING if rows and all(row.stage == _WAITING for row in rows) else f"{documents:,} documents"
+        return View(
+            rows=tuple(rows),
+            summary=f"{ready} of {len(works)} tables ready, {doing}",
+            elapsed=now - self._began,
+            left=_left_of_all([row.left for row in rows], queued),
+        )
+
+    def _row(self, work: Work, now: float, *, several: bool) -> Row:
+        schema, database = work.task.schema, work.task.database
+        name = f"{schema.label} ({database})" if several else schema.label
+        paces = self._paces.setdefault((database, schema.table), _Paces())
+        if work.total is None:
+            return self._entering(work, name, now, paces.entering.note(work.done, now))
+        if work.compared == 0:
+            left = _until_deadline(work, now)
+            return Row(name, _WAITING, part=part_done(work, now), left=left or None)
+        rate = paces.comparing.note(work.compared, now)
+        counts = f"{min(work.compared, work.total):,}/{work.total:,}"
+        comparison = time_for(work.total - work.compared, rate)
+        return Row(name, "compared", counts, part_done(work, now), rate, comparison)
+
+    def _entering(self, work: Work, name: str, now: float, rate: float | None) -> Row:
+        expected = work.task.state.documents
+        if expected is None:
+            expected = self._expected(work.task.database, work.task.schema.table)
+        if expected is None:
+            return Row(name, "documents", f"{work.done:,}", None, rate, None)
+        expected = max(expected, work.done)
+        left = latest([time_for(expected - work.done, rate), _until_deadline(work, now)])
+        return Row(name, "documents", f"{work.done:,}/{expected:,}", part_done(work, now, expected), rate, left)
 
 
-def part_done(work: Work, now: float) -> float:
+@dataclass(slots=True)
+class _Paces:
+    entering: Pace = field(default_factory=Pace)
+    comparing: Pace = field(default_factory=Pace)
+
+
+def part_done(work: Work, now: float, expected: int | None = None) -> float:
     """How much of a table's rebuild is done, from 0 to 1: what is known of the time and the documents that it takes.
 
-    It takes at least the write deadline, and has to enter as many documents as the index held, if it held any.
+    It takes at least the write deadline, and has to enter as many documents as the index held, if it held any, or as
+    are ``expected``.
     """
     if work.ended:
         return 1.0
     if work.began is None:
         return 0.0
     parts = [(now - work.began) / work.task.deadline, _ALMOST]
-    expected = work.task.state.documents
+    expected = work.task.state.documents if expected is None else expected
     if work.total is None and expected:
         parts.append(work.done / expected)
     return max(0.0, min(parts))
 
 
-def _sentence(works: Sequence[Work], now: float) -> str:
-    ended = sum(work.ended for work in works)
-    documents = sum(work.done for work in works)
-    sentence = f"tables {ended}/{len(works)}, documents {documents:,}"
-    current = [work for work in works if work.began is not None and not work.ended]
-    reading = [work for work in current if work.total is None]
-    if reading:
-        return f"{sentence}; entering those of {reading[0].task.schema.label}"
-    return f"{sentence}; {_waiting(current, now)}" if current else sentence
+def _until_deadline(work: Work, now: float) -> float:
+    """Seconds for which a rebuild waits at least, so that writers that do not know of it have ended."""
+    return max(0.0, (work.began or now) + work.task.deadline - now)
 
 
-def _waiting(works: Sequence[Work], now: float) -> str:
-    """The phase in which a rebuild lets the writers end that do not know of it, then mends what they changed."""
-    left = max((work.began or now) + work.task.deadline - now for work in works)
-    return f"waiting {math.ceil(left)} s for writers" if left > 0 else "comparing again"
+def _left_of_all(current: Sequence[float | None], queued: Sequence[float]) -> float | None:
+    """When the last table is ready, if each that is free takes the next of the queue, which takes its deadline."""
+    if latest(current) is None:
+        return None
+    ends = [0.0] * (WORKERS - len(current)) + [left for left in current if left is not None]
+    heapq.heapify(ends)
+    for seconds in queued:
+        heapq.heapreplace(ends, ends[0] + seconds)
+    return max(ends)

@@ -81,12 +81,16 @@ class Survey:
 
 @dataclass(slots=True)
 class Work:
-    """A task under way. One thread works at it, another one looks. ``total`` is None while documents are entered."""
+    """A task under way. One thread works at it, another one looks.
+
+    ``done`` documents are entered; ``total`` is None until all are, and then ``compared`` of them are compared again.
+    """
 
     task: Task
     began: float | None = None  # time.monotonic
     done: int = 0
     total: int | None = None
+    compared: int = 0
     ended: bool = False
 
 
@@ -134,11 +138,15 @@ def _why_unusable(alias: str, cache: str | None, state: IndexState) -> str:
 
 
 class Reindexer:
-    """Rebuilds tables. ``works`` may be looked at from another thread meanwhile."""
+    """Rebuilds tables. ``works`` may be looked at from another thread meanwhile.
 
-    def __init__(self, tasks: Sequence[Task], *, full: bool) -> None:
+    ``stopping`` is called when the rebuilds are to end early, which takes as long as the requests under way.
+    """
+
+    def __init__(self, tasks: Sequence[Task], *, full: bool, stopping: Callable[[], object] = lambda: None) -> None:
         self.works = [Work(task) for task in tasks]
         self._full = full
+        self._stopping = stopping
         self._stop = threading.Event()
 
     def run(self, tell: Callable[[Result], object], tick: Callable[[], object]) -> list[Result]:
@@ -146,8 +154,7 @@ class Reindexer:
 
         ``tell`` is called with each result as it comes, ``tick`` several times a second; both in this thread. When
         one of them raises, or Ctrl-C is pressed, the rebuilds under way end, their tables keep the index that they
-        had, and it is raised again when all have ended (within a second or two): ``tell`` has then been called for
-        these tables too.
+        had, and it is raised again when all have ended: ``tell`` has then been called for these tables too.
         """
         results: dict[Future[Result], Result] = {}
         with ThreadPoolExecutor(min(WORKERS, len(self.works)) or 1, "sb_reindex") as pool:
@@ -158,6 +165,7 @@ class Reindexer:
                     tell(results[future])
             except BaseException:
                 self._stop.set()
+                self._stopping()
                 for future in futures:
                     if future not in results:
                         tell(future.result())
@@ -166,7 +174,10 @@ class Reindexer:
 
     def _rebuild(self, work: Work) -> Result:
         def progress(done: int, total: int | None) -> None:
-            work.done, work.total = done, total
+            if total is None:
+                work.done = done
+            else:
+                work.done, work.total, work.compared = total, total, done
             self._go_on()
 
         work.began = time.monotonic()

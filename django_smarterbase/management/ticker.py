@@ -1,35 +1,50 @@
-"""What a long command is doing right now: one line on a terminal, nothing elsewhere."""
+"""What a check is doing right now."""
 
 from __future__ import annotations
 
-import shutil
-import time
-from typing import Final, TextIO
-
-_EVERY: Final = 0.1  # seconds
+import enum
+from dataclasses import dataclass
+from typing import Protocol
 
 
-class Ticker:
-    """A line that is drawn again in its place, ten times a second at most. ``stream`` None draws nothing."""
+class Stage(enum.StrEnum):
+    """What a check is at."""
 
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-        self._next = 0.0
-        self._drawn = False
+    DOCUMENTS = "documents"
+    RECORDS = "records"
+    SETS = "index sets"
+    COUNTS = "counts"
+    CLAIMS = "claims"
+    TRANSACTIONS = "transactions"
+    WAITING = "waiting"
 
-    def say(self, text: str) -> None:
-        """Show ``text``, cut to the width of the terminal."""
-        if self._stream is None or time.monotonic() < self._next:
-            return
-        self._next = time.monotonic() + _EVERY
-        width = shutil.get_terminal_size().columns
-        self._stream.write(f"\r\x1b[K{text[: max(1, width - 1)]}")
-        self._stream.flush()
-        self._drawn = True
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """``subject`` is a model's label or a database's alias; ``number`` counts documents, claims or the like, or is
+    seconds. Of a table also its name and database are told, and that it is the ``position``-th of ``tables``.
+    """
+
+    stage: Stage
+    subject: str = ""
+    number: int = 0
+    database: str = ""
+    table: str = ""
+    position: int = 0
+    tables: int = 0
+
+    def __str__(self) -> str:
+        if self.stage is Stage.WAITING:
+            return f"waiting {self.number} s to see whether what looks abandoned is"
+        number = f" {self.number:,}" if self.number else ""
+        return f"{self.subject}: {self.stage}{number}"
+
+
+class Ticker(Protocol):
+    """Is told again and again what goes on."""
+
+    def say(self, activity: Activity) -> None:
+        """This goes on now. Called many times a second."""
 
     def clear(self) -> None:
-        """Wipe the line."""
-        if self._stream is not None and self._drawn:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-            self._drawn = False
+        """Make room for other output."""

@@ -3,43 +3,78 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentTypeError
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from ..canvases import canvas_on
+from ..census import Census
 from ..check import Checker, Round, Scope
+from ..check_progress import CheckDisplay
 from ..check_wording import lines_of, round_as_json
+from ..colors import heed_no_color
 from ..ending import ended_by_sigterm
-from ..progress import Bar, Display, NoDisplay
+from ..helping import TeachingFormatter
+from ..progress import Expected, ReindexDisplay, unknown
 from ..tables import chosen_databases, chosen_models
-from ..ticker import Ticker
+from ..view import NoCanvas
 
 INTERRUPTED: Final = 130  # the exit status of a program that Ctrl-C ended
 THRESHOLD: Final = 5.0  # per cent
 
 DESCRIPTION = """\
-Compare the Redis indexes of smarterbase databases with the stored objects, both ways: every document must stand in the
-sets that its values name, and whatever stands in a set must be justified by a document. Also found: documents that
-cannot be read, notes that dead writers have left, claims to unique values that no document holds, and transactions
-whose process has died.
+Compare the Redis indexes of smarterbase databases with the stored objects, both
+ways: every document must stand in the sets that its values name, and what
+stands in a set must be justified by a document. Without --repair and --watch
+nothing is changed.
 
-Readers and writers go on. What a writer is at is looked at again and never counted as drift; what may be the trace of a
-dead process is judged after the option write_deadline. Memory does not grow with the tables."""
+Also found: documents that cannot be read, notes that dead writers have left,
+claims to unique values that no document holds, and transactions whose process
+has died.
+
+when to run it:
+  - to see whether sb_reindex is needed, or what it has done
+  - after objects were changed by hand, or a bucket or Redis was restored
+  - when a document seems not to be found, or a unique value taken by nobody
+  - every night as a job, or all the time as a service (--watch)
+
+Readers and writers go on. What a writer is at is looked at again and is not
+counted as drift. What may be the trace of a dead process is judged after the
+option write_deadline (15 s by default). Every document is read once, or as many
+as --sample says. Memory does not grow with the tables."""
 
 EPILOG = """\
 examples:
-  manage.py sb_check                        compare every table of every smarterbase database
-  manage.py sb_check --sample 500 articles  look at 500 documents, records and sets of each table of an app
+  manage.py sb_check                        all tables of all databases
+  manage.py sb_check --sample 500 articles  500 documents, records and sets of
+                                            each table of an app
   manage.py sb_check --repair               mend whatever is found
-  manage.py sb_check --watch 300            check every five minutes, mend indexes with over 5 % drift
-  manage.py sb_check --json                 one JSON object for each round, each on a line of its own
+  manage.py sb_check --watch 300            check every five minutes, mend
+                                            indexes with over 5 % drift
+  manage.py sb_check --json                 for programs: one object a round,
+                                            each on a line of its own
 
-drift is the share of an index's entries that are wrong; 100 % when it is not trusted, so that queries scan.
+columns:
+  documents         that were looked at
+  missing, extra    entries that documents lack in the index, or should not have
+  pending, overdue  writes under way, and those whose writer seems to be dead
+  in doubt          documents that writers were at whenever they were looked at
+  corrupt, orphans  unreadable documents, and claims that no document holds
+  drift             how much of the worst index is wrong; 100 % when it is not
+                    trusted, so that queries scan
+  state             sound, repaired, damaged, not trusted, no index or error
 
-exit status: 0 when nothing is wrong (or not any more), 1 otherwise, 130 after Ctrl-C. With --watch: 0 when it is ended
-by Ctrl-C or SIGTERM, whatever the rounds have found."""
+exit status:
+  0    nothing is wrong, or not any more; of --watch: it was told to end
+  1    something is wrong; the output says what
+  130  ended by Ctrl-C or SIGTERM, without --watch
+
+On a terminal a bar shows rate and time left; elsewhere a line says so every 30
+seconds, or with -v 2 every 10 and at each step. NO_COLOR in the environment is
+heeded. -v 0 shows errors only, -v 2 also sound indexes."""
 
 
 class Command(BaseCommand):
@@ -51,23 +86,35 @@ class Command(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """A parser that leaves the line breaks of the description and of the examples alone."""
         parser = super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
-        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.formatter_class = TeachingFormatter
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What to check, what to do about it, and what to say of it."""
         parser.add_argument(
-            "labels", nargs="*", metavar="app_label[.Model]", help="only the tables of these apps and models"
+            "labels",
+            nargs="*",
+            metavar="app_label[.Model]",
+            help="only the tables of these apps and models (default: all)",
         )
         parser.add_argument(
             "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
         )
         parser.add_argument(
-            "--sample", type=_count, metavar="N", help="look at N documents of each table, chosen at random"
+            "--sample",
+            type=_count,
+            metavar="N",
+            help="look at N documents of each table, chosen at random (default: all)",
         )
-        parser.add_argument("--repair", action="store_true", help="mend whatever is found")
+        parser.add_argument(
+            "--repair",
+            action="store_true",
+            help="mend what can be: indexes, orphan claims, transactions of dead processes",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object a round instead of text")
-        parser.add_argument("--watch", type=_seconds, metavar="SECONDS", help="check again and again, so often")
+        parser.add_argument(
+            "--watch", type=_seconds, metavar="SECONDS", help="check again and again, with so long a pause"
+        )
         parser.add_argument(
             "--threshold",
             type=_percent,
@@ -78,6 +125,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Check once, or until it is told to end. Raises CommandError."""
+        heed_no_color(self)
         names = options["database"]
         scope = Scope(
             databases=tuple(chosen_databases([names] if isinstance(names, str) else names)),
@@ -86,35 +134,44 @@ class Command(BaseCommand):
             repair=options["repair"],
             threshold=options["threshold"] if options["watch"] is not None else None,
         )
-        run = _Run(self, scope, json=options["json"], verbosity=options["verbosity"])
-        if options["watch"] is None:
-            run.once()
-        else:
-            run.watch(options["watch"])
+        wishes = {name: options[name] for name in ("json", "verbosity", "no_color")}
+        with Census() as census:
+            run = _Run(self, scope, census, **wishes)
+            if options["watch"] is None:
+                run.once()
+            else:
+                run.watch(options["watch"])
 
 
 class _Run:
-    """One run of the command."""
+    """One run of the command. ``census`` counts the documents of its tables, for the time left."""
 
-    def __init__(self, command: Command, scope: Scope, *, json: bool, verbosity: int) -> None:
+    def __init__(
+        self, command: Command, scope: Scope, census: Census, *, json: bool, verbosity: int, no_color: bool
+    ) -> None:
         stream: Any = command.stderr
-        terminal = stream._out if verbosity > 0 and stream.isatty() else None
-        display: Display = Bar(terminal) if terminal is not None else NoDisplay()
+        canvas = canvas_on(stream._out, verbosity=verbosity, no_color=no_color, quiet=json)
+        counts: Expected = unknown if isinstance(canvas, NoCanvas) else census.documents
+        ticker = CheckDisplay(canvas, counts, sample=scope.sample, several=len(scope.databases) > 1)
         self._command = command
-        self._ticker = Ticker(terminal)
-        self._display = display
-        self._checker = Checker(scope, self._ticker, display)
+        self._canvas = canvas
+        self._census = census
+        self._checker = Checker(scope, ticker, ReindexDisplay(canvas, counts))
         self._json = json
         self._verbosity = verbosity
 
     def once(self) -> None:
         """One round. Raises CommandError when something is wrong."""
         try:
-            found = self._checker.round()
+            with ended_by_sigterm():
+                found = self._checker.round()
         except KeyboardInterrupt as interrupt:
-            self._clear()
+            found = self._checker.so_far()
+            self._tell(found)
             raise CommandError(
-                "Interrupted. Nothing was harmed; run sb_check again when you like.", returncode=INTERRUPTED
+                f"Interrupted: {len(found.tables)} of {found.known} tables were looked at. Nothing was harmed; run "
+                "sb_check again when you like.",
+                returncode=INTERRUPTED,
             ) from interrupt
         self._tell(found)
         if not found.tables and all(each.is_sound for each in found.databases):
@@ -128,24 +185,23 @@ class _Run:
             try:
                 while True:
                     self._tell(self._checker.round())
+                    self._census.forget()
                     time.sleep(seconds)
             except KeyboardInterrupt:
-                self._clear()
+                self._canvas.clear()
         if not self._json and self._verbosity > 0:
             self._command.stdout.write("Ended.")
 
     def _tell(self, found: Round) -> None:
-        self._clear()
+        self._canvas.clear()
         if self._json:
             self._command.stdout.write(json.dumps(round_as_json(found)))
         elif self._verbosity > 0:
-            for line in lines_of(found, details=self._verbosity > 1):
+            stdout: Any = self._command.stdout
+            width = shutil.get_terminal_size().columns if stdout.isatty() else None
+            for line in lines_of(found, details=self._verbosity > 1, width=width):
                 self._command.stdout.write(line)
         self._command.stdout.flush()
-
-    def _clear(self) -> None:
-        self._ticker.clear()
-        self._display.clear()
 
 
 def _count(text: str) -> int:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from argparse import RawDescriptionHelpFormatter
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ..progress import Bar, Display, Lines, NoDisplay
+from ..canvases import canvas_on
+from ..census import Census
+from ..colors import heed_no_color
+from ..ending import ended_by_sigterm
+from ..helping import TeachingFormatter
+from ..progress import Expected, ReindexDisplay, unknown
 from ..reindex import Outcome, Reindexer, Result, Survey, Task, survey
-from ..tables import chosen_databases, chosen_models
+from ..tables import Models, chosen_databases, chosen_models
+from ..view import NoCanvas
 from ..wording import refusal_as_json, sentence, table_as_json
 
 INTERRUPTED: Final = 130  # the exit status of a program that Ctrl-C ended
@@ -18,24 +23,44 @@ INTERRUPTED: Final = 130  # the exit status of a program that Ctrl-C ended
 DESCRIPTION = """\
 Build the Redis indexes of smarterbase databases anew from the stored objects.
 
-Queries and writes go on meanwhile: an index that is trusted stays in use until the new one is complete, and without one
-queries scan. Needed after Redis was lost, emptied or restarted, after writes were made without it, and after the
-indexes of a model were changed; profiles and the log then say "fallback".
+An index tells which documents a query needs. When it is not known to be
+complete, queries read every document of the table instead: right, but slow.
+Profiles, the log and explain() then say "fallback". A rebuild ends that.
 
-A rebuild takes at least as long as the option write_deadline, so that writers that do not know of it yet have ended;
-up to 16 tables are rebuilt at a time. Documents that the last index knew and that have not changed since are not read
-again. It may be interrupted at any time and run again."""
+when to run it:
+  - Redis was emptied, restarted, lost or replaced
+  - documents were written while Redis was down
+  - an index was added to a model or changed, and no old code runs any more
+  - a table had documents before it had an index, as in an existing bucket
+
+With the option auto_reindex (on by default), a process that sees an untrusted
+index does the same in the background. This command does it now, and says what
+came of it. Whether it is needed, --dry-run and sb_check tell.
+
+Queries and writes go on meanwhile, and an index that is trusted stays in use
+until the new one is complete. It takes at least as long as the option
+write_deadline (15 s by default), until writers that do not know of it yet have
+ended; up to 16 tables are rebuilt at a time. Documents that Redis remembers and
+that have not changed since are not read again. It may be interrupted: tables
+that are ready stay so, the others keep the index that they had."""
 
 EPILOG = """\
 examples:
-  manage.py sb_reindex                      every table of every smarterbase database
-  manage.py sb_reindex articles auth.User   the tables of an app, and of a model (with its many-to-many tables)
-  manage.py sb_reindex --dry-run            why is an index not trusted, and what would be done?
-  manage.py sb_reindex --full articles      read every document, whatever Redis remembers
-  manage.py sb_reindex --json >report.json  one JSON object on the standard output, errors on the other
+  manage.py sb_reindex                      all tables of all databases
+  manage.py sb_reindex articles auth.User   of an app, and of a model (with its
+                                            many-to-many tables)
+  manage.py sb_reindex --dry-run            what is not trusted, and why?
+  manage.py sb_reindex --full articles      whatever Redis remembers
+  manage.py sb_reindex --json >report.json  for programs
 
-exit status: 0 when every index is trusted now, 1 when one could not be rebuilt (the others have been), 130 after
-Ctrl-C."""
+exit status:
+  0    every index that was asked for is trusted now; after --dry-run: was seen
+  1    an index was not rebuilt, or a database left out; the others are done
+  130  ended by Ctrl-C or SIGTERM
+
+On a terminal bars show rate and time left; elsewhere a line says so every 30
+seconds, or with -v 2 every 10 and at each step. NO_COLOR in the environment is
+heeded. -v 0 shows errors only."""
 
 
 class Command(BaseCommand):
@@ -47,26 +72,38 @@ class Command(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """A parser that leaves the line breaks of the description and of the examples alone."""
         parser = super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
-        parser.formatter_class = RawDescriptionHelpFormatter
+        parser.formatter_class = TeachingFormatter
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What to rebuild, and what to say of it."""
         parser.add_argument(
-            "labels", nargs="*", metavar="app_label[.Model]", help="only the tables of these apps and models"
+            "labels",
+            nargs="*",
+            metavar="app_label[.Model]",
+            help="only the tables of these apps and models (default: all)",
         )
         parser.add_argument(
             "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
         )
         parser.add_argument("--dry-run", action="store_true", help="say what would be done and why; write nothing")
-        parser.add_argument("--full", action="store_true", help="read every document, unchanged ones too")
-        parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        parser.add_argument(
+            "--full", action="store_true", help="read every document, those too that Redis knows by their ETag"
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="print one JSON object instead of text; all else on the standard error"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Look at the indexes, rebuild them, and say what came of it. Raises CommandError."""
+        heed_no_color(self)
         names = options["database"]
         aliases = chosen_databases([names] if isinstance(names, str) else names)  # call_command() may pass one name
         models = chosen_models(options["labels"])
+        with ended_by_sigterm():
+            self._handle(aliases, models, options)
+
+    def _handle(self, aliases: list[str], models: Models | None, options: dict[str, Any]) -> None:
         try:
             found = survey(aliases, models)
         except KeyboardInterrupt as interrupt:
@@ -76,15 +113,23 @@ class Command(BaseCommand):
                 "No table to rebuild: the database router keeps the models "
                 f"{', '.join(options['labels']) or 'of this project'} in other databases. See DATABASE_ROUTERS."
             )
-        run = _Run(self, found, **{name: options[name] for name in ("dry_run", "full", "json", "verbosity")})
-        run.run()
+        names = ("dry_run", "full", "json", "verbosity", "no_color")
+        _Run(self, found, **{name: options[name] for name in names}).run()
 
 
 class _Run:
     """One run of the command: ``results`` grow while it lasts."""
 
     def __init__(
-        self, command: Command, found: Survey, *, dry_run: bool, full: bool, json: bool, verbosity: int
+        self,
+        command: Command,
+        found: Survey,
+        *,
+        dry_run: bool,
+        full: bool,
+        json: bool,
+        verbosity: int,
+        no_color: bool,
     ) -> None:
         self.command = command
         self.found = found
@@ -93,7 +138,8 @@ class _Run:
         self.json = json
         self.verbosity = verbosity
         self.results: list[Result] = []
-        self.display = NoDisplay() if dry_run else self._display()
+        stream: Any = command.stderr
+        self.canvas = canvas_on(stream._out, verbosity=verbosity, no_color=no_color, quiet=json)
 
     def run(self) -> None:
         """Do it. Raises CommandError with the exit status."""
@@ -104,7 +150,7 @@ class _Run:
             self._plan() if self.dry_run else self._rebuild()
         except KeyboardInterrupt:
             interrupted = True
-        self.display.clear()
+        self.canvas.clear()
         if self.json:
             self.command.stdout.write(json.dumps(self._as_json(interrupted=interrupted), indent=2))
         self._conclude(interrupted=interrupted)
@@ -115,20 +161,20 @@ class _Run:
             self._tell(Result(task, Outcome.PLANNED_LEFT if left else Outcome.PLANNED))
 
     def _rebuild(self) -> None:
-        reindexer = Reindexer(self.found.tasks, full=self.full)
-        reindexer.run(self._tell, lambda: self.display.show(reindexer.works))
+        reindexer = Reindexer(self.found.tasks, full=self.full, stopping=self._say_stopping)
+        with Census() as census:
+            counts: Expected = unknown if isinstance(self.canvas, NoCanvas) else census.documents
+            display = ReindexDisplay(self.canvas, counts)
+            reindexer.run(self._tell, lambda: display.show(reindexer.works))
 
-    def _display(self) -> Display:
-        stream: Any = self.command.stderr
-        if self.verbosity < 1:
-            return NoDisplay()
-        if stream.isatty():
-            return Bar(stream._out)
-        return Lines(stream._out) if self.verbosity > 1 else NoDisplay()
+    def _say_stopping(self) -> None:
+        self.canvas.clear()
+        if self.verbosity > 0:
+            self._complain("Interrupted; the rebuilds under way are being ended.")
 
     def _tell(self, result: Result) -> None:
         self.results.append(result)
-        self.display.clear()
+        self.canvas.clear()
         line = f"{self._name(result.task)}: {sentence(result)}"
         if result.outcome is Outcome.FAILED:
             self._complain(line)
@@ -144,16 +190,19 @@ class _Run:
 
     def _conclude(self, *, interrupted: bool) -> None:
         if interrupted:
-            raise CommandError(
-                "Interrupted. No index was harmed: each that was not finished is as it was before. Run sb_reindex "
-                "again when you like.",
-                returncode=INTERRUPTED,
-            )
+            raise CommandError(self._interrupted(), returncode=INTERRUPTED)
         failed = sum(result.outcome is Outcome.FAILED for result in self.results)
         problems = [f"{failed} of {len(self.results)} tables were not rebuilt"] if failed else []
         problems += [f"the database {refusal.database!r} was left out" for refusal in self.found.refusals]
         if problems:
             raise CommandError(f"{'; '.join(problems)}. The reasons stand above.")
+
+    def _interrupted(self) -> str:
+        ready = sum(result.outcome in (Outcome.REBUILT, Outcome.LEFT) for result in self.results)
+        return (
+            f"Interrupted: {ready} of {len(self.found.tasks)} tables are ready. No index was harmed: each that was not "
+            "finished is as it was before. Run sb_reindex again when you like."
+        )
 
     def _as_json(self, *, interrupted: bool) -> dict[str, Any]:
         return {

@@ -19,24 +19,36 @@ from django.db.models import Model
 
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.indexes.audit import Audit
-from django_smarterbase.indexes.service import Change
+from django_smarterbase.indexes.service import Change, IndexService
+from django_smarterbase.management import reindex
+from django_smarterbase.management.canvases import EVERY
+from django_smarterbase.management.commands.sb_check import Command
+from django_smarterbase.management.reindex import Reindexer, Result
+from django_smarterbase.management.ticker import Stage
 from django_smarterbase.profiling import profile_queries
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import WRITE_DEADLINE, Site
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 ARTICLES = 30
-HEADS = (
-    *("table", "documents", "missing", "extra", "pending", "overdue", "in doubt", "corrupt", "orphans", "drift"),
-    "state",
-)
+COLUMNS = ("documents", "missing", "extra", "pending", "overdue", "in doubt", "corrupt", "orphans", "drift", "state")
+HEADS = ("table", *COLUMNS)
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class Ran:
     """A run of the command: ``out`` and ``err`` without colours, ``status`` as the process would have."""
 
-    def __init__(self, *labels: str, **options: Any) -> None:
-        out, err = io.StringIO(), io.StringIO()
+    def __init__(
+        self, *labels: str, stdout: io.StringIO | None = None, stderr: io.StringIO | None = None, **options: Any
+    ) -> None:
+        out, err = stdout or io.StringIO(), stderr or io.StringIO()
         self.status, self.message = 0, ""
         try:
             call_command("sb_check", *labels, stdout=out, stderr=err, **options)
@@ -540,6 +552,84 @@ def test_the_text_names_tables_numbers_and_problems(filled: Site) -> None:
     )
 
 
+def test_a_check_that_is_interrupted_tells_of_the_tables_that_were_rebuilt_by_then(
+    filled: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with filled.redis() as client:
+        client.flushall()
+    run = Reindexer.run
+
+    def interrupted(self: Reindexer, tell: Any, tick: Any) -> Any:
+        def tell_of_one(result: Result) -> None:
+            tell(result)
+            raise KeyboardInterrupt
+
+        return run(self, tell_of_one, tick)
+
+    monkeypatch.setattr(Reindexer, "run", interrupted)
+    monkeypatch.setattr(reindex, "WORKERS", 1)
+    ran = Ran("articles", repair=True)
+    monkeypatch.undo()
+    assert (ran.status, "2 of 2 tables were looked at" in ran.message) == (130, True)
+    lines = ran.out.splitlines()
+    assert [line.split()[-1] for line in lines[1:3]] == ["repaired", "trusted"]
+    assert "articles.Author: the index was rebuilt. Before, it was not trusted (Redis lost the index)." in lines
+    assert re.fullmatch(
+        r"Round 1: 2 of 2 tables, 1 mended, something wrong with 1, interrupted \([\d.]+ s\)\.", lines[-1]
+    )
+
+
+def test_a_check_that_is_interrupted_at_once_has_looked_at_nothing(
+    filled: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(IndexService, "audit", interrupted)
+    ran = Ran("articles", json=True)
+    assert (ran.status, ran.message.partition(".")[0]) == (130, "Interrupted: 0 of 2 tables were looked at")
+    assert (ran.json["interrupted"], ran.json["sound"], ran.json["tables"]) == (True, False, [])
+
+
+def test_progress_is_drawn_on_a_terminal_and_wiped(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"COLUMNS": "80", "LINES": "24", "TERM": "xterm", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    terminal = Terminal()
+    assert Ran("articles", stderr=terminal).status == 0
+    text = terminal.getvalue()
+    assert re.match(r"\x1b\[\?25larticles\.Author +━", text)
+    assert "0:00 so far: table 1 of 2" in text
+    assert text.endswith("\x1b[2K")
+
+
+def test_every_part_of_an_index_that_is_compared_is_told(filled: Site) -> None:
+    told: list[tuple[str, int]] = []
+    schema = connection.schema_of_model(Article)
+    connection.resources.indexes.audit(schema, afterwards=lambda stage, number: told.append((stage, number)))
+    assert list(dict.fromkeys(stage for stage, _ in told)) == ["records", "index sets", "counts"]
+    assert [stage.value for stage in Stage if stage.value in dict(told)] == ["records", "index sets", "counts"]
+
+
+def test_lines_come_now_and_then_where_there_is_no_terminal(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(EVERY, 1, 0.0)
+    ran = Ran("articles")
+    assert re.search(r"^0:01 so far: table 2 of 2; articles\.Article: documents 30", ran.err, re.M)
+    assert Ran("articles", json=True).err == ""
+    assert Ran("articles", verbosity=0).err == ""
+
+
+def test_a_narrow_terminal_sees_no_columns_of_zeros(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    article = Article.objects.filter(category="c1").first()
+    rewrite(Article, article, category="c2")
+    ran = Ran("articles", stdout=Terminal())
+    assert [line.split()[:-3] for line in ran.out.splitlines()[:3]] == [
+        ["table", "documents", "missing"],
+        ["articles.Author", "2", "0", "0"],
+        ["articles.Article", "30", "2", "1"],
+    ]
+
+
 def test_only_the_named_tables_are_checked(filled: Site) -> None:
     assert [table["model"] for table in Ran("articles.Author", json=True).json["tables"]] == ["articles.Author"]
     ran = Ran("articles.Writer")
@@ -558,3 +648,17 @@ def test_only_the_named_tables_are_checked(filled: Site) -> None:
 def test_arguments_that_make_no_sense_are_refused(site: Site, arguments: list[str], problem: str) -> None:
     with pytest.raises(CommandError, match=problem):
         call_command("sb_check", *arguments)
+
+
+def test_help_teaches_by_description_and_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    parser = Command().create_parser("manage.py", "sb_check")
+    text = parser.format_help()
+    for word in ("when to run it:", "examples:", "columns:", "exit status", "write_deadline", *COLUMNS):
+        assert word in text, word
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.index("--database") < text.index("--verbosity")
+    examples = re.findall(r"^  manage\.py sb_check(.*?)(?:   *\S.*)?$", text, re.M)
+    assert len(examples) == 5
+    for example in examples:
+        parser.parse_args(example.split())

@@ -25,7 +25,8 @@ from django_smarterbase.profiling import profile_queries
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import ALIAS, WRITE_DEADLINE, Site
 
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+ANSI_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Terminal(io.StringIO):
@@ -361,18 +362,48 @@ def test_second_rebuild_of_a_table_is_refused_while_the_first_is_under_way(
     assert "Another rebuild of articles.Article is under way" in ran[0].err
 
 
-def test_bar_is_drawn_on_a_terminal_and_wiped(flushed: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    terminal = Terminal()
+def frames(terminal: Terminal) -> list[list[str]]:
+    """What stood on the terminal each time that it was drawn anew, without colours."""
+    drawn = re.split(r"(?:\r?\x1b\[2K|\x1b\[1A|\r)+", ANSI_COLOR.sub("", terminal.getvalue()).replace("\x1b[?25l", ""))
+    return [frame.splitlines() for frame in drawn if frame.strip()]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal of 80 columns that shows colours."""
+    for name, value in {"COLUMNS": "80", "LINES": "24", "TERM": "xterm-256color"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return Terminal()
+
+
+def test_bars_are_drawn_on_a_terminal_and_wiped(flushed: Site, terminal: Terminal) -> None:
     ran = Ran("articles", stderr=terminal)
-    drawn = [line for line in terminal.getvalue().split("\r\x1b[K") if line]
-    assert all(re.match(r"\[#*-*\] tables \d/2, documents \d+", line) for line in drawn)
-    assert any("s for writers" in line for line in drawn)
-    assert drawn[0].count("#") < drawn[-1].count("#") == 24
-    assert max(map(len, drawn)) < 80
-    assert terminal.getvalue().endswith("\r\x1b[K")
-    assert "\x1b[K" not in ran.out
+    lines = [line for frame in frames(terminal) for line in frame]
+    assert max(map(len, lines)) < 80
+    assert any(re.match(r"articles\.Article ━+.* waiting for writers +0:01$", line) for line in lines)
+    assert any(re.match(r"\S about 0:01 left: 0 of 2 tables ready, waiting for writers$", line) for line in lines)
+    assert terminal.getvalue().endswith("\x1b[2K")
+    assert terminal.getvalue().count("\x1b[?25l") == terminal.getvalue().count("\x1b[?25h")
+    assert "\x1b" not in ran.out
     assert ran.out.count("\n") == 2
+
+
+@pytest.mark.parametrize(("no_color", "variable"), [(True, ""), (False, "1"), (False, "")])
+def test_colours_are_shown_unless_they_are_refused(
+    flushed: Site, terminal: Terminal, monkeypatch: pytest.MonkeyPatch, no_color: bool, variable: str
+) -> None:
+    monkeypatch.setenv("NO_COLOR", variable)
+    corrupt(Article)
+    ran = Ran("articles", stderr=terminal, no_color=no_color)
+    assert "articles.Article: failed." in ran.err
+    assert bool(ANSI_COLOR.search(terminal.getvalue())) is not (no_color or bool(variable))
+
+
+def test_a_dumb_terminal_gets_lines(flushed: Site, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    Ran("articles.Article", stderr=terminal, verbosity=2, no_color=True)
+    assert terminal.getvalue() == "articles.Article: waiting for writers, 0:01 left\n"
 
 
 def test_nothing_but_results_is_said_without_a_terminal(flushed: Site) -> None:
@@ -382,7 +413,7 @@ def test_nothing_but_results_is_said_without_a_terminal(flushed: Site) -> None:
 
 def test_phases_are_lines_of_text_when_asked_for(flushed: Site) -> None:
     ran = Ran("articles.Article", verbosity=2)
-    assert re.search(r"^articles\.Article \(default\): documents entered: 30; waiting 1 s for writers$", ran.err, re.M)
+    assert ran.err == "articles.Article: waiting for writers, 0:01 left\n"
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
@@ -391,12 +422,24 @@ def test_verbosity_0_says_nothing(flushed: Site, stream: type[io.StringIO]) -> N
     assert (ran.status, ran.out, ran.err) == (0, "", "")
 
 
-def test_help_teaches_by_description_and_examples() -> None:
+def test_help_teaches_by_description_and_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     parser = Command().create_parser("manage.py", "sb_reindex")
     assert isinstance(parser, CommandParser)
     text = parser.format_help()
-    for word in ("write_deadline", "--dry-run", "--full", "--json", "--database", "exit status", "examples:"):
+    for word in (
+        "write_deadline",
+        "--dry-run",
+        "--full",
+        "--json",
+        "--database",
+        "exit status",
+        "examples:",
+        "when to run it:",
+    ):
         assert word in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.index("--database") < text.index("--verbosity")
     for line in text.splitlines():
         if line.strip().startswith("manage.py sb_reindex "):
             parser.parse_args(line.split("  ")[1].split()[2:] if ">" not in line else ["--json"])

@@ -204,7 +204,7 @@ def test_lost_single_set_is_noticed_by_the_query_that_needs_it(world: World) -> 
     with pytest.raises(IndexUntrusted) as caught:
         world.members("red")
     assert caught.value.reason is FallbackReason.DRIFT
-    assert "things-by-color:tred" in caught.value.detail
+    assert caught.value.detail.endswith(":things-by-color")  # which value it is of, nobody shall read in a log
     with pytest.raises(IndexUntrusted) as caught:
         world.members("blue")
     assert caught.value.reason is FallbackReason.FLUSHED
