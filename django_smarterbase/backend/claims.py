@@ -9,6 +9,7 @@ have written the document or given up.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -22,10 +23,17 @@ from django_smarterbase.backend.uniqueness import held_claims, is_plain, plain_c
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.base import Stored
+from django_smarterbase.storage.keys import is_stem
 from django_smarterbase.tables import TableSchema
+
+logger = logging.getLogger("django_smarterbase.documents")
 
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.2
+_MEND: Final = (
+    'Write {"stem": <stem>} into it, of the document that lists the claim in its _claims, or remove the object when no '
+    "document does."
+)
 
 
 class ClaimTaken(Exception):
@@ -126,11 +134,14 @@ class ClaimBook:
         for claim in claims:
             key = claim_key(self.resources, table, claim)
             stored = self.resources.store.get(key)
-            if stored is None or holder_of(key, stored) != stem:
-                continue
             try:
+                if stored is None or holder_of(key, stored) != stem:
+                    continue
                 self.resources.store.delete(key, if_match=stored.etag)
             except PreconditionFailed:
+                continue
+            except CorruptDocument as error:
+                logger.warning("%s It stays behind, and nobody can take its value.", error)
                 continue
             reach("claim-freed")
 
@@ -170,9 +181,11 @@ def claim_key(resources: Resources, table: str, claim: str) -> str:
 def holder_of(key: str, stored: Stored) -> str:
     """The stem of the document that a claim names. Raises CorruptDocument."""
     try:
-        holder: str = orjson.loads(stored.body)["stem"]
+        holder = orjson.loads(stored.body)["stem"]
     except (ValueError, KeyError, TypeError) as error:
-        raise CorruptDocument(key, "it is not a claim to a unique value") from error
+        raise CorruptDocument(key, "it is not a claim to a unique value", _MEND) from error
+    if type(holder) is not str or not is_stem(holder):
+        raise CorruptDocument(key, f"it is a claim of no document: its stem is {holder!r:.100}", _MEND)
     return holder
 
 

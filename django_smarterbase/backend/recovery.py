@@ -170,11 +170,12 @@ class Recovery:
             return False
         try:
             intent = read_intent(self.resources, key, stored.body, schema_of)
+            return intent.take_over(stored.etag) and self._carry_through(intent)
         except CorruptDocument as error:
-            logger.error("%s The transaction stays as it is.", error)
+            logger.error("%s The transaction %r stays as it is.", error, key)
             return False
-        if not intent.take_over(stored.etag):
-            return False
+
+    def _carry_through(self, intent: Intent) -> bool:
         logger.warning("A process died while it committed the transaction %s; it is decided now.", intent.id)
         for _ in range(_ROUNDS):
             if self._carry_out(intent):

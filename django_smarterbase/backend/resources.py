@@ -65,7 +65,11 @@ class Resources:
         try:
             history = History() if stored is None else History.load(stored.body)
         except (ValueError, KeyError, TypeError) as error:
-            raise CorruptDocument(key, "it is not a list of schema steps") from error
+            raise CorruptDocument(
+                key,
+                f"it is not a list of schema steps ({error!r:.200})",
+                "Bring it back from a copy: without the steps, documents from before a migration cannot be read.",
+            ) from error
         self._histories[table] = history
         return history
 

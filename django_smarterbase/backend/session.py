@@ -22,14 +22,14 @@ from django_smarterbase.backend.document_writes import DocumentWrite, WriteFaile
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
 from django_smarterbase.backend.locking import Rows, TransactionLocks
-from django_smarterbase.backend.numbers import Numbering, catch_up, raise_sequences
+from django_smarterbase.backend.numbers import Numbering, raise_sequences
 from django_smarterbase.backend.recovery import recovery_of
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.backend.workspace import Workspace
-from django_smarterbase.exceptions import ConflictError, StorageUnavailable
+from django_smarterbase.exceptions import ConflictError, SmarterBaseError
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
@@ -100,10 +100,10 @@ class Session:
             self._run_autocommit(request, execution)
 
     def look_for_abandoned_transactions(self) -> None:
-        """Look when it is time to. A store that does not answer is no reason not to connect: the next request tells."""
+        """Look when it is time to. Whatever becomes of others' transactions is no reason not to connect."""
         try:
             self.recovery.consider(self.wrapper.catalog.find)
-        except StorageUnavailable as error:
+        except SmarterBaseError as error:
             logger.warning("Abandoned transactions could not be looked for: %s", error)
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
@@ -115,7 +115,8 @@ class Session:
             if writes is not None:
                 writes = [write for write in writes if write.key not in standing]
                 self._await_decision(write.built_on for write in writes if write.built_on is not None)
-                failure = self._commit(writes, snapshot, owner="")
+                raise_sequences(self.resources, snapshot, writes)
+                failure = self._commit(writes, owner="")
                 if failure is None:
                     return
                 standing |= failure.standing
@@ -213,12 +214,7 @@ class Session:
                 loader.fetch(self.wrapper.table_schema(table), stems)
 
     def _commit(
-        self,
-        writes: list[DocumentWrite],
-        snapshot: Snapshot,
-        intent: Intent | None = None,
-        *,
-        owner: str | None = None,
+        self, writes: list[DocumentWrite], intent: Intent | None = None, *, owner: str | None = None
     ) -> WriteFailed | None:
         """Apply the writes; returns the failure when another writer was faster, raises any other."""
         if not writes:
@@ -229,7 +225,6 @@ class Session:
             if failure.is_conflict:
                 return failure
             raise failure.error from failure
-        raise_sequences(self.resources, snapshot, writes)
         return None
 
     def _await_decision(self, ids: Iterable[str]) -> set[str]:
@@ -242,7 +237,7 @@ class Session:
         if schema is None or schema.auto is None or write.row is None or write.base_etag is not None:
             return
         if snapshot.was_allocated(schema.table, write.row[schema.auto]):
-            catch_up(self.resources, schema)
+            self.resources.sequences.catch_up(schema.table)
 
     def commit(self) -> int:
         """Write what the transaction has pending, or nothing; returns the number of documents.
@@ -274,12 +269,13 @@ class Session:
                 self.locks.await_others(writes)
             self._await_decision(write.built_on for write in writes if write.built_on is not None)
             self.locks.verify(snapshot, writes)
+            raise_sequences(self.resources, snapshot, writes)
         intent = Intent.of(self.resources, writes) if len(writes) > 1 else None
         if intent is not None:
             intent.write()
             writes = list(intent.writes)
         try:
-            failure = self._commit(writes, snapshot, intent, owner=self.locks.token if alone else None)
+            failure = self._commit(writes, intent, owner=self.locks.token if alone else None)
         except Exception:
             if intent is not None and self.unit.took_back:
                 intent.remove()

@@ -64,6 +64,16 @@ def stem(values: Sequence[Value]) -> str:
     return _shorten("!".join([_part(value) for value in values]))
 
 
+def is_stem(text: str) -> bool:
+    """Whether ``stem()`` can have made this text."""
+    if len(text) > _LIMIT:
+        return False
+    if _PLAIN.fullmatch(text) or _HASHED.fullmatch(text):
+        return True
+    values = _values(text)
+    return values is not None and stem(values) == text
+
+
 def pk_texts(stem: str) -> tuple[str, ...] | None:
     """The primary key's values as text, one for each column, or None when only the document can tell them.
 
@@ -144,7 +154,7 @@ class Keyspace:
             if not (key.startswith(prefix) and key.endswith(SUFFIX)):
                 return None
             text = key[start:end]
-            return text if _is_stem(text) else None
+            return text if is_stem(text) else None
 
         return stem_of_key
 
@@ -206,7 +216,7 @@ class Keyspace:
 
     def is_system(self, key: str) -> bool:
         """Whether ``key`` is of a system object of this database."""
-        return key.startswith(self._system)
+        return key.startswith(self._system) and is_object_key(key)
 
 
 def _part(value: Value) -> str:
@@ -243,15 +253,6 @@ def _folder(name: str) -> str:
     encoded = _shorten(_encode(name))
     # An escape that encoding never makes for a letter or underscore, so no other name can have this folder.
     return f"%5F{encoded[1:]}" if encoded.lower() == SYSTEM else encoded
-
-
-def _is_stem(text: str) -> bool:
-    if len(text) > _LIMIT:
-        return False
-    if _PLAIN.fullmatch(text) or _HASHED.fullmatch(text):
-        return True
-    values = _values(text)
-    return values is not None and stem(values) == text
 
 
 def _values(stem: str) -> tuple[Value, ...] | None:
