@@ -1,4 +1,4 @@
-"""System objects that somebody has damaged."""
+"""System objects that somebody has damaged, and transactions that something else than the database ends."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 
 from django_smarterbase.backend.claims import claim_key
 from django_smarterbase.backend.uniqueness import plain_claims
+from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import CorruptDocument
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import WRITE_DEADLINE, Site
@@ -64,6 +65,31 @@ def create_groups(count: int) -> None:
 def recover() -> int:
     """Have this process decide what others have left; returns how many it did."""
     return connection.session.recovery.recover(connection.catalog.find)
+
+
+def test_later_statements_see_nothing_of_a_transaction_whose_commit_was_interrupted(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = []
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    def create() -> None:
+        with transaction.atomic():
+            Author.objects.create(name="never")
+            transaction.on_commit(lambda: called.append(1))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UnitOfWork, "commit", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            create()
+    assert not Author.objects.exists()
+    assert Author.objects.create(name="after").name == "after"
+    with transaction.atomic():
+        Author.objects.create(name="last")
+    assert sorted(Author.objects.values_list("name", flat=True)) == ["after", "last"]
+    assert not called
 
 
 @pytest.mark.parametrize("together", [False, True])
