@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import InvalidStorageError, Storage, storages
 
+from django_smarterbase.backend.soundness import check_key, check_nulls
 from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.indexes.service import IndexService
@@ -30,7 +31,7 @@ class Resources:
         self.store = open_store(storage, options, self.keys)
         self.sequences = Sequences(self.store, self.keys)
         self.indexes = IndexService(
-            store=self.store, keys=self.keys, name=name, alias=options.cache, options=options, decode=self.row_of
+            store=self.store, keys=self.keys, name=name, alias=options.cache, options=options, decode=self.indexed_row
         )
         self.unindexed_tables: set[str] = set()
         self._histories: dict[str, History] = {}
@@ -57,6 +58,13 @@ class Resources:
         """A document as ``{column: value}``. Raises CorruptDocument."""
         names = (column.name for column in schema.columns)
         return dict(zip(names, self.decode(schema, key, body).values, strict=True))
+
+    def indexed_row(self, schema: TableSchema, key: str, body: bytes) -> Row:
+        """A document as ``row_of``, if it can be a row of its table. Raises CorruptDocument."""
+        values = self.decode(schema, key, body).values
+        check_key(schema, self.keys.stem_of_key(schema.table, key) or "", key, values)
+        check_nulls(schema, key, values)
+        return dict(zip(schema.by_name, values, strict=True))
 
     def refresh_history(self, table: str) -> History:
         """Read the schema object of a table. Raises CorruptDocument."""
