@@ -63,7 +63,7 @@ class Auditor:
         keys = self._room.keys(schema)
         flat = redis.run(Script.LOOK, keys, epoch, 0, *stems) or []
         records = dict(zip(flat[::2], flat[1::2], strict=True))
-        key_of = {stem: self._room.objects.document(schema.table, stem) for stem in records}
+        key_of = {stem: self._room.document_key(schema, stem) for stem in records}
         stored = dict(self._room.store.get_many(key_of.values()))
         arguments: list[str] = []
         for stem, record in records.items():

@@ -37,11 +37,7 @@ class RedisDown(Exception):  # not an error: reads scan instead, writes take the
 
 
 class IndexDamaged(Exception):  # not an error: as RedisDown
-    """A key of the index is of another type, so somebody else has written it."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the Redis key {key!r} is not of the type that the index gave it")
-        self.key = key
+    """The index holds what it never wrote, so somebody else has."""
 
 
 class RedisClient:
@@ -111,7 +107,8 @@ class RedisClient:
             damaged = _DAMAGED_KEY.search(str(error))
             if damaged:
                 self._breaker.succeeded()
-                raise IndexDamaged(damaged[1]) from error
+                what = f"the Redis key {damaged[1]!r} is not of the type that the index gave it"
+                raise IndexDamaged(what) from error
             # Whatever else Redis answers (LOADING, READONLY, OOM, NOAUTH, MISCONF, CLUSTERDOWN, BUSY, ...) means that
             # it cannot serve, and the objects can.
             self._breaker.failed(f"{type(error).__name__}: {error}")
@@ -133,7 +130,7 @@ def _count() -> None:
 def _texts(answer: Any) -> Any:
     """``answer`` with bytes decoded, at any depth; a connection may be configured to decode them itself."""
     if isinstance(answer, bytes):
-        return answer.decode()
+        return answer.decode(errors="backslashreplace")  # the index itself writes ASCII only
     if isinstance(answer, list):
         return [_texts(item) for item in answer]
     return answer

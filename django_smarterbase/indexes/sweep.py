@@ -79,7 +79,7 @@ class Sweeper:
 
     def _answers(self, schema: TableSchema, notes: Iterable[_Overdue]) -> Iterable[str]:
         room = self._room
-        key_of = {note.stem: room.objects.document(schema.table, note.stem) for note in notes}
+        key_of = {note.stem: room.document_key(schema, note.stem) for note in notes}
         stored = dict(room.store.get_many(key_of.values()))
         for note in notes:
             key = key_of[note.stem]
