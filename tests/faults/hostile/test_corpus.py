@@ -10,7 +10,7 @@ from ..tally import TALLY
 from . import written
 from .generate import CORPUS, SOURCES, load, text_of
 
-LEAST = {"keys": 200, "values": 200, "documents": 200, "systems": 150, "names": 40}
+LEAST = {"keys": 300, "values": 300, "documents": 300, "systems": 300, "names": 60}
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -53,7 +53,7 @@ def hunted(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]
 @pytest.fixture
 def examples(torture: bool) -> int:
     """How many each hunt looks at."""
-    return 2000 if torture else 25
+    return 2000 if torture else 15
 
 
 def test_any_key_is_kept_found_and_refused_as_by_stock_sqlite(inside: Sides, examples: int) -> None:

@@ -132,7 +132,8 @@ def healed(zoo: Sides, inside: Sides) -> Iterator[Sides]:
     for key in {listed.key for listed in store.list(prefix)} - before.keys():
         store.delete(key)
     for key, body in before.items():
-        zoo.put(key, body)
+        if zoo.body(key) != body:
+            zoo.put(key, body)
     zoo.restart()
 
 

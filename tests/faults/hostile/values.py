@@ -71,7 +71,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "url": ("http://a/b?c=d&e=%2F#g", "javascript:alert(1)", "http://a\0b", "//a"),
     "small": (-32769, -32768, 0, 32767, 32768, 2**63 - 1, 2**63, 1.5, "1", True),
     "integer": NUMBERS,
-    "big": NUMBERS,
+    "big": (-(2**63) - 1, -(2**63), 2**53 + 1, 2**63 - 1, 2**63, 10**40, 1.5, float("nan"), "٣", "x"),
     "positive": (-1, 0, 2**63 - 1, 2**63, 10**40, -0.0, "1", "-1", False),
     "float": (
         *(0.0, -0.0, 0, 1, 1.0, 1.5, 0.1, 0.1 + 0.2, 1e22, 1e23, 1.7976931348623157e308, 2.2250738585072014e-308),
@@ -126,7 +126,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
 
 def written() -> Iterator[tuple[str, Any]]:
     """Kinds, and values as they are written down."""
-    for text in dict.fromkeys((*SEPARATORS, *keys.BLANKS, *keys.FORMS[:8])):
+    for text in dict.fromkeys((*SEPARATORS, *keys.BLANKS, *keys.FORMS[:2])):
         yield "char", write(text)
     for text in dict.fromkeys((*SEPARATORS[-8:], *keys.SYSTEM_NAMES[:12], *keys.SURROGATES[:2])):
         yield "text", write(text)
@@ -135,7 +135,7 @@ def written() -> Iterator[tuple[str, Any]]:
     for text in LONG_TEXTS[3:]:
         yield "text", text
     for kind in ("nocase", "rtrim"):
-        for text in dict.fromkeys(("", " ", "a\0b", "A\0b", "a\0c", "\0", *keys.CASES, *keys.BLANKS)):
+        for text in dict.fromkeys(("", " ", "a\0b", "A\0b", "a\0c", "\0", *keys.CASES[2:10], *keys.BLANKS[:5])):
             yield kind, write(text)
         yield kind, times("X", 10_000)
         yield kind, joined(times("x", 9_999), write(" "))
