@@ -126,7 +126,8 @@ class OpenWrite:
         missing = redis.run(Script.FINISH, self._room.keys(self._schema), *arguments)
         if missing:
             logger.warning(
-                "The index of table %r is damaged: %s is missing in Redis. Queries scan; run sb_reindex.",
+                "The index of table %r lacks %s: Redis lost a key, or a process wrote without the index. Queries "
+                "scan; run sb_reindex.",
                 self._schema.table,
                 missing,
             )
