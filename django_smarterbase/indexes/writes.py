@@ -126,7 +126,13 @@ class OpenWrite:
             arguments += [stem, ending[stem]]
         missing = redis.run(Script.FINISH, self._room.keys(self._schema), *arguments)
         if missing:
-            _report_damage(self._room, self._schema, f"{missing} is missing in Redis")
+            logger.warning(
+                "The index of table %r lacks %s: Redis lost a key, or a process wrote without the index. Queries "
+                "scan; run sb_reindex.",
+                self._schema.table,
+                missing,
+                extra=self._room.log_fields("index_damaged", self._schema, missing),
+            )
 
 
 class Writer:

@@ -221,6 +221,17 @@ def test_lost_record_is_noticed_by_the_writer_that_needs_it(world: World, caplog
     assert "the record of 1" in caplog.text
 
 
+def test_record_that_a_writer_cut_off_has_not_left_is_not_called_a_damage(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.write("1", "red")
+    with override_settings(CACHES={**_caches(), "unreachable": _cache("redis://127.0.0.1:1/0")}):
+        assert world.write("2", "red", service=world.service(alias="unreachable")).degraded is True
+    assert world.write("2", "blue").degraded is False, "it feeds the sets, which nobody trusts before a rebuild"
+    assert reason(world) is FallbackReason.SUSPECT
+    assert "lacks the record of 2: Redis lost a key, or a process wrote without the index" in caplog.text
+
+
 def test_lost_note_is_noticed_at_finish(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.write("1", "red")
     write = world.begin("1", "blue")
