@@ -30,7 +30,7 @@ from django_smarterbase.backend.recovery import TransactionUndecided, recovery_o
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.unit_of_work import UnitOfWork, is_single_batch
+from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_single_batch
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import ConflictError, StorageUnavailable
 from django_smarterbase.tables import TableSchema
@@ -54,7 +54,7 @@ class Session:
         self.wrapper = wrapper
         self.resources = resources
         self.workspace = Workspace(sqlite)
-        self.unit = UnitOfWork(resources, lambda: self.locks.keep())
+        self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
@@ -73,6 +73,9 @@ class Session:
         """Return when these transactions of other connections are decided, so that nothing is built on sand. As
         ``Recovery.await_decision``."""
         return self.recovery.await_decision(ids, self.wrapper.catalog.find, since=since)
+
+    def _await_transactions(self, own: IntentLog | None) -> None:
+        self.recovery.await_all(self.wrapper.catalog.find, but=own.key if own is not None else None)
 
     def snapshot(self) -> Snapshot:
         """What the transaction has read, to which whoever reads more must add; a fresh one outside of any."""

@@ -43,8 +43,8 @@ def pass_name_on() -> None:
     Author.objects.filter(name="author 2").update(name="author 1")
 
 
-def users_first(writes: Sequence[DocumentWrite]) -> list[list[DocumentWrite]]:
-    """The batches of a transaction of users and articles, the other way round."""
+def articles_last(writes: Sequence[DocumentWrite]) -> list[list[DocumentWrite]]:
+    """The batches of a transaction of articles and others, the other way round."""
     batches = [[write for write in writes if (write.table == "articles") is articles] for articles in (False, True)]
     return [batch for batch in batches if batch]
 
@@ -160,7 +160,7 @@ def test_transaction_that_has_read_what_is_taken_back_later_does_not_build_on_it
         Article.objects.filter(title__in=TITLES).update(view_count=F("view_count") + 1000)
         User.objects.filter(username="ann").update(username="bob", first_name="Bob")
 
-    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._batches", users_first)
+    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._batches", articles_last)
     abandon(monkeypatch, work)
     edit(site, "articles", title="title 1")
 
@@ -189,3 +189,22 @@ def test_transaction_that_cannot_be_decided_is_waited_for_once(site: Site, fille
     with pytest.raises(ConflictError, match=r"not been decided for 4 s.*sb_check"):
         Author.objects.create(name="author 1")
     assert time.monotonic() - began < 6 * WRITE_DEADLINE
+
+
+def test_unique_value_that_an_undecided_transaction_gives_up_is_not_taken(
+    site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its document does not hold it for the time being, so that the claim looks like an orphan."""
+
+    def work() -> None:
+        Author.objects.filter(name="author 1").update(name="renamed")
+        Article.objects.filter(title__in=TITLES).update(view_count=F("view_count") + 1000)
+
+    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._batches", articles_last)
+    abandon(monkeypatch, work)
+    monkeypatch.undo()
+    edit(site, "articles", title="title 1")
+    with pytest.raises(IntegrityError):
+        Author.objects.create(name="author 1")
+    recover()
+    assert names(site) == [f"author {number}" for number in range(6)]
