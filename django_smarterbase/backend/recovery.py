@@ -169,14 +169,20 @@ class Recovery:
     def _look(self, schema_of: SchemaOf) -> int:
         now, found, decided = time.monotonic(), {}, 0
         for listed in list(self.resources.store.list(self.resources.keys.intent_prefix())):
-            etag, since = self._seen.get(listed.key, ("", now))
-            since = since if etag == listed.etag else now
+            etag = listed.etag or self._etag(listed.key)
+            before, since = self._seen.get(listed.key, (etag, now))
+            since = since if before == etag else now
             if now - since > self.resources.options.write_deadline:
                 decided += self._decide(listed.key, schema_of)
             else:
-                found[listed.key] = (listed.etag, since)
+                found[listed.key] = (etag, since)
         self._seen = found
         return decided
+
+    def _etag(self, key: str) -> str:
+        """The ETag of an intent in a store whose listings have none, without which a live one looks abandoned."""
+        stored = self.resources.store.get(key)
+        return stored.etag if stored is not None else ""
 
     def _decide(self, key: str, schema_of: SchemaOf) -> bool:
         stored = self.resources.store.get(key)
