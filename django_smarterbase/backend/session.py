@@ -275,7 +275,7 @@ class Session:
         pending = self.workspace.pending()
         changes = ChangeReader(self.resources, self.workspace, snapshot)
         writes = [
-            changes.staged(document, self._schema_of_pending(document.table) if document.table else None)
+            changes.staged(document, self._schema_of_pending(document.table, snapshot) if document.table else None)
             for document in pending
         ]
         owner = self._secure(writes, snapshot) if writes else None
@@ -309,8 +309,13 @@ class Session:
         self.locks.verify(snapshot, writes)
         return None
 
-    def _schema_of_pending(self, table: str) -> TableSchema:
-        """The table of a pending document; of one that a migration has renamed or dropped, only its name is left."""
+    def _schema_of_pending(self, table: str, snapshot: Snapshot) -> TableSchema:
+        """The table of a pending document as the transaction has used it: the model may have been one of a migration,
+        and that of today may have columns that do not exist yet. Of a table that a migration has renamed or dropped,
+        only its name may be left."""
+        codec = snapshot.table(table).codec
+        if codec is not None:
+            return codec.schema
         return self.wrapper.catalog.find(table) or TableSchema(table, table, (), ("id",))
 
     def rolled_back(self) -> None:
