@@ -97,17 +97,12 @@ class ChangeReader:
             write = replace(write, row=as_row(schema, document.values), takes=claims)
         if known is not None and table.codec is not None:
             # As it was read: a migration may have changed, renamed or dropped the table since.
-            undo_body, read_as = table.codec.encode(known.values, known.extras), table.codec.schema
-            unchanged = read_as.columns == schema.columns
-            undo_row = (
-                as_row(schema, known.values) if unchanged else self.resources.row_of(schema, pending.key, undo_body)
-            )
             write = replace(
                 write,
-                undo_body=undo_body,
-                undo_row=undo_row,
+                undo_body=table.codec.encode(known.values, known.extras),
+                undo_row=as_row(table.codec.schema, known.values),
                 takes=_without(claims, held_claims(known.extras)),
-                frees=_without(_held(read_as, known.values, known.extras), claims),
+                frees=_without(_held(table.codec.schema, known.values, known.extras), claims),
                 built_on=transaction_of(known.extras),
             )
         return write

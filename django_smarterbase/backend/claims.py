@@ -4,7 +4,8 @@
 exist, *before* the document that holds the value is written; the document lists its claims in ``_claims``. So two
 documents never hold one value, whatever becomes of Redis. A writer that dies in between leaves an orphan: a claim whose
 document does not list it. It is taken over when it has not changed for ``write_deadline``, in which its writer must
-have written the document or given up.
+have written the document or given up, and when no transaction is under way any more that may be taken back, after which
+the document would hold the value again.
 """
 
 from __future__ import annotations
@@ -68,16 +69,22 @@ def _nothing_released(_table: str, _stem: str, _claim: str) -> bool:
     return False
 
 
+def _nothing_to_wait_for() -> None:
+    pass
+
+
 @dataclass
 class ClaimBook:
     """The claims of one unit of work. ``schema_of`` finds a table's schema by its name.
 
     ``released`` tells whether a document of the unit gives up a claim: ``(table, stem, claim)``.
+    ``await_transactions`` returns when those that are under way now are decided.
     """
 
     resources: Resources
     schema_of: Callable[[str], TableSchema | None]
     released: Callable[[str, str, str], bool] = _nothing_released
+    await_transactions: Callable[[], None] = _nothing_to_wait_for
     taken: dict[str, _Taken] = field(default_factory=dict)  # by the claims' keys, in the order of their taking
 
     def take(self, table: str, stem: str, claims: Iterable[str]) -> None:
@@ -99,7 +106,11 @@ class ClaimBook:
             if stored is None:
                 continue
             holder = holder_of(key, stored)
-            if holder == stem or self.released(table, holder, claim) or watch.is_orphan(stored.etag):
+            free = holder == stem or self.released(table, holder, claim)
+            if not free and watch.is_orphan(stored.etag):
+                self.await_transactions()
+                free = not self._holds(table, holder, claim)
+            if free:
                 try:
                     self._note(document, key, store.put(key, body, if_match=stored.etag), stored.body)
                     return

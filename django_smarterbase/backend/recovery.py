@@ -118,21 +118,28 @@ class Recovery:
         """
         news = {id for id in ids if self._decided.get(id, math.inf) >= since}
         for id in news - self._decided.keys():
-            self._await_one(id, schema_of)
+            self._await_one(self.resources.keys.intent(id), schema_of)
             if len(self._decided) >= _REMEMBERED:
                 self._decided.clear()
             self._decided[id] = time.monotonic()
         return news
 
-    def _await_one(self, id: str, schema_of: SchemaOf) -> None:
-        key, deadline, pause = self.resources.keys.intent(id), self.resources.options.write_deadline, _FIRST_PAUSE
+    def await_all(self, schema_of: SchemaOf, *, but: str | None = None) -> None:
+        """Return when all transactions that are under way now are decided, but for that of the intent ``but`` (its
+        key). One listing, and more while it waits. Raises TransactionUndecided."""
+        for key in self.unfinished():
+            if key != but:
+                self._await_one(key, schema_of)
+
+    def _await_one(self, key: str, schema_of: SchemaOf) -> None:
+        deadline, pause = self.resources.options.write_deadline, _FIRST_PAUSE
         began = time.monotonic()
         next_look = began
         while self.resources.store.get(key) is not None:
             now = time.monotonic()
             if now - began > _PATIENCE * deadline:
                 raise TransactionUndecided(
-                    f"A document is being changed by the transaction {id}, which has not been decided for "
+                    "A document is being changed by a transaction that has not been decided for "
                     f"{_PATIENCE * deadline:g} s, {_PATIENCE} times the write deadline. Try again, and look at the "
                     f"unfinished transactions with manage.py sb_check: its intent is {key!r}."
                 )
@@ -163,14 +170,20 @@ class Recovery:
     def _look(self, schema_of: SchemaOf) -> int:
         now, found, decided = time.monotonic(), {}, 0
         for listed in list(self.resources.store.list(self.resources.keys.intent_prefix())):
-            etag, since = self._seen.get(listed.key, ("", now))
-            since = since if etag == listed.etag else now
+            etag = listed.etag or self._etag(listed.key)
+            before, since = self._seen.get(listed.key, (etag, now))
+            since = since if before == etag else now
             if now - since > self.resources.options.write_deadline:
                 decided += self._decide(listed.key, schema_of)
             else:
-                found[listed.key] = (listed.etag, since)
+                found[listed.key] = (etag, since)
         self._seen = found
         return decided
+
+    def _etag(self, key: str) -> str:
+        """The ETag of an intent in a store whose listings have none, without which a live one looks abandoned."""
+        stored = self.resources.store.get(key)
+        return stored.etag if stored is not None else ""
 
     def _decide(self, key: str, schema_of: SchemaOf) -> bool:
         stored = self.resources.store.get(key)

@@ -30,7 +30,7 @@ from django_smarterbase.backend.recovery import TransactionUndecided, recovery_o
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.unit_of_work import UnitOfWork, is_single_batch
+from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_single_batch
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import ConflictError, SmarterBaseError
 from django_smarterbase.signals import send, statement_retried
@@ -55,7 +55,7 @@ class Session:
         self.wrapper = wrapper
         self.resources = resources
         self.workspace = Workspace(sqlite)
-        self.unit = UnitOfWork(resources, lambda: self.locks.keep())
+        self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
@@ -74,6 +74,9 @@ class Session:
         """Return when these transactions of other connections are decided, so that nothing is built on sand. As
         ``Recovery.await_decision``."""
         return self.recovery.await_decision(ids, self.wrapper.catalog.find, since=since)
+
+    def _await_transactions(self, own: IntentLog | None) -> None:
+        self.recovery.await_all(self.wrapper.catalog.find, but=own.key if own is not None else None)
 
     def snapshot(self) -> Snapshot:
         """What the transaction has read, to which whoever reads more must add; a fresh one outside of any."""
@@ -280,7 +283,7 @@ class Session:
         pending = self.workspace.pending()
         changes = ChangeReader(self.resources, self.workspace, snapshot)
         writes = [
-            changes.staged(document, self._schema_of_pending(document.table) if document.table else None)
+            changes.staged(document, self._schema_of_pending(document.table, snapshot) if document.table else None)
             for document in pending
         ]
         owner = self._secure(writes, snapshot) if writes else None
@@ -315,8 +318,13 @@ class Session:
         self.locks.verify(snapshot, writes)
         return None
 
-    def _schema_of_pending(self, table: str) -> TableSchema:
-        """The table of a pending document; of one that a migration has renamed or dropped, only its name is left."""
+    def _schema_of_pending(self, table: str, snapshot: Snapshot) -> TableSchema:
+        """The table of a pending document as the transaction has used it: the model may have been one of a migration,
+        and that of today may have columns that do not exist yet. Of a table that a migration has renamed or dropped,
+        only its name may be left."""
+        codec = snapshot.table(table).codec
+        if codec is not None:
+            return codec.schema
         return self.wrapper.catalog.find(table) or TableSchema(table, table, (), ("id",))
 
     def rolled_back(self) -> None:

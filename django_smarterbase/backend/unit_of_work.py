@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby, islice
 from typing import Final, NamedTuple, Protocol
 
@@ -45,6 +46,10 @@ class IntentLog(Protocol):
     """What keeps a unit of many documents whole when its process dies (``backend.intents``)."""
 
     @property
+    def key(self) -> str:
+        """The key of the intent's object."""
+
+    @property
     def writes(self) -> Sequence[DocumentWrite]:
         """All that the transaction writes; a unit of work may be what is left of it."""
 
@@ -75,12 +80,19 @@ class UnitOfWork:
     """Applies the writes of one statement or transaction.
 
     ``took_back`` tells of the last unit that failed whether every write of it was taken back for certain. ``keep`` is
-    called before each batch is written, to keep what must last until the end.
+    called before each batch is written, to keep what must last until the end. ``await_transactions``
+    returns when those that are under way now are decided, but for that of the given intent.
     """
 
-    def __init__(self, resources: Resources, keep: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        keep: Callable[[], object] = lambda: None,
+        await_transactions: Callable[[IntentLog | None], None] = lambda _own: None,
+    ) -> None:
         self.resources = resources
         self._keep = keep
+        self._await_transactions = await_transactions
         self.took_back = False
 
     def commit(
@@ -97,7 +109,8 @@ class UnitOfWork:
             return
         self.resources.store.verify_conditions()
         applied: list[_Applied] = []
-        book = ClaimBook(self.resources, _schemas(writes), _releases(writes if intent is None else intent.writes))
+        releases = _releases(writes if intent is None else intent.writes)
+        book = ClaimBook(self.resources, _schemas(writes), releases, partial(self._await_transactions, intent))
         try:
             for batch in _batches(writes):
                 self._apply(batch, applied, book, intent, owner)

@@ -164,7 +164,7 @@ class S3Client:
             case 412:
                 return Refused(key, repeated)
             case 409:
-                return Unsettled(key)
+                return Unsettled(f"another conditional request for {key!r} is under way", repeated)
             case 501:
                 return Unsupported(key)
         return self.unavailable(key, error)

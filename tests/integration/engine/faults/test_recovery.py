@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,16 +16,19 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.migrations import AddField, CreateModel
 from django.db.migrations.state import ProjectState
 from django.db.models import F
+from pytest_django import DjangoDbBlocker
 
 from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.locking import TransactionLocks
 from django_smarterbase.backend.recovery import recovery_of
+from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError, StorageUnavailable
 from django_smarterbase.storage.base import Write, Written
 from django_smarterbase.storage.codec import TRANSACTION
 from django_smarterbase.storage.filesystem import FileSystemStore
 from testproject.articles.models import Article, Author
-from tests.integration.commands.site import WRITE_DEADLINE, Site
+from testproject.services import RedisServer
+from tests.integration.commands.site import WRITE_DEADLINE, PlainSite, Site, site_in
 
 from .abandoned import abandon, documents, edit, recover
 from .ledger import Ledger
@@ -43,8 +48,8 @@ def pass_name_on() -> None:
     Author.objects.filter(name="author 2").update(name="author 1")
 
 
-def users_first(writes: Sequence[DocumentWrite]) -> list[list[DocumentWrite]]:
-    """The batches of a transaction of users and articles, the other way round."""
+def articles_last(writes: Sequence[DocumentWrite]) -> list[list[DocumentWrite]]:
+    """The batches of a transaction of articles and others, the other way round."""
     batches = [[write for write in writes if (write.table == "articles") is articles] for articles in (False, True)]
     return [batch for batch in batches if batch]
 
@@ -160,7 +165,7 @@ def test_transaction_that_has_read_what_is_taken_back_later_does_not_build_on_it
         Article.objects.filter(title__in=TITLES).update(view_count=F("view_count") + 1000)
         User.objects.filter(username="ann").update(username="bob", first_name="Bob")
 
-    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._batches", users_first)
+    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._batches", articles_last)
     abandon(monkeypatch, work)
     edit(site, "articles", title="title 1")
 
@@ -189,3 +194,55 @@ def test_transaction_that_cannot_be_decided_is_waited_for_once(site: Site, fille
     with pytest.raises(ConflictError, match=r"not been decided for 4 s.*sb_check"):
         Author.objects.create(name="author 1")
     assert time.monotonic() - began < 6 * WRITE_DEADLINE
+
+
+def test_unique_value_that_an_undecided_transaction_gives_up_is_not_taken(
+    site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its document does not hold it for the time being, so that the claim looks like an orphan."""
+
+    def work() -> None:
+        Author.objects.filter(name="author 1").update(name="renamed")
+        Article.objects.filter(title__in=TITLES).update(view_count=F("view_count") + 1000)
+
+    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._batches", articles_last)
+    abandon(monkeypatch, work)
+    monkeypatch.undo()
+    edit(site, "articles", title="title 1")
+    with pytest.raises(IntegrityError):
+        Author.objects.create(name="author 1")
+    recover()
+    assert names(site) == [f"author {number}" for number in range(6)]
+
+
+@pytest.mark.parametrize("kind", [Site, PlainSite])
+def test_transaction_that_takes_long_is_not_abandoned(
+    tmp_path: Path,
+    server: RedisServer,
+    django_db_blocker: DjangoDbBlocker,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[Site],
+) -> None:
+    """Its process renews the intent, which not every store's listing shows."""
+    me, write = threading.get_ident(), UnitOfWork._write
+
+    def write_slowly(self: UnitOfWork, *args: Any) -> Any:
+        if threading.get_ident() != me:
+            time.sleep(WRITE_DEADLINE * 0.3)
+        return write(self, *args)
+
+    def update() -> None:
+        with transaction.atomic():
+            Article.objects.update(view_count=F("view_count") + 1)
+
+    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._BATCH", 1)
+    monkeypatch.setattr(UnitOfWork, "_write", write_slowly)
+    with django_db_blocker.unblock(), site_in(tmp_path, server, kind):
+        Ledger().fill(authors=2, articles=6)
+        recovery, writer, decided = recovery_of(connection.resources), in_thread(update), 0
+        while writer.is_alive():
+            decided += recovery._look(connection.catalog.find)
+            writer.join(0.1)
+        assert decided == 0
+        assert recovery.unfinished() == []
+        assert sum(Article.objects.values_list("view_count", flat=True)) == sum(n * 7 % 50 + 1 for n in range(6))
