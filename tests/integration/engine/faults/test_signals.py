@@ -11,7 +11,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
-from django_smarterbase.backend import locking, session
+from django_smarterbase.backend import locked_run, session
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.recovery import recovery_of
 from django_smarterbase.backend.unit_of_work import UnitOfWork
@@ -68,7 +68,7 @@ def test_commit_that_meets_a_faster_writer_tells_the_conflict(rival: Rival, told
 def test_locked_rows_that_never_rest_tell_the_conflict(
     filled: Ledger, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locking.TransactionLocks, "beyond", lambda self, rows: {"articles": ["another row"]})
+    monkeypatch.setattr(locked_run, "_read_anew", lambda *_: True)
     with pytest.raises(ConflictError, match="changed 10 times") as raised, transaction.atomic():
         list(Article.objects.select_for_update().filter(title="title 1"))
     (conflict,) = told.arguments("conflict_raised")
@@ -81,10 +81,10 @@ def test_value_that_another_writer_claims_first_is_told_without_the_value(
 ) -> None:
     take, rivals = UnitOfWork._take_claims, [lambda: Author.objects.create(name="new")]
 
-    def overtaken(self: UnitOfWork, *args: Any) -> None:
+    def overtaken(self: UnitOfWork, *args: Any) -> Any:
         if rivals:
             in_thread(rivals.pop()).join()
-        take(self, *args)
+        return take(self, *args)
 
     monkeypatch.setattr(UnitOfWork, "_take_claims", overtaken)
     with pytest.raises(IntegrityError):
