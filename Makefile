@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed
 
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup demo run test test-fast toolbars torture lint format bench screenshots conformance lock clean
+.PHONY: help setup demo run test test-fast toolbars torture lint format bench screenshots conformance docs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,10 @@ screenshots: $(STAMP)  ## Make the pictures of the documents anew, in a real bro
 
 conformance: $(STAMP)  ## Run Django's own tests on the engine (APPS="basic lookup")
 	@$(BIN)/python -m tests.conformance $(ARGS) $(APPS)
+
+docs: $(STAMP)  ## Build the documentation into build/site, strictly
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "build/site/index.html"
 
 lock: $(STAMP)  ## Resolve the dependencies anew into requirements/dev.txt
 	@$(BIN)/python -m piptools compile --quiet --upgrade --no-header --no-annotate --strip-extras --allow-unsafe \

@@ -13,10 +13,12 @@ from benchmarks.engines import Place, aliases
 from benchmarks.memory import footprint
 from benchmarks.operations import OPERATIONS
 from benchmarks.report import Results, as_json, as_text
+from benchmarks.restart import restart
 from benchmarks.rounds import measure
 from testproject.services import RedisServer, end_orderly
 
 MEMORY = "memory"
+RESTART = "restart"
 DESCRIPTION = """\
 Measure smarterbase on files with a Redis of its own, side by side with Django on a SQLite file and, where it is
 installed, PostgreSQL on this machine.
@@ -35,6 +37,7 @@ examples:
   python -m benchmarks --only get author count      the fast reads alone, in a few seconds
   python -m benchmarks --documents 1000 --rounds 50 a first impression
   python -m benchmarks --only memory                a reindex of 10,000 and of 100,000 documents
+  python -m benchmarks --only restart               what is left of it when Redis restarts with its data
   make bench ARGS="--json" > figures.json
 """
 
@@ -45,7 +48,8 @@ def main() -> int:
     end_orderly()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="smarterbase-bench-", dir=options.folder))
-        place = Place(folder, stack.enter_context(RedisServer()).url)
+        server = stack.enter_context(RedisServer())
+        place = Place(folder, server.url)
         absent = postgres.missing()
         if absent is None:
             place = replace(place, postgres_port=stack.enter_context(postgres.PostgresServer()).port)
@@ -65,12 +69,15 @@ def main() -> int:
             for documents in (options.documents, 10 * options.documents):
                 _say(f"reindexing {documents} documents in a process of its own")
                 results.footprints.append(footprint(place, documents))
+        if RESTART in options.only:
+            _say(f"reindexing {10 * options.documents} documents before and after a restart of Redis")
+            results.restarts.append(restart(place, server, 10 * options.documents))
         print(as_json(results) if options.json else as_text(results))
     return 0
 
 
 def _options() -> argparse.Namespace:
-    keys = [*(operation.key for operation in OPERATIONS), MEMORY]
+    keys = [*(operation.key for operation in OPERATIONS), MEMORY, RESTART]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=DESCRIPTION,

@@ -10,6 +10,7 @@ from benchmarks.counts import Counts
 from benchmarks.engines import OBJECTS, SQLITE, TITLES
 from benchmarks.memory import Footprint
 from benchmarks.operations import Operation
+from benchmarks.restart import Restart
 from benchmarks.rounds import Timings
 
 _GROWTH = 1.15  # what a peak may differ by without having grown: allocators round
@@ -26,6 +27,7 @@ class Results:
     timings: Timings = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
     footprints: list[Footprint] = field(default_factory=list)
+    restarts: list[Restart] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
 
@@ -45,6 +47,7 @@ def as_json(results: Results) -> str:
         "timings_ms": timings,
         "counts": {key: asdict(counts) for key, counts in results.counts.items()},
         "reindex_memory": [asdict(each) for each in results.footprints],
+        "restarts": [asdict(each) for each in results.restarts],
         "left_out": results.left_out,
     }
     return json.dumps(found, indent=2)
@@ -65,6 +68,8 @@ def as_text(results: Results) -> str:
         parts.append(_count_table(results))
     if results.footprints:
         parts.append(_memory_table(results.footprints))
+    if results.restarts:
+        parts.append(_restart_table(results.restarts))
     verdicts = _verdicts(results)
     if verdicts:
         parts.append("\n".join(["Targets", *verdicts]))
@@ -100,6 +105,15 @@ def _memory_table(footprints: list[Footprint]) -> str:
     return _table(rows)
 
 
+def _restart_table(restarts: list[Restart]) -> str:
+    rows = [["Reindex, and again after a restart of Redis", "documents", "read", "reused", "listings", "seconds"]]
+    for each in restarts:
+        for name, made in (("the first", each.first), (f"again (Redis loaded in {each.loading:.1f} s)", each.again)):
+            figures = (made.documents, made.read, made.reused, made.listings)
+            rows.append([name, *map(str, figures), f"{made.seconds:.1f}"])
+    return _table(rows)
+
+
 def _verdicts(results: Results) -> list[str]:
     found = []
     for operation in results.operations:
@@ -111,6 +125,9 @@ def _verdicts(results: Results) -> list[str]:
     if len(results.footprints) > 1:
         small, large = results.footprints[0], results.footprints[-1]
         found.append(_verdict("reindex, peak of the large table to the small one's", large.peak / small.peak, _GROWTH))
+    found += [
+        _verdict("documents read again after a restart of Redis", each.again.read, 0) for each in results.restarts
+    ]
     return found
 
 

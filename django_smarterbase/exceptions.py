@@ -15,7 +15,11 @@ SmarterBaseError
 Every message names what was concerned (model, key, value), the limit that was met, and a remedy.
 """
 
+from typing import Final
+
 from django.db.utils import DataError, OperationalError
+
+_MEND: Final = 'Mend or remove the object, or set the option on_corrupt = "skip" to let scans pass over it.'
 
 
 class SmarterBaseError(Exception):
@@ -27,13 +31,13 @@ class ConflictError(SmarterBaseError, OperationalError):
 
 
 class CorruptDocument(SmarterBaseError, DataError):
-    """A stored object cannot be read as a document of its table. The message names its key."""
+    """A stored object cannot be read as a document of its table, or as the system object that its key says.
 
-    def __init__(self, key: str, problem: str) -> None:
-        super().__init__(
-            f"The object {key!r} is not a readable document: {problem}. Mend or remove the object, or set the "
-            'option on_corrupt = "skip" to let scans pass over it.'
-        )
+    The message names the key and the ``remedy``.
+    """
+
+    def __init__(self, key: str, problem: str, remedy: str = _MEND) -> None:
+        super().__init__(f"The object {key!r} is not a readable document: {problem}. {remedy}")
         self.key = key
         self.problem = problem
 

@@ -49,6 +49,7 @@ class Column:
     affinity: Affinity = Affinity.BLOB
     collation: str = ""
     generated: bool = False
+    nullable: bool = True
     required: bool = False
     default: Value = None
     utc: bool = False  # a datetime that is aware: SQLite holds UTC, the document says Z
@@ -81,7 +82,8 @@ class TableSchema:
     """A table as the model in the query has it.
 
     ``pk`` names the primary key's columns in their order; a table without one (raw DDL) has ``("rowid",)``.
-    ``auto`` is the pk column whose values come from the sequence object, or None.
+    ``auto`` is the pk column whose values come from the sequence object, or None. ``numbers_rows`` says that the
+    primary key is SQLite's own number of the row, which is an integer always.
     """
 
     table: str
@@ -89,6 +91,7 @@ class TableSchema:
     columns: tuple[Column, ...]
     pk: tuple[str, ...]
     auto: str | None = None
+    numbers_rows: bool = False
     indexes: tuple[IndexDefinition, ...] = ()
     unique: tuple[UniqueRule, ...] = ()
     field_names: Mapping[str, str] = field(default_factory=dict, compare=False)  # column -> model field

@@ -25,8 +25,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from botocore.config import Config
-
 VAR = Path(__file__).resolve().parent / "var"
 
 
@@ -78,18 +76,8 @@ class Environment:
             "access_key": self.s3_access_key,
             "secret_key": self.s3_secret_key,
             "region_name": self.s3_region,
-            "client_config": self._client_config(),
         }
         return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
-
-    def _client_config(self) -> Config:
-        """Time limits well within ``write_deadline``, in which a write must have ended one way or the other."""
-        return Config(
-            connect_timeout=self.write_deadline / 5,
-            read_timeout=self.write_deadline / 2,
-            retries={"mode": "standard", "total_max_attempts": 3},
-            max_pool_connections=32,
-        )
 
     def caches(self) -> dict[str, Any]:
         """CACHES. The index has an alias of its own, as ``cache.clear()`` would empty it."""

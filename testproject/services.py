@@ -154,23 +154,25 @@ class RedisServer(Service):
             *("--bind", LOOPBACK, "--port", str(self.port)),
             *("--save", *(["3600", "1"] if self._directory else [""])),
             *("--appendonly", "no", "--maxmemory-policy", "noeviction"),
-            *("--dir", str(self._dump.parent), "--dbfilename", self._dump.name),
+            *("--dir", str(self.dump_file.parent), "--dbfilename", self.dump_file.name),
         ]
 
     def answers(self, pid: int) -> bool:
-        """Ask for the server's own process id: another Redis may have taken the port."""
+        """Ask for the server's own process id: another Redis may have taken the port. One that loads a dump waits."""
         with socket.create_connection((LOOPBACK, self.port), timeout=1) as connection:
-            connection.sendall(b"INFO server\r\n")
-            return f"process_id:{pid}\r\n".encode() in connection.recv(65536)
+            connection.sendall(b"PING\r\nINFO server\r\n")
+            answer = connection.recv(65536)
+            return answer.startswith(b"+PONG") and f"process_id:{pid}\r\n".encode() in answer
 
     def restart_empty(self) -> None:
         """Stop the server, remove its dump, and start it on the same port without any key."""
         self.stop()
-        self._dump.unlink(missing_ok=True)
+        self.dump_file.unlink(missing_ok=True)
         self.start()
 
     @property
-    def _dump(self) -> Path:
+    def dump_file(self) -> Path:
+        """What a SAVE writes, and what the server loads when it starts."""
         return (self._directory or self._scratch).absolute() / "dump.rdb"
 
 

@@ -4,12 +4,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.dispatch import Signal
 
+from django_smarterbase import signals
 from testproject.services import RedisServer, S3Server
+
+
+class Told(list[tuple[str, dict[str, Any]]]):
+    """The signals that were sent, as (name, arguments), in the order of their sending."""
+
+    def of(self, *names: str) -> list[tuple[str, dict[str, Any]]]:
+        """Those of these names."""
+        return [each for each in self if each[0] in names]
+
+    def arguments(self, name: str) -> list[dict[str, Any]]:
+        """The arguments of those of one name."""
+        return [arguments for each, arguments in self if each == name]
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """Every signal of the package that is sent during the test, in whatever thread."""
+    told, receivers = Told(), []
+    for name, signal in vars(signals).items():
+        if isinstance(signal, Signal):
+
+            def receiver(sender: type, signal: Signal, name: str = name, **arguments: Any) -> None:
+                told.append((name, arguments))
+
+            signal.connect(receiver, weak=False)
+            receivers.append((signal, receiver))
+    yield told
+    for signal, receiver in receivers:
+        signal.disconnect(receiver)
 
 
 @pytest.fixture(scope="session")

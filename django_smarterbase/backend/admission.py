@@ -18,7 +18,7 @@ from django_smarterbase.exceptions import ConflictError, CorruptDocument
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import TableSchema, Value
 
-logger = logging.getLogger("django_smarterbase.documents")
+logger = logging.getLogger("django_smarterbase.storage")
 
 Values = tuple[Value, ...]
 _NOT_UNIQUE = "UNIQUE constraint failed: "
@@ -56,7 +56,8 @@ class Admission:
                 corrupt = CorruptDocument(self._key(stem), str(reason))
                 if not skip:
                     raise corrupt from reason
-                logger.warning("%s It is passed over.", corrupt)
+                extra = {"event": "document_skipped", "database": self.resources.database, "key": corrupt.key}
+                logger.warning("%s It is passed over.", corrupt, extra=extra)
                 skipped.add(stem)
         return skipped
 

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3 import base as sqlite_base
 from django.db.models import Field, Model
+from django.db.utils import DatabaseError
 from django.utils.asyncio import async_unsafe
 
 from django_smarterbase.backend.catalog import Catalog
@@ -57,7 +58,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
     @property
     def resources(self) -> Resources:
         """The store, indexes and sequences that this process shares. Raises ImproperlyConfigured."""
-        return resources_for(self.settings_dict)
+        return resources_for(self.alias, self.settings_dict)
 
     @property
     def session(self) -> Session:
@@ -142,10 +143,19 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         return False
 
     def _commit(self) -> None:
-        if self.connection is not None:
+        if self.connection is None:
+            return
+        try:
             with self.wrap_database_errors:
                 commit_recorded(self.alias, self.session)
                 self.connection.commit()
+        except DatabaseError:
+            raise
+        except BaseException:
+            # Django rolls back after a DatabaseError only. What is pending here must not outlive its transaction, be it
+            # ended by Ctrl-C, as later statements would see it.
+            self.rollback()
+            raise
 
     def _rollback(self) -> None:
         if self.connection is not None:

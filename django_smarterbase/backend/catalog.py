@@ -13,7 +13,7 @@ from django.apps.registry import Apps
 from django.db.models import Model
 from django.db.utils import ProgrammingError
 
-from django_smarterbase.backend.modeltables import affinity_of, schema_of_model
+from django_smarterbase.backend.modeltables import affinity_of, is_row_number, schema_of_model
 from django_smarterbase.backend.rawsql import RawTables, missing_table, qmark, tables_of
 from django_smarterbase.backend.workspace import ROWID, quote
 from django_smarterbase.planner.obstacles import Hindrance, Obstacle, obstacles_of
@@ -98,7 +98,9 @@ class Catalog:
         pk = tuple(row[1] for row in sorted((row for row in rows if row[5]), key=lambda row: row[5]))
         if not pk:
             columns.insert(0, Column(ROWID, affinity=Affinity.INTEGER))
-        return TableSchema(table, table, tuple(columns), pk or (ROWID,))
+        declared = [row[2] for row in rows if row[5]]
+        numbers_rows = not pk or (len(pk) == 1 and is_row_number(declared[0]))
+        return TableSchema(table, table, tuple(columns), pk or (ROWID,), numbers_rows=numbers_rows)
 
     def forget(self, table: str | None = None) -> None:
         """Look at the workspace again for tables that are no model's."""

@@ -89,7 +89,7 @@ class ChangeReader:
         known = table.known.get(pending.stem)
         write = DocumentWrite(schema, pending.stem, pending.key, pending.body, pending.base_etag, None)
         if schema is None:
-            return write
+            return replace(write, undo_body=self._replaced(pending))
         claims: tuple[str, ...] = ()
         if pending.body is not None:
             document = self.resources.decode(schema, pending.key, pending.body)
@@ -97,20 +97,20 @@ class ChangeReader:
             write = replace(write, row=as_row(schema, document.values), takes=claims)
         if known is not None and table.codec is not None:
             # As it was read: a migration may have changed, renamed or dropped the table since.
-            undo_body, read_as = table.codec.encode(known.values, known.extras), table.codec.schema
-            unchanged = read_as.columns == schema.columns
-            undo_row = (
-                as_row(schema, known.values) if unchanged else self.resources.row_of(schema, pending.key, undo_body)
-            )
             write = replace(
                 write,
-                undo_body=undo_body,
-                undo_row=undo_row,
+                undo_body=table.codec.encode(known.values, known.extras),
+                undo_row=as_row(table.codec.schema, known.values),
                 takes=_without(claims, held_claims(known.extras)),
-                frees=_without(_held(read_as, known.values, known.extras), claims),
+                frees=_without(_held(table.codec.schema, known.values, known.extras), claims),
                 built_on=transaction_of(known.extras),
             )
         return write
+
+    def _replaced(self, pending: PendingDocument) -> bytes | None:
+        """The body of the system object that a write replaces; one that has changed since makes a conflict of it."""
+        stored = None if pending.base_etag is None else self.resources.store.get(pending.key)
+        return stored.body if stored is not None and stored.etag == pending.base_etag else None
 
 
 def _held(schema: TableSchema, values: tuple[Value, ...] | None, extras: Mapping[str, Any]) -> tuple[str, ...]:

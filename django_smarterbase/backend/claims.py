@@ -4,13 +4,15 @@
 exist, *before* the document that holds the value is written; the document lists its claims in ``_claims``. So two
 documents never hold one value, whatever becomes of Redis. A writer that dies in between leaves an orphan: a claim whose
 document does not list it. It is taken over when it has not changed for ``write_deadline``, in which its writer must
-have written the document or given up.
+have written the document or given up, and when no transaction is under way any more that may be taken back, after which
+the document would hold the value again.
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,12 +22,20 @@ from uuid_utils import uuid7
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.uniqueness import held_claims, is_plain, plain_claims
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
+from django_smarterbase.signals import claim_refused, send
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.base import Stored
+from django_smarterbase.storage.keys import is_stem
 from django_smarterbase.tables import TableSchema
+
+logger = logging.getLogger("django_smarterbase.storage")
 
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.2
+_MEND: Final = (
+    'Write {"stem": <stem>} into it, of the document that lists the claim in its _claims, or remove the object when no '
+    "document does."
+)
 
 
 class ClaimTaken(Exception):
@@ -59,16 +69,22 @@ def _nothing_released(_table: str, _stem: str, _claim: str) -> bool:
     return False
 
 
+def _nothing_to_wait_for() -> None:
+    pass
+
+
 @dataclass
 class ClaimBook:
     """The claims of one unit of work. ``schema_of`` finds a table's schema by its name.
 
     ``released`` tells whether a document of the unit gives up a claim: ``(table, stem, claim)``.
+    ``await_transactions`` returns when those that are under way now are decided.
     """
 
     resources: Resources
     schema_of: Callable[[str], TableSchema | None]
     released: Callable[[str, str, str], bool] = _nothing_released
+    await_transactions: Callable[[], None] = _nothing_to_wait_for
     taken: dict[str, _Taken] = field(default_factory=dict)  # by the claims' keys, in the order of their taking
 
     def take(self, table: str, stem: str, claims: Iterable[str]) -> None:
@@ -90,13 +106,18 @@ class ClaimBook:
             if stored is None:
                 continue
             holder = holder_of(key, stored)
-            if holder == stem or self.released(table, holder, claim) or watch.is_orphan(stored.etag):
+            free = holder == stem or self.released(table, holder, claim)
+            if not free and watch.is_orphan(stored.etag):
+                self.await_transactions()
+                free = not self._holds(table, holder, claim)
+            if free:
                 try:
                     self._note(document, key, store.put(key, body, if_match=stored.etag), stored.body)
                     return
                 except PreconditionFailed:
                     continue
-            if document_holds(self.resources, self.schema_of(table), table, holder, claim):
+            if self._holds(table, holder, claim):
+                send(claim_refused, ClaimBook, database=self.resources.database, table=table, rule=claim_rule(claim))
                 raise ClaimTaken(claim, holder)
             watch.pause()
 
@@ -126,13 +147,46 @@ class ClaimBook:
         for claim in claims:
             key = claim_key(self.resources, table, claim)
             stored = self.resources.store.get(key)
-            if stored is None or holder_of(key, stored) != stem:
-                continue
             try:
+                if stored is None or holder_of(key, stored) != stem:
+                    continue
                 self.resources.store.delete(key, if_match=stored.etag)
             except PreconditionFailed:
                 continue
+            except CorruptDocument as error:
+                logger.warning(
+                    "%s It stays behind, and nobody can take its value.",
+                    error,
+                    extra={
+                        "event": "claim_unreadable",
+                        "database": self.resources.database,
+                        "table": table,
+                        "key": key,
+                    },
+                )
+                continue
             reach("claim-freed")
+
+    def hand_back(self, table: str, stem: str, claims: Iterable[str], heirs: Mapping[str, str]) -> None:
+        """Undo that a document took claims, as far as it does not hold them: each goes to the document that ``heirs``
+        names for it (``{claim: stem}``), if that holds it again, and is removed otherwise. Three reads a claim at most.
+        """
+        for claim in claims:
+            key = claim_key(self.resources, table, claim)
+            stored = self.resources.store.get(key)
+            if stored is None or holder_of(key, stored) != stem or self._holds(table, stem, claim):
+                continue
+            heir = heirs.get(claim)
+            try:
+                if heir is not None and self._holds(table, heir, claim):
+                    self.resources.store.put(key, _body(table, heir), if_match=stored.etag)
+                else:
+                    self.resources.store.delete(key, if_match=stored.etag)
+            except PreconditionFailed:
+                continue
+
+    def _holds(self, table: str, stem: str, claim: str) -> bool:
+        return document_holds(self.resources, self.schema_of(table), table, stem, claim)
 
 
 class _Watch:
@@ -170,9 +224,11 @@ def claim_key(resources: Resources, table: str, claim: str) -> str:
 def holder_of(key: str, stored: Stored) -> str:
     """The stem of the document that a claim names. Raises CorruptDocument."""
     try:
-        holder: str = orjson.loads(stored.body)["stem"]
+        holder = orjson.loads(stored.body)["stem"]
     except (ValueError, KeyError, TypeError) as error:
-        raise CorruptDocument(key, "it is not a claim to a unique value") from error
+        raise CorruptDocument(key, "it is not a claim to a unique value", _MEND) from error
+    if type(holder) is not str or not is_stem(holder):
+        raise CorruptDocument(key, f"it is a claim of no document: its stem is {holder!r:.100}", _MEND)
     return holder
 
 

@@ -9,15 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
+from django.db import NotSupportedError
 from django.db.models.expressions import RawSQL
 from django.db.models.sql import compiler
-from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI
+from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.where import ExtraWhere
 
 from django_smarterbase.backend.explaining import explain
 from django_smarterbase.backend.index_only import is_plain_count, shortcut_for
-from django_smarterbase.backend.locking import run_locked
+from django_smarterbase.backend.locked_select import RowLocking, add_keys, select_locked
 from django_smarterbase.backend.requests import Request
 from django_smarterbase.hints import hints_of
 from django_smarterbase.planner.explanation import explanation_json, explanation_text
@@ -41,6 +42,7 @@ class NotingCompiler(compiler.SQLCompiler):
     connection: DatabaseWrapper
     operation: Any = "select"
     noted_order_by: Any = ()
+    locking: RowLocking | None = None
     where: Any
     having: Any
     qualify: Any
@@ -102,9 +104,12 @@ class NotingCompiler(compiler.SQLCompiler):
             raise
         if outermost and sql[0]:
             self.connection.request = self._request(sql[0])
+        elif self.query.select_for_update and self.connection.statement is not None:
+            self.connection.statement.locks_inside = True
         return sql
 
     def _request(self, sql: str) -> Request:
+        self._refuse_locks_inside()
         plan = self.connection.plan(sql)
         return Request(
             plan=plan,
@@ -113,10 +118,19 @@ class NotingCompiler(compiler.SQLCompiler):
             written=self._written(),
             model=self.query.model._meta.label if self.query.model else None,
             counts=is_plain_count(self),
-            locks=self.query.select_for_update,
+            locking=self.locking,
             shortcut=shortcut_for(self, plan) if self.operation == "select" else None,
             sql=sql,
         )
+
+    def _refuse_locks_inside(self) -> None:
+        # An UPDATE over joins has its own query inside, and its rows are looked after as those of any UPDATE.
+        of_its_own = self.operation == "update" and self.query.select_for_update
+        if self.connection.statement is not None and self.connection.statement.locks_inside and not of_its_own:
+            raise NotSupportedError(
+                "select_for_update() in a subquery, or in a query that filters by a window function, would lock "
+                "nothing. Run it first, as list(queryset.values_list('pk', flat=True)), and filter by its result."
+            )
 
     def _written(self) -> tuple[str, ...]:
         return ()
@@ -133,14 +147,23 @@ class NotingCompiler(compiler.SQLCompiler):
 class SQLCompiler(NotingCompiler):
     """SELECT."""
 
+    def get_select(self, with_col_aliases: bool = False) -> Any:
+        """The SELECT clause, and after it the keys of the rows that are to be locked."""
+        select, info, annotations = super().get_select(with_col_aliases)
+        if self.locking is not None:
+            add_keys(self, self.locking, select, info)
+        return select, info, annotations
+
     def execute_sql(
         self, result_type: Any = MULTI, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
     ) -> Any:
         """Run the statement, over rows that are locked first if they are to be."""
-        run = partial(super().execute_sql, result_type, chunked_fetch, chunk_size)
-        if self.query.select_for_update and not self.connection.get_autocommit():
-            return run_locked(self, run)
-        return run()
+        run = super().execute_sql
+        locks = self.query.select_for_update and result_type in (MULTI, SINGLE)
+        if not locks or self.connection.get_autocommit():
+            return run(result_type, chunked_fetch, chunk_size)
+        rows = select_locked(self, partial(run, MULTI, chunked_fetch, chunk_size))
+        return [rows] if result_type == MULTI else next(iter(rows), None)
 
     def explain_query(self) -> Iterator[str]:
         """The plan of the query, then SQLite's own over the candidates. No document is read."""

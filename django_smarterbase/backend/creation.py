@@ -30,7 +30,7 @@ class DatabaseCreation(SQLiteCreation):
         return name
 
     def _resources(self, name: str) -> Resources:
-        return resources_for({**self.connection.settings_dict, "NAME": name})
+        return resources_for(self.connection.alias, {**self.connection.settings_dict, "NAME": name})
 
     def _create_test_db(self, verbosity: int, autoclobber: bool, keepdb: bool = False) -> str:
         name = self._get_test_db_name()

@@ -52,8 +52,11 @@ class DocumentWrite:
         return Change(self.stem, self.row, existed=self.base_etag is not None)
 
     def reversed(self, etag: str | None) -> DocumentWrite:
-        """The write that takes this one back, after which the document has ``etag`` (None: it is deleted)."""
-        return DocumentWrite(self.schema, self.stem, self.key, self.undo_body, etag, self.undo_row)
+        """The write that takes this one back, after which the document has ``etag`` (None: it is deleted).
+
+        It can be taken back itself: a unit that takes others back may fail too.
+        """
+        return DocumentWrite(self.schema, self.stem, self.key, self.undo_body, etag, self.undo_row, self.body, self.row)
 
 
 class WriteFailed(Exception):  # carries the error; never leaves the backend

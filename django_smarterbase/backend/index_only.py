@@ -6,8 +6,9 @@ the others are certain.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Count
 from django.db.models.expressions import Col, Ref, Star, Value
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from django_smarterbase.backend.requests import Execution, Shortcut
 
 Row = tuple[Any, ...]
+_INTEGER: Final = re.compile(r"-?[0-9]+").fullmatch
 
 
 def shortcut_for(compiler: NotingCompiler, plan: QueryPlan) -> Shortcut | None:
@@ -173,6 +175,8 @@ class _KeysShortcut(_IndexShortcut):
             texts = pk_texts(stem)
             if texts is None:
                 return False
+            if self.integers and not _INTEGER(texts[0]):
+                return False  # a text or a fraction, which a column of this affinity holds as well
             keys.append(int(texts[0]) if self.integers else texts[0])
         rows: list[Row] = [(key,) for key in keys]
         if reading.in_doubt:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from uuid_utils import uuid7
@@ -23,6 +23,8 @@ from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.codec import with_transaction
 from django_smarterbase.tables import TableSchema
+
+T = TypeVar("T")
 
 
 class Intent:
@@ -92,10 +94,16 @@ def read_intent(resources: Resources, key: str, body: bytes, schema_of: Callable
     """The intent that another process has written. Raises CorruptDocument."""
     try:
         raw = orjson.loads(body)
-        writes = [_from_json(resources, write, schema_of) for write in raw["writes"]]
+        if key != resources.keys.intent(_typed(raw["id"], str)):
+            raise ValueError(f"the id {raw['id']!r:.100}")
+        writes = [_from_json(resources, write, schema_of) for write in _typed(raw["writes"], list)]
         return Intent(resources, raw["id"], writes)
     except (ValueError, KeyError, TypeError) as error:
-        raise CorruptDocument(key, "it is not the intent of a transaction") from error
+        raise CorruptDocument(
+            key,
+            f"it is not the intent of a transaction ({error!r:.200})",
+            "Look at the documents that it names, and remove the object when these are as they should be.",
+        ) from error
 
 
 def _marked(write: DocumentWrite, id: str) -> DocumentWrite:
@@ -124,17 +132,31 @@ def _text(body: bytes | None) -> str | None:
 def _from_json(
     resources: Resources, raw: dict[str, Any], schema_of: Callable[[str], TableSchema | None]
 ) -> DocumentWrite:
-    schema = schema_of(raw["table"]) if raw["table"] else None
-    body, undo = (None if raw[name] is None else raw[name].encode() for name in ("body", "undo"))
+    table, stem, key = (_typed(raw[name], str) for name in ("table", "stem", "key"))
+    if not (resources.keys.is_system(key) if not table else key == resources.keys.document(table, stem)):
+        raise ValueError(f"a write to {key!r:.100}")
+    schema = schema_of(table) if table else None
+    body, undo = (None if raw[name] is None else _typed(raw[name], str).encode() for name in ("body", "undo"))
     return DocumentWrite(
         schema=schema,
-        stem=raw["stem"],
-        key=raw["key"],
+        stem=stem,
+        key=key,
         body=body,
-        base_etag=raw["base"],
-        row=None if schema is None or body is None else resources.row_of(schema, raw["key"], body),
+        base_etag=None if raw["base"] is None else _typed(raw["base"], str),
+        row=None if schema is None or body is None else resources.row_of(schema, key, body),
         undo_body=undo,
-        undo_row=None if schema is None or undo is None else resources.row_of(schema, raw["key"], undo),
-        takes=tuple(raw["takes"]),
-        frees=tuple(raw["frees"]),
+        undo_row=None if schema is None or undo is None else resources.row_of(schema, key, undo),
+        takes=_claims(raw["takes"]),
+        frees=_claims(raw["frees"]),
     )
+
+
+def _claims(raw: Any) -> tuple[str, ...]:
+    return tuple(_typed(claim, str) for claim in _typed(raw, list))
+
+
+def _typed(value: Any, type_: type[T]) -> T:
+    """``value`` if it is of exactly this type. Raises TypeError."""
+    if type(value) is not type_:
+        raise TypeError(f"{value!r:.100} in place of a {type_.__name__}")
+    return value

@@ -12,6 +12,7 @@ from django_smarterbase.backend.narrowing import Narrowing
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Known, Snapshot, TableSnapshot
+from django_smarterbase.backend.soundness import check_key
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import CorruptDocument, FullScanRefused, ScanBudgetExceeded
 from django_smarterbase.hints import Access
@@ -27,9 +28,10 @@ from django_smarterbase.planner.plan import (
 )
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.keys import stem as stem_of
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value
+from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value
 
-logger = logging.getLogger("django_smarterbase.documents")
+logger = logging.getLogger("django_smarterbase.storage")
+index_logger = logging.getLogger("django_smarterbase.index")
 
 _ENTRIES_A_READ: Final = 1000
 
@@ -140,10 +142,11 @@ class Loader:
         """Warn, once a process, that a table with documents has no index. An empty one gets it with its first."""
         if self.snapshot.table(schema.table).met and schema.table not in self.resources.unindexed_tables:
             self.resources.unindexed_tables.add(schema.table)
-            logger.warning(
+            index_logger.warning(
                 "%s has documents but no index yet. Queries scan the stored objects; run manage.py sb_reindex %s.",
                 schema.label,
                 schema.label,
+                extra={"event": "index_not_built", "database": self.resources.database, "table": schema.table},
             )
 
     def ask(self, schema: TableSchema, condition: IndexCondition, *, members: bool = True) -> Reading | None:
@@ -230,18 +233,18 @@ class Loader:
 
     def _reader(self, schema: TableSchema) -> Callable[[str, str, Stored], Known]:
         """Reads (stem, key, object) of a table; what is the same for all its documents is looked up once, here."""
-        codec, positions = self.resources.codec(schema), schema.pk_positions
+        codec = self.resources.codec(schema)
         decode, newest = codec.decode, codec.history.version
-        only = positions[0] if len(positions) == 1 else None
+        only = schema.pk_positions[0] if len(schema.pk_positions) == 1 else None
+        is_text = only is not None and schema.columns[only].affinity is Affinity.TEXT
 
         def read(stem: str, key: str, stored: Stored) -> Known:
             document = decode(key, stored.body)
             if document.version > newest:
                 document = self.resources.decode(schema, key, stored.body)
             values = document.values
-            # A text of letters and digits is its own stem.
-            if only is None or values[only] != stem or not stem.isalnum():
-                _check_pk(positions, stem, key, values)
+            if only is None or not _is_its_own_stem(values[only], stem, is_text=is_text):
+                check_key(schema, stem, key, values)
             return Known(stored.etag, values, document.extras)
 
         return read
@@ -300,7 +303,7 @@ class Loader:
             stem = stem_of_key(key)
             if stem is None:
                 self.account.skipped += 1
-                logger.warning("The object %r is not a document of %s and is passed over.", key, schema.label)
+                self._log_skipped(f"The object {key!r} is not a document of {schema.label} and is passed over.", key)
                 continue
             seen += 1
             if limit is not None and seen > limit:
@@ -317,9 +320,13 @@ class Loader:
         if self.resources.options.on_corrupt == "raise":
             raise error
         self.account.skipped += 1
-        logger.warning("%s It is passed over.", error)
+        self._log_skipped(f"{error} It is passed over.", error.key)
+
+    def _log_skipped(self, message: str, key: str) -> None:
+        extra = {"event": "document_skipped", "database": self.resources.database, "key": key}
+        logger.warning("%s", message, extra=extra)
 
 
-def _check_pk(positions: Sequence[int], stem: str, key: str, values: Sequence[Value]) -> None:
-    if stem != stem_of([values[position] for position in positions]):
-        raise CorruptDocument(key, "its primary key is not the one that the object's key names")
+def _is_its_own_stem(value: Value, stem: str, *, is_text: bool) -> bool:
+    """Whether it takes no more than this to see that a primary key has the stem, as for most there are."""
+    return (value == stem and stem.isalnum()) if is_text else (type(value) is int and str(value) == stem)

@@ -1,9 +1,7 @@
-"""``select_for_update()``: which rows a query names, and the locks of a transaction.
+"""The row locks of a transaction: of those that it reads by ``select_for_update()``, and of those that it writes.
 
-The rows are found by the query itself, reduced to primary keys. They are locked in Redis, read anew, and the query is
-run; if it then names others, all of it is done again. Where Redis cannot be asked nothing is locked, and conflicts are
-found at COMMIT: a row that was locked and not written must then still have the ETag that was read (see
-``indexes.rowlocks``).
+Where Redis cannot be asked nothing is locked, and conflicts are found at COMMIT: a row that was locked and not written
+must then still have the ETag that was read (see ``indexes.rowlocks``).
 """
 
 from __future__ import annotations
@@ -11,15 +9,9 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
-
-from django.db import NotSupportedError
-from django.db.models import Model, Q
-from django.db.models.constants import LOOKUP_SEP
-from django.db.models.sql.constants import MULTI
+from typing import Final
 
 from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.resources import Resources
@@ -28,17 +20,11 @@ from django_smarterbase.exceptions import ConflictError, LockNotAvailable
 from django_smarterbase.indexes.keys import new_token
 from django_smarterbase.indexes.rowlocks import PATIENCE, Wish, still_locked
 from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted
-from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import TableSchema
 
-if TYPE_CHECKING:
-    from django_smarterbase.backend.compiler import SQLCompiler
-
 Rows = Mapping[str, Collection[str]]  # {table: stems}
-Result = TypeVar("Result")
 SchemaOf = Callable[[str], TableSchema]
 
-_ROUNDS: Final = 10  # in which a query that was just locked names other rows
 _PAUSE: Final = 0.02  # seconds, the longest between two looks at a lock
 
 
@@ -48,7 +34,7 @@ class TransactionLocks:
 
     resources: Resources
     schema_of: SchemaOf
-    rows: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    rows: dict[str, set[str]] = field(default_factory=dict)
     unavailable: FallbackReason | None = None
     token: str = field(default_factory=new_token)
     _kept: float = 0.0
@@ -56,19 +42,20 @@ class TransactionLocks:
 
     def beyond(self, rows: Rows) -> dict[str, list[str]]:
         """Those of ``rows`` that are not locked yet, in the order in which every transaction locks them."""
-        new = {table: sorted(set(stems) - self.rows[table]) for table, stems in sorted(rows.items())}
+        new = {table: sorted(set(stems) - self.rows.get(table, set())) for table, stems in sorted(rows.items())}
         return {table: stems for table, stems in new.items() if stems}
 
     def take(self, rows: Rows, *, nowait: bool, skip: bool) -> dict[str, list[str]]:
-        """Lock rows; with ``skip`` only those that can be had at once. Returns the others, ``{table: stems}``.
+        """Lock rows that are to be read; with ``skip`` only those that can be had at once. Returns the others,
+        ``{table: stems}``.
 
         One round trip a table, and more while it waits. Raises LockNotAvailable.
         """
         left = {}
         for table, stems in rows.items():
-            schema = self._schemas[table] = self.schema_of(table)
+            schema = self.schema_of(table)
             busy = self._take(schema, list(stems), nowait=nowait, skip=skip)
-            self.rows[table].update(set(stems) - set(busy))
+            self._note(schema, set(stems) - set(busy))
             if busy:
                 left[table] = busy
         return left
@@ -77,26 +64,30 @@ class TransactionLocks:
         self._kept = self._kept or time.monotonic()
         if skip:
             return self._ask(schema, stems, "some")
-        if not nowait:
-            self._wait(schema, stems, "all")
-        elif busy := self._ask(schema, stems, "all"):
-            raise LockNotAvailable(
-                f"{len(busy)} of the rows of {schema.label} are locked by other transactions, {busy[0]!r} among them, "
-                "and nowait=True was asked for. Try again later, or wait without it."
-            )
+        first = time.monotonic()
+        while busy := self._ask(schema, stems, "all"):
+            if nowait:
+                raise LockNotAvailable(
+                    f"{len(busy)} of the rows of {schema.label} are locked, or being written, by others, {busy[0]!r} "
+                    "among them, and nowait=True was asked for. Try again later, or wait without it."
+                )
+            self._pause(schema, busy[0], first)
         return []
 
-    def _wait(self, schema: TableSchema, stems: list[str], wish: Wish) -> None:
+    def _note(self, schema: TableSchema, stems: Iterable[str]) -> None:
+        self._schemas[schema.table] = schema
+        self.rows.setdefault(schema.table, set()).update(stems)
+
+    def _pause(self, schema: TableSchema, stem: str, first: float) -> None:
+        """Wait a moment for others, while its own locks last. Raises LockNotAvailable long after ``first``."""
         patience = PATIENCE * self.resources.options.write_deadline
-        first = time.monotonic()
-        while busy := self._ask(schema, stems, wish):
-            if time.monotonic() - first >= patience:
-                raise still_locked(schema, busy[0], patience)
-            self.keep()
-            time.sleep(random.uniform(0, _PAUSE))
+        if time.monotonic() - first >= patience:
+            raise still_locked(schema, stem, patience)
+        self.keep()
+        time.sleep(random.uniform(0, _PAUSE))
 
     def _ask(self, schema: TableSchema, stems: list[str], wish: Wish) -> list[str]:
-        """The stems that others have locked; none when Redis cannot tell."""
+        """The stems that cannot be had; none when Redis cannot tell."""
         try:
             busy = self.resources.indexes.lock(schema, self.token, stems, wish)
         except IndexUntrusted as untrusted:
@@ -112,19 +103,43 @@ class TransactionLocks:
             return
         self._kept = now
         for table, stems in self.rows.items():
-            self._ask(self._schemas[table], sorted(stems), "some")
+            self._ask(self._schemas[table], sorted(stems), "keep")
 
-    def await_others(self, writes: Collection[DocumentWrite]) -> None:
-        """Wait until no other transaction has locked a row that is about to be written. One round trip a table.
+    def covers(self, writes: Collection[DocumentWrite]) -> bool:
+        """Whether nothing is locked but what is written."""
+        written = {(write.table, write.stem) for write in writes}
+        return all((table, stem) in written for table, stems in self.rows.items() for stem in stems)
 
-        Raises LockNotAvailable.
+    def reserve(self, writes: Iterable[DocumentWrite]) -> None:
+        """Lock the stored rows that are about to be written, so that none of them is locked while others are written.
+
+        One round trip a table, and more while it waits for rows that others have locked. Then it holds none of them,
+        lest somebody wait for it. Raises LockNotAvailable.
         """
-        wanted: dict[TableSchema, list[str]] = defaultdict(list)
+        schemas: dict[str, TableSchema] = {}
+        wanted: dict[str, list[str]] = defaultdict(list)
         for write in writes:
-            if write.schema is not None:
-                wanted[write.schema].append(write.stem)
-        for schema, stems in wanted.items():
-            self._wait(schema, stems, "none")
+            if write.schema is not None and write.base_etag is not None:
+                schemas[write.table] = write.schema
+                wanted[write.table].append(write.stem)
+        new, first = self.beyond(wanted), time.monotonic()
+        while busy := self._reserve(schemas, new):
+            self._pause(*busy, first)
+        if new:
+            self._kept = self._kept or first
+
+    def _reserve(self, schemas: Mapping[str, TableSchema], rows: Rows) -> tuple[TableSchema, str] | None:
+        """Lock all rows, or none and say which one cannot be had."""
+        had: list[str] = []
+        for table, stems in rows.items():
+            if busy := self._ask(schemas[table], list(stems), "write"):
+                for other in had:
+                    self.resources.indexes.unlock(schemas[other], self.token, list(rows[other]))
+                return schemas[table], busy[0]
+            had.append(table)
+        for table in had:
+            self._note(schemas[table], rows[table])
+        return None
 
     def verify(self, snapshot: Snapshot, writes: Collection[DocumentWrite]) -> None:
         """Compare the rows that were locked and are not written with what was read of them: one read each.
@@ -146,101 +161,5 @@ class TransactionLocks:
     def release(self) -> None:
         """Give all locks back: one round trip a table. Never raises for Redis, where they run out by themselves."""
         for table, stems in self.rows.items():
-            if stems:
-                self.resources.indexes.unlock(self._schemas[table], self.token, sorted(stems))
+            self.resources.indexes.unlock(self._schemas[table], self.token, sorted(stems))
         self.rows.clear()
-
-
-def run_locked(compiler: SQLCompiler, run: Callable[[], Result]) -> Result:
-    """Lock the rows that a SELECT names, and run it over them as they are under the lock.
-
-    ``run`` runs the compiler's statement and fetches its rows. Raises LockNotAvailable, ConflictError.
-    """
-    session, query = compiler.connection.session, compiler.query
-    locks, nowait, skip = session.locks, query.select_for_update_nowait, query.select_for_update_skip_locked
-    for _ in range(_ROUNDS):
-        named = _named_rows(compiler)
-        new = locks.beyond(named)
-        busy = locks.take(new, nowait=nowait, skip=skip)
-        session.read_anew(new)
-        if busy:
-            compiler.query = _without(compiler.query, named, busy)
-            continue
-        result = run()
-        if not locks.beyond(_named_rows(compiler)):
-            return result
-    raise ConflictError(
-        f"{query.model._meta.label if query.model else 'A query'}: the rows that select_for_update() names changed "
-        f"{_ROUNDS} times while they were locked. Run the transaction again."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """A table whose rows are to be locked: the paths to the fields of its primary key, from the query's model."""
-
-    table: str
-    paths: tuple[str, ...]
-
-
-class _Named(NamedTuple):
-    """A row that a query names: how the query reaches it, and its primary key as SQLite holds it."""
-
-    target: _Target
-    pk: tuple[Any, ...]
-
-
-def _named_rows(compiler: SQLCompiler) -> dict[str, dict[str, _Named]]:
-    """The rows that a SELECT names now, ``{table: {stem: row}}``, by the same query over primary keys alone."""
-    targets = list(_targets(compiler))
-    found: dict[str, dict[str, _Named]] = defaultdict(dict)
-    if not targets:
-        return found
-    query = compiler.query.clone()
-    query.select_for_update = False
-    query.set_values([path for target in targets for path in target.paths])
-    if not query.is_sliced:
-        query.clear_ordering(force=True)
-    chunks: Any = query.get_compiler(connection=compiler.connection).execute_sql(MULTI)
-    for row in chain.from_iterable(chunks or ()):
-        values = iter(row)
-        for target in targets:
-            pk = tuple(islice(values, len(target.paths)))
-            if None not in pk:
-                found[target.table][stem_of(pk)] = _Named(target, pk)
-    return found
-
-
-def _targets(compiler: SQLCompiler) -> Iterator[_Target]:
-    """The tables that are named by ``of``, or else those of all models that are selected."""
-    query = compiler.query
-    if query.combinator or query.group_by is not None:
-        raise NotSupportedError("select_for_update() needs rows of tables, not combined or aggregated ones.")
-    probe: Any = query.clone().get_compiler(connection=compiler.connection)
-    probe.setup_query()
-    of = query.select_for_update_of
-    for path, model in _models(probe.klass_info or {"model": query.model}, ()):
-        if not of or (LOOKUP_SEP.join(path) or "self") in of:
-            fields = model._meta.pk_fields
-            yield _Target(model._meta.db_table, tuple(LOOKUP_SEP.join((*path, field.name)) for field in fields))
-
-
-def _models(info: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], type[Model]]]:
-    """The models of which a SELECT makes instances, each with the path to it: a model, its parents, its relations."""
-    model = info["model"]._meta.concrete_model
-    yield path, model
-    for parent, link in model._meta.parents.items():
-        if link is not None:
-            yield from _models({"model": parent}, (*path, link.name))
-    for related in info.get("related_klass_infos", ()):
-        relation = related["field"].remote_field if related["reverse"] else related["field"]
-        yield from _models(related, (*path, relation.name))
-
-
-def _without(query: Any, named: Mapping[str, Mapping[str, _Named]], busy: Rows) -> Any:
-    """The query without the rows that others have locked."""
-    fewer = query.clone()
-    for table, stems in busy.items():
-        for row in (named[table][stem] for stem in stems):
-            fewer.add_q(~Q(**dict(zip(row.target.paths, row.pk, strict=True))))
-    return fewer

@@ -67,6 +67,7 @@ def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
         label=meta.label,
         columns=columns,
         pk=pk,
+        numbers_rows=len(pk) == 1 and is_row_number(meta.pk_fields[0].db_type(connection) or ""),
         auto=meta.pk.column if isinstance(meta.pk, (AutoField, BigAutoField, SmallAutoField)) else None,
         indexes=tuple(_indexes(model, indexable, pk)),
         unique=tuple(_unique_rules(model, connection)),
@@ -85,6 +86,7 @@ def column_of(field: Field[Any, Any], connection: BaseDatabaseWrapper) -> Column
         affinity=affinity_of(field.db_type(connection) or ""),
         collation=getattr(value_field, "db_collation", None) or "",
         generated=field.generated,
+        nullable=field.null or field.generated,
         required=required,
         default=default,
         utc=kind is Kind.DATETIME and settings.USE_TZ and connection.timezone_name == "UTC",
@@ -116,6 +118,12 @@ def affinity_of(declared: str) -> Affinity:
     if any(name in declared for name in ("REAL", "FLOA", "DOUB")):
         return Affinity.REAL
     return Affinity.NUMERIC
+
+
+def is_row_number(declared: str) -> bool:
+    """Whether a primary key of this declared type is SQLite's number of the row: section 5 of
+    https://www.sqlite.org/lang_createtable.html."""
+    return declared.upper() == "INTEGER"
 
 
 def _default(field: Field[Any, Any], connection: BaseDatabaseWrapper) -> tuple[bool, Value]:

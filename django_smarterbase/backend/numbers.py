@@ -9,7 +9,6 @@ from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.workspace import Workspace
-from django_smarterbase.storage.keys import pk_texts
 from django_smarterbase.tables import TableSchema, Value
 
 #: Rows of raw SQL are numbered from here in a first run, which tells how many values it needs.
@@ -72,7 +71,11 @@ def _is_provisional(schema: TableSchema, write: DocumentWrite) -> bool:
 
 
 def raise_sequences(resources: Resources, snapshot: Snapshot, writes: Iterable[DocumentWrite]) -> None:
-    """Move the sequences past the values that were given by hand, as SQLite's AUTOINCREMENT does."""
+    """Move the sequences past the values that were given by hand, as SQLite's AUTOINCREMENT does.
+
+    Before the documents are written, so that none is there when that fails: a sequence may always be further than its
+    table. Raises ConflictError, CorruptDocument, StorageUnavailable.
+    """
     highest: dict[str, int] = {}
     for write in writes:
         if write.schema is None or write.schema.auto is None or write.row is None or write.base_etag is not None:
@@ -82,14 +85,3 @@ def raise_sequences(resources: Resources, snapshot: Snapshot, writes: Iterable[D
             highest[write.schema.table] = max(value, highest.get(write.schema.table, 0))
     for table, value in highest.items():
         resources.sequences.raise_to(table, value)
-
-
-def catch_up(resources: Resources, schema: TableSchema) -> None:
-    """Move a sequence past every document of its table: one gave out a value that a document has already."""
-    highest = 0
-    for listed in resources.store.list(resources.keys.table_prefix(schema.table)):
-        stem = resources.keys.stem_of_key(schema.table, listed.key)
-        texts = pk_texts(stem) if stem is not None else None
-        if texts is not None and texts[0].isdecimal():
-            highest = max(highest, int(texts[0]))
-    resources.sequences.raise_to(schema.table, highest)

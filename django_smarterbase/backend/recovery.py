@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import enum
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary, ref
@@ -28,6 +30,7 @@ from django_smarterbase.backend.document_writes import DocumentWrite, WriteFaile
 from django_smarterbase.backend.intents import Intent, read_intent
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError, CorruptDocument
+from django_smarterbase.signals import send, transaction_recovered
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.codec import TRANSACTION
 from django_smarterbase.tables import TableSchema
@@ -35,7 +38,7 @@ from django_smarterbase.tables import TableSchema
 if TYPE_CHECKING:
     from django_smarterbase.backend.resources import Resources
 
-logger = logging.getLogger("django_smarterbase.transactions")
+logger = logging.getLogger("django_smarterbase.storage")
 
 SchemaOf = Callable[[str], TableSchema | None]
 _ROUNDS: Final = 5
@@ -50,6 +53,10 @@ _recoveries: WeakKeyDictionary[Resources, Recovery] = WeakKeyDictionary()
 def recovery_of(resources: Resources) -> Recovery:
     """The one that the connections of a database share in this process."""
     return _recoveries.setdefault(resources, Recovery(resources))
+
+
+class TransactionUndecided(ConflictError):
+    """Another transaction has been waited for, for too long: to do so once more would not help."""
 
 
 class _Fate(enum.Enum):
@@ -78,7 +85,7 @@ class Recovery:
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[str, float]] = {}
         self._next_look = 0.0
-        self._decided: dict[str, None] = {}
+        self._decided: dict[str, float] = {}  # since when this process knows it (``time.monotonic``)
 
     @property
     def resources(self) -> Resources:
@@ -102,29 +109,37 @@ class Recovery:
         """Whether an intent was seen at the last look, which may prove to be abandoned."""
         return bool(self._seen)
 
-    def await_decision(self, ids: Iterable[str], schema_of: SchemaOf) -> set[str]:
+    def await_decision(self, ids: Iterable[str], schema_of: SchemaOf, *, since: float = math.inf) -> set[str]:
         """Return when these transactions are decided; one whose process has died is decided here.
 
-        One read for each of which this process did not know it; these are returned, since what was read of their
-        documents before may have been taken back. Raises ConflictError when one takes too long.
+        One read for each of which this process did not know it. Returns those of which it did not know it ``since``
+        then (``time.monotonic``; as a rule, until now): what was read of their documents may have been taken back.
+        Raises TransactionUndecided when one takes too long.
         """
-        unknown = {id for id in ids if id not in self._decided}
-        for id in unknown:
-            self._await_one(id, schema_of)
+        news = {id for id in ids if self._decided.get(id, math.inf) >= since}
+        for id in news - self._decided.keys():
+            self._await_one(self.resources.keys.intent(id), schema_of)
             if len(self._decided) >= _REMEMBERED:
                 self._decided.clear()
-            self._decided[id] = None
-        return unknown
+            self._decided[id] = time.monotonic()
+        return news
 
-    def _await_one(self, id: str, schema_of: SchemaOf) -> None:
-        key, deadline, pause = self.resources.keys.intent(id), self.resources.options.write_deadline, _FIRST_PAUSE
+    def await_all(self, schema_of: SchemaOf, *, but: str | None = None) -> None:
+        """Return when all transactions that are under way now are decided, but for that of the intent ``but`` (its
+        key). One listing, and more while it waits. Raises TransactionUndecided."""
+        for key in self.unfinished():
+            if key != but:
+                self._await_one(key, schema_of)
+
+    def _await_one(self, key: str, schema_of: SchemaOf) -> None:
+        deadline, pause = self.resources.options.write_deadline, _FIRST_PAUSE
         began = time.monotonic()
         next_look = began
         while self.resources.store.get(key) is not None:
             now = time.monotonic()
             if now - began > _PATIENCE * deadline:
-                raise ConflictError(
-                    f"A document is being changed by the transaction {id}, which has not been decided for "
+                raise TransactionUndecided(
+                    "A document is being changed by a transaction that has not been decided for "
                     f"{_PATIENCE * deadline:g} s, {_PATIENCE} times the write deadline. Try again, and look at the "
                     f"unfinished transactions with manage.py sb_check: its intent is {key!r}."
                 )
@@ -155,14 +170,20 @@ class Recovery:
     def _look(self, schema_of: SchemaOf) -> int:
         now, found, decided = time.monotonic(), {}, 0
         for listed in list(self.resources.store.list(self.resources.keys.intent_prefix())):
-            etag, since = self._seen.get(listed.key, ("", now))
-            since = since if etag == listed.etag else now
+            etag = listed.etag or self._etag(listed.key)
+            before, since = self._seen.get(listed.key, (etag, now))
+            since = since if before == etag else now
             if now - since > self.resources.options.write_deadline:
                 decided += self._decide(listed.key, schema_of)
             else:
-                found[listed.key] = (listed.etag, since)
+                found[listed.key] = (etag, since)
         self._seen = found
         return decided
+
+    def _etag(self, key: str) -> str:
+        """The ETag of an intent in a store whose listings have none, without which a live one looks abandoned."""
+        stored = self.resources.store.get(key)
+        return stored.etag if stored is not None else ""
 
     def _decide(self, key: str, schema_of: SchemaOf) -> bool:
         stored = self.resources.store.get(key)
@@ -170,46 +191,83 @@ class Recovery:
             return False
         try:
             intent = read_intent(self.resources, key, stored.body, schema_of)
+            return intent.take_over(stored.etag) and self._carry_through(intent)
         except CorruptDocument as error:
-            logger.error("%s The transaction stays as it is.", error)
+            logger.error(
+                "%s The transaction %r stays as it is.", error, key, extra=self._log_fields("intent_unreadable", key)
+            )
             return False
-        if not intent.take_over(stored.etag):
-            return False
-        logger.warning("A process died while it committed the transaction %s; it is decided now.", intent.id)
+
+    def _carry_through(self, intent: Intent) -> bool:
+        key = intent.key
+        logger.warning(
+            "A process died while it committed the transaction %s; it is decided now.",
+            intent.id,
+            extra=self._log_fields("transaction_taken_over", key),
+        )
         for _ in range(_ROUNDS):
-            if self._carry_out(intent):
+            completed = self._carry_out(intent)
+            if completed is not None:
                 intent.remove()
+                send(
+                    transaction_recovered,
+                    Recovery,
+                    database=self.resources.database,
+                    transaction=intent.id,
+                    documents=len(intent.writes),
+                    completed=completed,
+                )
                 return True
-        logger.error("The transaction %s could not be decided: its documents keep changing.", intent.id)
+        logger.error(
+            "The transaction %s could not be decided: its documents keep changing.",
+            intent.id,
+            extra=self._log_fields("transaction_undecided", key),
+        )
         return False
 
-    def _carry_out(self, intent: Intent) -> bool:
+    def _log_fields(self, event: str, key: str) -> dict[str, str]:
+        return {"event": event, "database": self.resources.database, "key": key}
+
+    def _carry_out(self, intent: Intent) -> bool | None:
+        """Whether the transaction was completed or else taken back; None when its documents changed meanwhile."""
         found = [self._find(write, intent.id) for write in intent.writes]
         forward = all(each.fate is not _Fate.CONFLICT for each in found)
         wanted = _Fate.OPEN if forward else _Fate.APPLIED
         writes = [each.write if forward else each.reversed() for each in found if each.fate is wanted]
         if not forward:
-            _report_changed(intent.id, [each.write.key for each in found if each.fate is _Fate.CHANGED])
+            self._report_changed(intent, [each.write.key for each in found if each.fate is _Fate.CHANGED])
         try:
             UnitOfWork(self.resources).commit(writes, intent=intent)
         except WriteFailed as failure:
             if failure.is_conflict:
-                return False
+                return None
             raise failure.error from failure
         self._settle_claims(intent, forward=forward)
-        return True
+        return forward
+
+    def _report_changed(self, intent: Intent, keys: list[str]) -> None:
+        if keys:
+            logger.error(
+                "The transaction %s is taken back, but these of its documents were changed by other means since, and "
+                "stay as they are: %s.",
+                intent.id,
+                ", ".join(keys),
+                extra=self._log_fields("transaction_mixed", intent.key) | {"keys": ", ".join(keys)},
+            )
 
     def _find(self, write: DocumentWrite, id: str) -> _Found:
         stored = self.resources.store.get(write.key)
         return _Found(write, _fate(write, stored, id), stored)
 
     def _settle_claims(self, intent: Intent, *, forward: bool) -> None:
-        """Free what the documents gave up, or, when the transaction was taken back, what they had taken."""
+        """Free what the documents gave up, or, when the transaction was taken back, undo what they had taken."""
         schemas = {write.schema.table: write.schema for write in intent.writes if write.schema is not None}
-        book = ClaimBook(self.resources, schemas.get)
+        book, heirs = ClaimBook(self.resources, schemas.get), _former_holders(intent.writes)
         for write in intent.writes:
-            if write.schema is not None:
-                book.free(write.schema.table, write.stem, write.frees if forward else write.takes)
+            if forward and write.schema is not None:
+                book.free(write.table, write.stem, write.frees)
+            elif write.schema is not None:
+                book.hand_back(write.table, write.stem, write.takes, heirs[write.table])
 
 
 def _fate(write: DocumentWrite, stored: Stored | None, id: str) -> _Fate:
@@ -224,19 +282,17 @@ def _fate(write: DocumentWrite, stored: Stored | None, id: str) -> _Fate:
     return _Fate.CHANGED if _carries(stored, id) else _Fate.CONFLICT
 
 
+def _former_holders(writes: Iterable[DocumentWrite]) -> Mapping[str, Mapping[str, str]]:
+    """``{table: {claim: stem}}`` of the documents that gave up claims, which others of the unit may have taken."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for write in writes:
+        found[write.table].update(dict.fromkeys(write.frees, write.stem))
+    return found
+
+
 def _carries(stored: Stored, id: str) -> bool:
     try:
         document = orjson.loads(stored.body)
     except orjson.JSONDecodeError:
         return False
     return isinstance(document, dict) and document.get(TRANSACTION) == id
-
-
-def _report_changed(id: str, keys: list[str]) -> None:
-    if keys:
-        logger.error(
-            "The transaction %s is taken back, but these of its documents were changed by other means since, and stay "
-            "as they are: %s.",
-            id,
-            ", ".join(keys),
-        )

@@ -11,6 +11,7 @@ from django_smarterbase.profiling.profile import Operation
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.loader import Loader
+    from django_smarterbase.backend.locked_select import RowLocking
 
 
 class Execution(Protocol):
@@ -35,8 +36,8 @@ class Request:
 
     ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
     that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see. ``counts``
-    says that the only row is a number of rows, ``locks`` that the rows are locked. ``sql`` is what was compiled: other
-    SQL that a cursor is given meanwhile (by an ``execute_wrapper``) is another statement.
+    says that the only row is a number of rows, ``locking`` which rows are to be locked. ``sql`` is what was compiled:
+    other SQL that a cursor is given meanwhile (by an ``execute_wrapper``) is another statement.
     """
 
     plan: QueryPlan
@@ -47,6 +48,6 @@ class Request:
     auto_values: int | None = 0
     upsert: bool = False
     counts: bool = False
-    locks: bool = False
+    locking: RowLocking | None = None
     shortcut: Shortcut | None = None
     sql: str = ""

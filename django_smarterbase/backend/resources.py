@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import InvalidStorageError, Storage, storages
 
+from django_smarterbase.backend.soundness import check_key, check_nulls
 from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.indexes.service import IndexService
@@ -20,9 +21,10 @@ from django_smarterbase.tables import Row, TableSchema
 
 
 class Resources:
-    """One database of this process. Thread-safe."""
+    """One database of this process. Thread-safe. ``database`` is the alias that opened it, for signals and logs."""
 
-    def __init__(self, name: str, options: Options, storage: Storage) -> None:
+    def __init__(self, database: str, name: str, options: Options, storage: Storage) -> None:
+        self.database = database
         self.name = name
         self.options = options
         self.storage = storage
@@ -30,7 +32,13 @@ class Resources:
         self.store = open_store(storage, options, self.keys)
         self.sequences = Sequences(self.store, self.keys)
         self.indexes = IndexService(
-            store=self.store, keys=self.keys, name=name, alias=options.cache, options=options, decode=self.row_of
+            store=self.store,
+            keys=self.keys,
+            name=name,
+            database=database,
+            alias=options.cache,
+            options=options,
+            decode=self.indexed_row,
         )
         self.unindexed_tables: set[str] = set()
         self._histories: dict[str, History] = {}
@@ -58,6 +66,13 @@ class Resources:
         names = (column.name for column in schema.columns)
         return dict(zip(names, self.decode(schema, key, body).values, strict=True))
 
+    def indexed_row(self, schema: TableSchema, key: str, body: bytes) -> Row:
+        """A document as ``row_of``, if it can be a row of its table. Raises CorruptDocument."""
+        values = self.decode(schema, key, body).values
+        check_key(schema, self.keys.stem_of_key(schema.table, key) or "", key, values)
+        check_nulls(schema, key, values)
+        return dict(zip(schema.by_name, values, strict=True))
+
     def refresh_history(self, table: str) -> History:
         """Read the schema object of a table. Raises CorruptDocument."""
         key = self.keys.schema(table)
@@ -65,7 +80,11 @@ class Resources:
         try:
             history = History() if stored is None else History.load(stored.body)
         except (ValueError, KeyError, TypeError) as error:
-            raise CorruptDocument(key, "it is not a list of schema steps") from error
+            raise CorruptDocument(
+                key,
+                f"it is not a list of schema steps ({error!r:.200})",
+                "Bring it back from a copy: without the steps, documents from before a migration cannot be read.",
+            ) from error
         self._histories[table] = history
         return history
 
@@ -86,8 +105,8 @@ _lock = threading.Lock()
 _open: dict[tuple[str, Options, int], Resources] = {}
 
 
-def resources_for(settings: dict[str, Any]) -> Resources:
-    """The resources of ``DATABASES[alias]``, opened once a process. Raises ImproperlyConfigured.
+def resources_for(database: str, settings: dict[str, Any]) -> Resources:
+    """The resources of ``DATABASES[database]``, opened once a process. Raises ImproperlyConfigured.
 
     Another storage object under the alias (``override_settings``) or other options open other resources.
     """
@@ -96,7 +115,7 @@ def resources_for(settings: dict[str, Any]) -> Resources:
     key = (settings["NAME"], options, id(storage))
     with _lock:
         if key not in _open:
-            _open[key] = Resources(settings["NAME"], options, storage)
+            _open[key] = Resources(database, settings["NAME"], options, storage)
         return _open[key]
 
 

@@ -7,6 +7,7 @@ is run again: SQLite itself raises the IntegrityError, or follows the ON CONFLIC
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
@@ -14,6 +15,7 @@ from django_smarterbase.backend.claims import claim_key, claim_rule, holder_of
 from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.snapshot import Known
+from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.indexes.service import IndexUntrusted
 from django_smarterbase.storage.codec import transaction_of
 from django_smarterbase.tables import IndexCondition, IndexEntry, Kind, TableSchema, UniqueRule
@@ -25,20 +27,22 @@ class Rivals:
     ``every_key`` looks up the primary key of every new row; otherwise only those that a caller may have chosen twice
     (not a sequence's, not UUIDs), and with ``keys`` off none: then the conditional write finds out. ``decided`` waits
     for transactions, given by their ids: a rival that may yet be taken back is no reason to refuse a write. It returns
-    those of which it was not known before.
+    those of which it was not known before a moment (``time.monotonic``).
     """
 
     def __init__(
-        self, loader: Loader, decided: Callable[[Iterable[str]], set[str]], *, keys: bool, every_key: bool
+        self, loader: Loader, decided: Callable[[Iterable[str], float], set[str]], *, keys: bool, every_key: bool
     ) -> None:
         self.loader = loader
         self.snapshot = loader.snapshot
         self.decided = decided
         self.keys = keys
         self.every_key = every_key
+        self._met: set[tuple[str, str]] = set()  # (table, stem) of documents that were read here
 
     def of(self, writes: Iterable[DocumentWrite]) -> dict[str, list[str]]:
-        """``{table: stems}`` of the stored documents that must be loaded."""
+        """``{table: stems}`` of the stored documents that must be loaded. Raises ConflictError for one that is not what
+        the statement, or its transaction, has read before."""
         by_table: dict[str, list[DocumentWrite]] = defaultdict(list)
         for write in writes:
             if write.schema is not None and write.row is not None:
@@ -51,19 +55,33 @@ class Rivals:
         return found
 
     def _of_table(self, schema: TableSchema, writes: list[DocumentWrite]) -> list[str]:
-        table = self.snapshot.table(schema.table)
-        self.loader.learn(schema, [write.stem for write in writes if self._must_look_up(schema, write)])
+        table, began = self.snapshot.table(schema.table), time.monotonic()
+        self._learn(schema, [write.stem for write in writes if self._must_look_up(schema, write)])
         stems = [write.stem for write in writes] + self._holders(schema, writes)
         unseen = [stem for stem in dict.fromkeys(stems) if stem not in table.present and table.known.get(stem)]
-        self._await_decision(schema, unseen)
+        self._await_decision(schema, unseen, began)
         return [stem for stem in unseen if table.known.get(stem)]
 
-    def _await_decision(self, schema: TableSchema, stems: Iterable[str]) -> None:
+    def _learn(self, schema: TableSchema, stems: list[str]) -> None:
+        known = self.snapshot.table(schema.table).known
+        self._met.update((schema.table, stem) for stem in stems if stem not in known)
+        self.loader.learn(schema, stems)
+
+    def _await_decision(self, schema: TableSchema, stems: Iterable[str], began: float) -> None:
         """Read the documents again that a transaction of several has made, once it is decided."""
-        made = {stem: transaction_of(known.extras) for stem in stems if (known := self._known(schema, stem))}
-        doubtful = {stem: id for stem, id in made.items() if id is not None}
-        news = self.decided(doubtful.values()) if doubtful else set()
-        self.loader.relearn(schema, [stem for stem, id in doubtful.items() if id in news])
+        before = {stem: known for stem in stems if (known := self._known(schema, stem))}
+        made_by = {stem: id for stem, known in before.items() if (id := transaction_of(known.extras)) is not None}
+        news = self.decided(made_by.values(), began) if made_by else set()
+        doubtful = [stem for stem, id in made_by.items() if id in news]
+        self.loader.relearn(schema, doubtful)
+        for stem in doubtful:
+            now = self._known(schema, stem)
+            changed = now is None or now.etag != before[stem].etag
+            if changed and (schema.table, stem) not in self._met:
+                raise ConflictError(
+                    f"{schema.label}: {stem!r} was read as a transaction had left it that was not decided yet, and "
+                    "was changed since. Run the statement or transaction again."
+                )
 
     def _known(self, schema: TableSchema, stem: str) -> Known | None:
         return self.snapshot.table(schema.table).known.get(stem)
@@ -100,7 +118,7 @@ class Rivals:
             self.loader.account.fallback_reason = untrusted.reason
             return None
         stems = list(reading.stems or ())
-        self.loader.learn(schema, stems)
+        self._learn(schema, stems)
         return stems
 
     def _by_claim(self, schema: TableSchema, rule: UniqueRule, writes: list[DocumentWrite]) -> list[str]:
@@ -108,5 +126,5 @@ class Rivals:
         claims = [claim for write in writes for claim in write.takes if claim_rule(claim) == rule.name]
         keys = [claim_key(resources, schema.table, claim) for claim in claims]
         stems = [holder_of(key, stored) for key, stored in resources.store.get_many(keys) if stored is not None]
-        self.loader.learn(schema, stems)
+        self._learn(schema, stems)
         return stems

@@ -7,11 +7,13 @@ Inside a transaction: the changes stay pending in the workspace and are written 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import sqlite3
 import time
 from collections.abc import Collection, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.db.utils import IntegrityError
@@ -21,22 +23,24 @@ from django_smarterbase.backend.claims import ClaimTaken, claim_rule
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
-from django_smarterbase.backend.locking import Rows, TransactionLocks
-from django_smarterbase.backend.numbers import Numbering, catch_up, raise_sequences
-from django_smarterbase.backend.recovery import recovery_of
+from django_smarterbase.backend.locked_run import lock_rows
+from django_smarterbase.backend.locking import TransactionLocks
+from django_smarterbase.backend.numbers import Numbering, raise_sequences
+from django_smarterbase.backend.recovery import TransactionUndecided, recovery_of
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.unit_of_work import UnitOfWork
+from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_single_batch
 from django_smarterbase.backend.workspace import Workspace
-from django_smarterbase.exceptions import ConflictError, StorageUnavailable
+from django_smarterbase.exceptions import ConflictError, SmarterBaseError
+from django_smarterbase.signals import send, statement_retried
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
     from django_smarterbase.backend.resources import Resources
 
-logger = logging.getLogger("django_smarterbase.transactions")
+logger = logging.getLogger("django_smarterbase.storage")
 
 MAX_ATTEMPTS: Final = 12
 _FIRST_PAUSE: Final = 0.002
@@ -51,7 +55,7 @@ class Session:
         self.wrapper = wrapper
         self.resources = resources
         self.workspace = Workspace(sqlite)
-        self.unit = UnitOfWork(resources)
+        self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
@@ -66,13 +70,13 @@ class Session:
     def _no_locks(self) -> TransactionLocks:
         return TransactionLocks(self.resources, self.wrapper.table_schema)
 
-    def read_anew(self, rows: Rows) -> None:
-        """What the transaction has read of these rows, and not changed, counts no more: they are locked only now."""
-        snapshot = self.snapshot()
-        for table, stems in rows.items():
-            pending = {document.stem for document in self.workspace.pending(table)}
-            snapshot.table(table).forget(set(stems) - pending)
-        self._empty(snapshot)
+    def await_decision(self, ids: Iterable[str], since: float = math.inf) -> set[str]:
+        """Return when these transactions of other connections are decided, so that nothing is built on sand. As
+        ``Recovery.await_decision``."""
+        return self.recovery.await_decision(ids, self.wrapper.catalog.find, since=since)
+
+    def _await_transactions(self, own: IntentLog | None) -> None:
+        self.recovery.await_all(self.wrapper.catalog.find, but=own.key if own is not None else None)
 
     def snapshot(self) -> Snapshot:
         """What the transaction has read, to which whoever reads more must add; a fresh one outside of any."""
@@ -100,11 +104,15 @@ class Session:
             self._run_autocommit(request, execution)
 
     def look_for_abandoned_transactions(self) -> None:
-        """Look when it is time to. A store that does not answer is no reason not to connect: the next request tells."""
+        """Look when it is time to. Whatever becomes of others' transactions is no reason not to connect."""
         try:
             self.recovery.consider(self.wrapper.catalog.find)
-        except StorageUnavailable as error:
-            logger.warning("Abandoned transactions could not be looked for: %s", error)
+        except SmarterBaseError as error:
+            logger.warning(
+                "Abandoned transactions could not be looked for: %s",
+                error,
+                extra={"event": "recovery_postponed", "database": self.wrapper.alias, "detail": str(error)},
+            )
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
         failure: WriteFailed | None = None
@@ -114,14 +122,23 @@ class Session:
             writes = self._attempt_alone(request, execution, snapshot, attempt)
             if writes is not None:
                 writes = [write for write in writes if write.key not in standing]
-                self._await_decision(write.built_on for write in writes if write.built_on is not None)
-                failure = self._commit(writes, snapshot, owner="")
+                self.await_decision(write.built_on for write in writes if write.built_on is not None)
+                raise_sequences(self.resources, snapshot, writes)
+                failure = self._commit_alone(writes)
                 if failure is None:
                     return
                 standing |= failure.standing
                 if attempt < MAX_ATTEMPTS:
                     self._make_way(failure.write, snapshot)
             if attempt < MAX_ATTEMPTS:
+                send(
+                    statement_retried,
+                    Session,
+                    database=self.wrapper.alias,
+                    operation=request.operation,
+                    model=request.model,
+                    attempt=attempt,
+                )
                 _pause(attempt)
         if failure is not None and isinstance(failure.error, ClaimTaken):
             raise _commit_error(failure) from failure
@@ -129,6 +146,17 @@ class Session:
             f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a "
             f"row. {_applied(standing)}; run the statement again."
         )
+
+    def _commit_alone(self, writes: list[DocumentWrite]) -> WriteFailed | None:
+        """Apply the writes of a statement in autocommit. Locks are waited for before the first is applied: those of a
+        single batch as it is announced, which costs nothing."""
+        if is_single_batch(writes):
+            return self._commit(writes, owner="")
+        try:
+            self.locks.reserve(writes)
+            return self._commit(writes)
+        finally:
+            self.release_locks()
 
     def _attempt_alone(
         self, request: Request, execution: Execution, snapshot: Snapshot, attempt: int
@@ -138,8 +166,8 @@ class Session:
         self.workspace.sqlite.execute("BEGIN")
         try:
             return self._attempt(request, execution, loader, keys=attempt > 1)
-        except ConflictError:
-            if attempt == MAX_ATTEMPTS:
+        except ConflictError as error:
+            if attempt == MAX_ATTEMPTS or isinstance(error, TransactionUndecided):
                 raise
             return None
         finally:
@@ -152,6 +180,9 @@ class Session:
         loader = self._loader(request, snapshot)
         try:
             writes = self._attempt(request, execution, loader, keys=True)
+            if request.locking is not None:
+                again = partial(self._attempt, request, execution, loader, keys=True)
+                lock_rows(self, request.locking, execution, loader, again)
         except BaseException:
             self._empty(snapshot)
             raise
@@ -171,8 +202,6 @@ class Session:
             repeatable=self.in_transaction,
         )
         self.account = loader.account
-        if request.locks:
-            self.account.fallback_reason = self.locks.unavailable
         return loader
 
     def _attempt(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
@@ -192,7 +221,7 @@ class Session:
         changes = ChangeReader(self.resources, self.workspace, loader.snapshot)
         numbering = Numbering(self.resources, self.workspace, loader.snapshot, schemas, request.auto_values)
         every_key = request.upsert or not self.in_transaction
-        rivals = Rivals(loader, self._await_decision, keys=keys or request.upsert, every_key=every_key)
+        rivals = Rivals(loader, self.await_decision, keys=keys or request.upsert, every_key=every_key)
         while True:
             numbering.prepare()
             self.workspace.sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
@@ -213,12 +242,7 @@ class Session:
                 loader.fetch(self.wrapper.table_schema(table), stems)
 
     def _commit(
-        self,
-        writes: list[DocumentWrite],
-        snapshot: Snapshot,
-        intent: Intent | None = None,
-        *,
-        owner: str | None = None,
+        self, writes: list[DocumentWrite], intent: Intent | None = None, *, owner: str | None = None
     ) -> WriteFailed | None:
         """Apply the writes; returns the failure when another writer was faster, raises any other."""
         if not writes:
@@ -229,12 +253,7 @@ class Session:
             if failure.is_conflict:
                 return failure
             raise failure.error from failure
-        raise_sequences(self.resources, snapshot, writes)
         return None
-
-    def _await_decision(self, ids: Iterable[str]) -> set[str]:
-        """Return when these transactions of other connections are decided, so that nothing is built on sand."""
-        return self.recovery.await_decision(ids, self.wrapper.catalog.find)
 
     def _make_way(self, write: DocumentWrite, snapshot: Snapshot) -> None:
         """A new document met another with a value that a sequence gave out: the sequence is behind its table."""
@@ -242,7 +261,7 @@ class Session:
         if schema is None or schema.auto is None or write.row is None or write.base_etag is not None:
             return
         if snapshot.was_allocated(schema.table, write.row[schema.auto]):
-            catch_up(self.resources, schema)
+            self.resources.sequences.catch_up(schema.table)
 
     def commit(self) -> int:
         """Write what the transaction has pending, or nothing; returns the number of documents.
@@ -264,22 +283,16 @@ class Session:
         pending = self.workspace.pending()
         changes = ChangeReader(self.resources, self.workspace, snapshot)
         writes = [
-            changes.staged(document, self._schema_of_pending(document.table) if document.table else None)
+            changes.staged(document, self._schema_of_pending(document.table, snapshot) if document.table else None)
             for document in pending
         ]
-        alone = len(writes) == 1
-        if writes:
-            self.locks.keep(at_once=True)
-            if not alone:  # lest the wait fall between the intent and its documents
-                self.locks.await_others(writes)
-            self._await_decision(write.built_on for write in writes if write.built_on is not None)
-            self.locks.verify(snapshot, writes)
+        owner = self._secure(writes, snapshot) if writes else None
         intent = Intent.of(self.resources, writes) if len(writes) > 1 else None
         if intent is not None:
             intent.write()
             writes = list(intent.writes)
         try:
-            failure = self._commit(writes, snapshot, intent, owner=self.locks.token if alone else None)
+            failure = self._commit(writes, intent, owner=owner)
         except Exception:
             if intent is not None and self.unit.took_back:
                 intent.remove()
@@ -293,8 +306,25 @@ class Session:
         self._empty(snapshot)
         return len(writes)
 
-    def _schema_of_pending(self, table: str) -> TableSchema:
-        """The table of a pending document; of one that a migration has renamed or dropped, only its name is left."""
+    def _secure(self, writes: list[DocumentWrite], snapshot: Snapshot) -> str | None:
+        """Make sure of what the transaction rests on, before anything of it is written. Returns whose locks are its own
+        when those of others are still to be waited for."""
+        self.await_decision(write.built_on for write in writes if write.built_on is not None)
+        raise_sequences(self.resources, snapshot, writes)
+        if len(writes) == 1 and self.locks.covers(writes):
+            return self.locks.token
+        self.locks.keep(at_once=True)
+        self.locks.reserve(writes)
+        self.locks.verify(snapshot, writes)
+        return None
+
+    def _schema_of_pending(self, table: str, snapshot: Snapshot) -> TableSchema:
+        """The table of a pending document as the transaction has used it: the model may have been one of a migration,
+        and that of today may have columns that do not exist yet. Of a table that a migration has renamed or dropped,
+        only its name may be left."""
+        codec = snapshot.table(table).codec
+        if codec is not None:
+            return codec.schema
         return self.wrapper.catalog.find(table) or TableSchema(table, table, (), ("id",))
 
     def rolled_back(self) -> None:

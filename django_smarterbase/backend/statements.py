@@ -15,14 +15,16 @@ from django_smarterbase.backend.rawsql import copies_rows, defines_tables, dropp
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.upkeep import drop_table
+from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.hints import hints_of
 from django_smarterbase.ops import Ops, counting
 from django_smarterbase.planner.explain import explain_text
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
 from django_smarterbase.planner.values import filter_values
 from django_smarterbase.profiling.fingerprint import fingerprint
-from django_smarterbase.profiling.profile import FULL_SCAN, KEY, QueryProfile, redis_index
-from django_smarterbase.profiling.recorder import caller_method, listening, record_made
+from django_smarterbase.profiling.profile import FULL_SCAN, KEY, Operation, QueryProfile, redis_index
+from django_smarterbase.profiling.recorder import caller_method, record_made, wanted
+from django_smarterbase.signals import conflict_raised, send
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -48,12 +50,7 @@ class StatementRunner:
                 self._pass_through(query)
                 return
             request = self._raw_request(query, params)
-        if listening():
-            self._run_recorded(request, query, params)
-        else:
-            # By its counters a statement is known to have waited for Redis in vain, so that it does not wait again.
-            with counting():
-                self.session.run(request, self.execution)
+        self._run_recorded(request, query, params)
 
     def _pass_through(self, query: str) -> None:
         """Transactions, pragmas and definitions concern the workspace alone."""
@@ -91,15 +88,19 @@ class StatementRunner:
 
     def _run_recorded(self, request: Request, query: str, params: Any) -> None:
         started_at, begun, error = datetime.now(UTC), time.perf_counter(), None
+        # By its counters a statement is known to have waited for Redis in vain, so that it does not wait again.
         with counting() as ops:
             try:
                 self.session.run(request, self.execution)
             except BaseException as raised:
                 error = type(raised).__name__
+                _tell_conflict(raised, self.wrapper.alias, request.operation, request.model)
                 raise
             finally:
                 run = _Run(ops, started_at, (time.perf_counter() - begun) * 1000, error)
-                record_made(lambda: self._profile(request, query, params, run))
+                slow_ms = self.session.resources.options.slow_ms
+                if wanted(run.duration, slow_ms):
+                    record_made(lambda: self._profile(request, query, params, run), slow_ms)
 
     def _profile(self, request: Request, query: str, params: Any, run: _Run) -> QueryProfile:
         account, fallback = self.session.account, self.session.account.fallback_reason
@@ -169,11 +170,18 @@ def commit_recorded(alias: str, session: Session) -> None:
             written = session.commit()
         except BaseException as raised:
             error = type(raised).__name__
+            _tell_conflict(raised, alias, "commit", None)
             raise
         finally:
-            if listening() and written != 0:
-                run = _Run(ops, started_at, (time.perf_counter() - begun) * 1000, error)
-                record_made(lambda: _commit_profile(alias, written, run))
+            run = _Run(ops, started_at, (time.perf_counter() - begun) * 1000, error)
+            slow_ms = session.resources.options.slow_ms
+            if written != 0 and wanted(run.duration, slow_ms):
+                record_made(lambda: _commit_profile(alias, written, run), slow_ms)
+
+
+def _tell_conflict(raised: BaseException, alias: str, operation: Operation, model: str | None) -> None:
+    if isinstance(raised, ConflictError):
+        send(conflict_raised, Session, database=alias, operation=operation, model=model, error=raised)
 
 
 def _commit_profile(alias: str, written: int | None, run: _Run) -> QueryProfile:

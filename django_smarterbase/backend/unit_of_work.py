@@ -8,9 +8,11 @@ back. A transaction of more than one document is kept whole by an intent even wh
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby, islice
 from typing import Final, NamedTuple, Protocol
 
@@ -22,7 +24,7 @@ from django_smarterbase.indexes.service import OpenWrite
 from django_smarterbase.steps import reach
 from django_smarterbase.tables import TableSchema
 
-logger = logging.getLogger("django_smarterbase.documents")
+logger = logging.getLogger("django_smarterbase.storage")
 
 _BATCH: Final = 200
 _SLICE: Final = 32
@@ -42,6 +44,14 @@ class IntentLost(ConflictError):
 
 class IntentLog(Protocol):
     """What keeps a unit of many documents whole when its process dies (``backend.intents``)."""
+
+    @property
+    def key(self) -> str:
+        """The key of the intent's object."""
+
+    @property
+    def writes(self) -> Sequence[DocumentWrite]:
+        """All that the transaction writes; a unit of work may be what is left of it."""
 
     @property
     def deadline(self) -> float:
@@ -69,11 +79,20 @@ class _Outcome:
 class UnitOfWork:
     """Applies the writes of one statement or transaction.
 
-    ``took_back`` tells of the last unit that failed whether every write of it was taken back for certain.
+    ``took_back`` tells of the last unit that failed whether every write of it was taken back for certain. ``keep`` is
+    called before each batch is written, to keep what must last until the end. ``await_transactions``
+    returns when those that are under way now are decided, but for that of the given intent.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        keep: Callable[[], object] = lambda: None,
+        await_transactions: Callable[[IntentLog | None], None] = lambda _own: None,
+    ) -> None:
         self.resources = resources
+        self._keep = keep
+        self._await_transactions = await_transactions
         self.took_back = False
 
     def commit(
@@ -90,7 +109,8 @@ class UnitOfWork:
             return
         self.resources.store.verify_conditions()
         applied: list[_Applied] = []
-        book = ClaimBook(self.resources, _schemas(writes), _releases(writes))
+        releases = _releases(writes if intent is None else intent.writes)
+        book = ClaimBook(self.resources, _schemas(writes), releases, partial(self._await_transactions, intent))
         try:
             for batch in _batches(writes):
                 self._apply(batch, applied, book, intent, owner)
@@ -115,9 +135,7 @@ class UnitOfWork:
         """Write one batch of one table; begin anew for what the deadlines leave no time for."""
         idle = 0
         while batch:
-            # A claim whose document is not there by then looks like an orphan to others.
-            claimed_until = time.monotonic() + self.resources.options.write_deadline
-            self._take_claims(batch, book)
+            claimed_until = self._take_claims(batch, book)
             outcome = self._round(batch, claimed_until, intent, None if applied else owner)
             applied.extend(outcome.done)
             if outcome.failures:
@@ -128,7 +146,11 @@ class UnitOfWork:
             done = {write.key for write, _etag in outcome.done}
             batch = [write for write in batch if write.key not in done]
 
-    def _take_claims(self, batch: list[DocumentWrite], book: ClaimBook) -> None:
+    def _take_claims(self, batch: list[DocumentWrite], book: ClaimBook) -> float:
+        """Take the claims of a batch; returns until when none of them looks like an orphan (``time.monotonic``)."""
+        if not any(write.takes for write in batch):
+            return math.inf
+        until = time.monotonic() + self.resources.options.write_deadline
         for write in batch:
             if write.schema is None or not write.takes:
                 continue
@@ -136,6 +158,7 @@ class UnitOfWork:
                 book.take(write.schema.table, write.stem, write.takes)
             except ClaimTaken as taken:
                 raise WriteFailed(write, taken) from taken
+        return until
 
     def _free(self, writes: Sequence[DocumentWrite], book: ClaimBook) -> None:
         """Remove the claims given up. The unit is applied by now: an orphan that stays behind is only a nuisance."""
@@ -144,7 +167,8 @@ class UnitOfWork:
                 try:
                     book.free(write.schema.table, write.stem, write.frees)
                 except StorageUnavailable as error:
-                    logger.warning("A claim that %r gave up stays behind as an orphan: %s", write.key, error)
+                    extra = {"event": "claims_left", "database": self.resources.database, "detail": str(error)}
+                    logger.warning("A claim that %r gave up stays behind: %s", write.key, error, extra=extra)
 
     def _round(
         self, batch: list[DocumentWrite], until: float, intent: IntentLog | None, owner: str | None = None
@@ -152,6 +176,7 @@ class UnitOfWork:
         """Announce a batch, write what can be written by ``until`` (``time.monotonic``), and settle it."""
         opened = self._begin(batch, owner)
         reach("begun")
+        self._keep()
         if intent is not None:
             intent.renew()
             until = min(until, intent.deadline)
@@ -202,7 +227,8 @@ class UnitOfWork:
         try:
             book.give_back(undone.standing | doubtful)
         except StorageUnavailable as error:
-            logger.warning("Claims of writes that were taken back stay behind as orphans: %s", error)
+            extra = {"event": "claims_left", "database": self.resources.database, "detail": str(error)}
+            logger.warning("Claims of writes that were taken back stay behind as orphans: %s", error, extra=extra)
         self.took_back = not undone.standing and not doubtful
         if failure is not None:
             failure.standing = undone.standing
@@ -252,6 +278,11 @@ def _releases(writes: Sequence[DocumentWrite]) -> Callable[[str, str, str], bool
     """Tells whether a document of the unit gives up a claim: ``(table, stem, claim)``."""
     released = {(write.table, write.stem, claim) for write in writes for claim in write.frees}
     return lambda table, stem, claim: (table, stem, claim) in released
+
+
+def is_single_batch(writes: Sequence[DocumentWrite]) -> bool:
+    """Whether the writes are announced together, before any of them is applied."""
+    return len(list(islice(_batches(writes), 2))) < 2
 
 
 def _batches(writes: Sequence[DocumentWrite]) -> Iterator[list[DocumentWrite]]:

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from django.db.utils import NotSupportedError
+
 from django_smarterbase.tables import TableSchema, Value
 
 PREFIX: Final = "_sb_"
@@ -121,6 +123,11 @@ class Workspace:
         return _described(schema, armed=armed is not None)
 
     def _create(self, schema: TableSchema, statements: Sequence[str]) -> ScratchTable:
+        if schema.table.lower().startswith(PREFIX):
+            raise NotSupportedError(
+                f"{schema.label}: no table can be called {schema.table!r}, since names that begin with {PREFIX!r} are "
+                "the engine's own. Give the model another db_table."
+            )
         self.drop(schema.table)
         for sql in statements:
             self.sqlite.execute(sql)

@@ -22,8 +22,9 @@ from django_smarterbase.indexes.client import IndexDamaged, RedisClient, RedisDo
 from django_smarterbase.indexes.keys import IndexKeys, new_token
 from django_smarterbase.profiling.profile import QueryProfile
 from django_smarterbase.profiling.selection import EVERYTHING, Selection
+from django_smarterbase.signals import profiles_dropped, send
 
-logger = logging.getLogger("django_smarterbase.history")
+logger = logging.getLogger("django_smarterbase.query")
 
 #: How many profiles a process itself holds, at most.
 RING: Final = 2000
@@ -61,7 +62,7 @@ class ProfileHistory:
         self._stream: Stream | None = None
         if options.cache is not None:
             # One of its own: whether statements may ask Redis is not for a thread in the background to decide.
-            breaker = Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE, log=logger)
+            breaker = Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE, log=logger, announced=False)
             client = RedisClient(options.cache, breaker)
             self._stream = Stream(client, IndexKeys(name).history, options.profile_history)
 
@@ -88,7 +89,9 @@ class ProfileHistory:
         weight = weight_of(profile, self.options) if self.is_on else None
         if weight is None:
             return 0.0
-        waiting = self._own.ring.add(Kept(profile, weight))
+        waiting, overfull = self._own.ring.add(Kept(profile, weight))
+        if overfull and self._stream is not None:
+            send(profiles_dropped, ProfileHistory, number=1, error=None)
         return waiting / self._size if self._stream is not None else 0.0
 
     def flush(self, patience: float = -1) -> bool:

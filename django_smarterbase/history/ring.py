@@ -52,15 +52,16 @@ class Ring:
         """The number of the latest profile."""
         return self._added
 
-    def add(self, kept: Kept) -> int:
-        """Add a profile; returns how many wait to be sent."""
+    def add(self, kept: Kept) -> tuple[int, bool]:
+        """Add a profile; returns how many wait to be sent, and whether one of these had to make room for it."""
         with self._lock:
             self._kept.append(kept)
             self._added += 1
-            if self._added - self._sent > len(self._kept):
+            overfull = self._added - self._sent > len(self._kept)
+            if overfull:
                 self._sent += 1
                 self._dropped += 1
-            return self._added - self._sent
+            return self._added - self._sent, overfull
 
     def waiting(self, limit: int) -> Batch:
         """The oldest that wait, ``limit`` at most."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from django_smarterbase.history.history import ProfileHistory
 
-logger = logging.getLogger("django_smarterbase.history")
+logger = logging.getLogger("django_smarterbase.query")
 
 #: For how many seconds profiles are gathered before they are sent.
 GATHERING: Final = 1.0
@@ -81,7 +81,11 @@ class Sender:
         except Exception:
             # A thread has no caller to tell. It tries again every second, and says so once.
             if history not in self._troubled:
-                logger.exception("The profiles of database %r cannot be sent.", history.alias)
+                logger.exception(
+                    "The profiles of database %r cannot be sent.",
+                    history.alias,
+                    extra={"event": "profiles_unsent", "database": history.alias},
+                )
                 self._troubled.add(history)
             return False
         self._troubled.discard(history)

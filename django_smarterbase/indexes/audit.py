@@ -282,7 +282,7 @@ class Audit:
             return _UNREADABLE
 
     def _read(self, stems: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
-        stem_of = {self._room.objects.document(self._schema.table, stem): stem for stem in stems}
+        stem_of = {self._room.document_key(self._schema, stem): stem for stem in stems}
         for key, stored in self._room.store.get_many(stem_of):
             yield stem_of[key], stored
 

@@ -26,7 +26,7 @@ from .lease import Lease
 from .rebuild import Rebuilder
 from .room import Room
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 LOOK: Final = 5.0  # seconds between two looks of a process at a table
 LEASE: Final = 30.0  # seconds
@@ -119,10 +119,14 @@ class AutoRepair:
                 self._repair(schema, table)
             failed = False
         except (SmarterBaseError, OSError) as error:
-            logger.warning("The index of table %r could not be rebuilt automatically: %s", schema.table, error)
-        except Exception:
+            extra = self._room.log_fields("rebuild_failed", schema, error)
+            logger.warning(
+                "The index of table %r could not be rebuilt automatically: %s", schema.table, error, extra=extra
+            )
+        except Exception as error:
             # A thread has no caller to tell, and must not end the repairs of its table for good.
-            logger.exception("The automatic rebuild of the index of table %r failed.", schema.table)
+            extra = self._room.log_fields("rebuild_failed", schema, error)
+            logger.exception("The automatic rebuild of the index of table %r failed.", schema.table, extra=extra)
         finally:
             table.failures = table.failures + 1 if failed else 0
             pause = min(_LONGEST, LOOK * 2**table.failures) if failed else LOOK
@@ -163,11 +167,14 @@ class AutoRepair:
             if lease.is_due and not lease.renew():
                 raise IndexUnavailable(f"another process has taken over the lease on the rebuild of {schema.label}")
 
-        logger.info("The index of table %r is being rebuilt in the background.", schema.table)
-        report = self._rebuilder.rebuild(schema, full=False, progress=advance)
+        extra = {"event": "rebuild_started", "database": self._room.database, "table": schema.table}
+        logger.info("The index of table %r is being rebuilt in the background.", schema.table, extra=extra)
+        report = self._rebuilder.rebuild(schema, full=False, progress=advance, automatic=True)
         logger.info(
             "The index of table %r was rebuilt in the background: %d documents in %.1f s.",
             schema.table,
             report.documents,
             report.seconds,
+            extra=extra
+            | {"event": "rebuild_ended", "documents": report.documents, "seconds": round(report.seconds, 3)},
         )

@@ -16,7 +16,7 @@ from .keys import etag_text, new_epoch
 from .room import Room
 from .scripts import Script
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 _LOOKS: Final = 20  # at the table's listing, while others write its first documents
 _PAUSE: Final = 0.05  # seconds between them
@@ -63,7 +63,8 @@ class Midwife:
                 claim.give_up()
                 redis.run(Script.DROP, keys, claim.epoch)
         except (RedisDown, IndexDamaged) as problem:
-            logger.info("The index of table %r was not begun: %s", schema.table, problem)
+            extra = self._room.log_fields("birth_failed", schema, problem)
+            logger.info("The index of table %r was not begun: %s", schema.table, problem, extra=extra)
 
     def _all_known(self, schema: TableSchema, redis: RedisClient, epoch: str) -> bool:
         """Whether all documents were written by writers who fed the epoch: usually there are none at all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import logging
 import threading
 import time
@@ -9,7 +10,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-logger = logging.getLogger("django_smarterbase.indexes")
+from ..signals import breaker_changed, send
+
+logger = logging.getLogger("django_smarterbase.index")
 
 FAILURES: Final = 5
 REST: Final = 30.0  # seconds
@@ -19,13 +22,21 @@ _OUTAGE: Final = (
 )
 
 
+class BreakerState(enum.StrEnum):
+    """The values stand in signals and log messages."""
+
+    CLOSED = "closed"
+    HALF_OPEN = "half-open"
+    OPEN = "open"
+
+
 class Breaker:
     """Opens after ``failures`` in a row (FAILURES); ``rest`` seconds later (REST) lets a single probe through.
 
     Thread-safe.
 
     It also logs an outage once: a WARNING at its first failure, which says what the ``outage`` means, and an INFO when
-    Redis answers again.
+    Redis answers again. Each change of its state is told by a signal, unless it is not ``announced``.
     """
 
     def __init__(
@@ -37,6 +48,7 @@ class Breaker:
         rest: float | None = None,
         outage: str = _OUTAGE,
         log: logging.Logger = logger,
+        announced: bool = True,
     ) -> None:
         self.alias = alias
         self._clock = clock
@@ -44,6 +56,7 @@ class Breaker:
         self._pause = rest
         self._outage = outage
         self._log = log
+        self._announced = announced
         self._lock = threading.Lock()
         self._failures = 0
         self._opened: float | None = None
@@ -61,6 +74,13 @@ class Breaker:
         """Since when Redis has answered this process (UTC): its first answer in a row. None when it did not last."""
         return self._answering_since
 
+    @property
+    def state(self) -> BreakerState:
+        """Open while Redis is left alone, half-open while a probe is under way."""
+        if self._opened is None:
+            return BreakerState.CLOSED
+        return BreakerState.HALF_OPEN if self._probing else BreakerState.OPEN
+
     def admits(self) -> bool:
         """Whether Redis may be asked now. Who gets True must call ``succeeded``, ``failed`` or ``gave_up``."""
         with self._lock:
@@ -69,20 +89,29 @@ class Breaker:
             if self._probing or self._clock() - self._opened < (REST if self._pause is None else self._pause):
                 return False
             self._probing = True
-            return True
+        self._tell(BreakerState.OPEN, BreakerState.HALF_OPEN)
+        return True
 
     def succeeded(self) -> None:
         """Redis answered: close."""
         with self._lock:
+            before = self.state
             failures, self._failures = self._failures, 0
             self._opened, self._probing, self._failing_since = None, False, None
             self._answering_since = self._answering_since or datetime.now(UTC)
         if failures:
-            self._log.info("Redis (cache %r) answers again after %d failed requests.", self.alias, failures)
+            self._log.info(
+                "Redis (cache %r) answers again after %d failed requests.",
+                self.alias,
+                failures,
+                extra={"event": "redis_answers", "cache": self.alias, "failures": failures},
+            )
+        self._tell(before, BreakerState.CLOSED)
 
     def failed(self, problem: str) -> None:
         """Redis did not answer: count, and open when that was once too often."""
         with self._lock:
+            before = self.state
             self._failures += 1
             first = self._failures == 1
             if first:
@@ -90,18 +119,36 @@ class Breaker:
             if self._failures >= (FAILURES if self._limit is None else self._limit):
                 self._opened = self._clock()
             self._probing = False
+            after = self.state
         if first:
-            self._log.warning("Redis (cache %r) cannot be used: %s. %s", self.alias, problem, self._outage)
+            self._log.warning(
+                "Redis (cache %r) cannot be used: %s. %s",
+                self.alias,
+                problem,
+                self._outage,
+                extra={"event": "redis_unreachable", "cache": self.alias, "detail": problem},
+            )
+        self._tell(before, after)
 
     def reset(self) -> None:
         """Let Redis be asked at once: somebody who looks after it says that it is worth trying."""
         with self._lock:
+            before = self.state
             self._opened, self._probing = None, False
+        self._tell(before, BreakerState.CLOSED)
 
     def gave_up(self) -> None:
         """The request ended without telling anything about Redis."""
         with self._lock:
+            before = self.state
             self._probing = False
+            after = self.state
+        self._tell(before, after)
+
+    def _tell(self, before: BreakerState, after: BreakerState) -> None:
+        """Send a change of the state. Not under the lock: a receiver may take its time."""
+        if self._announced and after is not before:
+            send(breaker_changed, Breaker, cache=self.alias, state=after.value)
 
 
 _breakers: dict[str, Breaker] = {}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
+from ..signals import index_checked, send
 from ..tables import TableSchema
 from .answers import FallbackReason, IndexState, IndexUntrusted
 from .audit import Audit
@@ -35,6 +36,25 @@ class Auditor:
         afterwards: Callable[[AuditStage, int], object],
     ) -> TableFindings:
         """As ``IndexService.audit``."""
+        findings = self._audit(schema, sample, advance, afterwards)
+        send(
+            index_checked,
+            Auditor,
+            database=self._room.database,
+            table=schema.table,
+            documents=findings.documents,
+            drift=findings.drift,
+            reason=findings.state.reason.value if findings.state.reason is not None else None,
+        )
+        return findings
+
+    def _audit(
+        self,
+        schema: TableSchema,
+        sample: int | None,
+        advance: Callable[[int], object],
+        afterwards: Callable[[AuditStage, int], object],
+    ) -> TableFindings:
         for attempt in range(1, _TRIES + 1):
             before = self._inspector.state(schema)
             epoch = before.marker.epoch if before.trusted and before.marker is not None else None
@@ -69,7 +89,7 @@ class Auditor:
         keys = self._room.keys(schema)
         flat = redis.run(Script.LOOK, keys, epoch, 0, *stems) or []
         records = dict(zip(flat[::2], flat[1::2], strict=True))
-        key_of = {stem: self._room.objects.document(schema.table, stem) for stem in records}
+        key_of = {stem: self._room.document_key(schema, stem) for stem in records}
         stored = dict(self._room.store.get_many(key_of.values()))
         arguments: list[str] = []
         for stem, record in records.items():

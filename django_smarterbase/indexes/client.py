@@ -15,9 +15,10 @@ from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import DataError, NoScriptError, RedisClusterException, RedisError
 
 from ..ops import RedisOps, redis_ops
+from ..signals import redis_request_failed, send
 from .answers import FallbackReason
 from .breaker import Breaker, breaker_of
-from .keys import TableKeys
+from .keys import TableKeys, without_value
 from .scripts import Script, source_of
 
 Argument = str | int | bytes
@@ -37,11 +38,7 @@ class RedisDown(Exception):  # not an error: reads scan instead, writes take the
 
 
 class IndexDamaged(Exception):  # not an error: as RedisDown
-    """A key of the index, or of the history, is of another type, so somebody else has written it."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(f"the Redis key {key!r} is not of the type that this package gave it")
-        self.key = key
+    """The index, or the history, holds what it never wrote, so somebody else has."""
 
 
 class RedisClient:
@@ -141,6 +138,7 @@ class RedisClient:
             # it cannot serve, and the objects can.
             self._breaker.failed(f"{type(error).__name__}: {error}")
             _gave_up.set(ops)
+            send(redis_request_failed, RedisClient, cache=self.alias, error=error)
             raise RedisDown(FallbackReason.UNREACHABLE, f"{type(error).__name__}: {error}") from error
         except BaseException:
             self._breaker.gave_up()
@@ -157,7 +155,9 @@ def _count(commands: int = 1) -> None:
 
 def _damage_of(error: Exception) -> IndexDamaged | None:
     damaged = _DAMAGED_KEY.search(str(error))
-    return IndexDamaged(damaged[1]) if damaged else None
+    if damaged is None:
+        return None
+    return IndexDamaged(f"the Redis key {without_value(damaged[1])!r} is not of the type that this package gave it")
 
 
 def _damage_or_raise(answer: Any) -> Any:
@@ -173,7 +173,7 @@ def _damage_or_raise(answer: Any) -> Any:
 def _texts(answer: Any) -> Any:
     """``answer`` with bytes decoded, at any depth; a connection may be configured to decode them itself."""
     if isinstance(answer, bytes):
-        return answer.decode()
+        return answer.decode(errors="backslashreplace")  # the index itself writes ASCII only
     if isinstance(answer, list):
         return [_texts(item) for item in answer]
     return answer

@@ -146,8 +146,7 @@ class Filling:
                 yield stem, item
 
     def _read(self, stems: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
-        table = self._schema.table
-        stem_of = {self._room.objects.document(table, stem): stem for stem in stems}
+        stem_of = {self._room.document_key(self._schema, stem): stem for stem in stems}
         for key, stored in self._room.store.get_many(stem_of):
             yield stem_of[key], stored
 

@@ -4,47 +4,72 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Final
+from typing import Final, Literal
 
+from ..signals import index_trusted, index_untrusted, send
 from .answers import FallbackReason, IndexUntrusted
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 #: The breaker reports these, once for all tables.
 _REPORTED: Final = frozenset((FallbackReason.UNREACHABLE, FallbackReason.BREAKER_OPEN))
 
 
 class TrustLog:
-    """Logs when a table's index stops being trusted, and when it is trusted again.
+    """Tells when a table's index stops being trusted, and when it is trusted again: by a signal and in the log.
 
     An outage has many reasons in turn (Redis is gone, comes back empty, and by then documents were written without it);
-    the first one is logged.
+    the first one is told.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, database: str) -> None:
+        self._database = database
         self._lock = threading.Lock()
-        self._lost: set[str] = set()
+        self._trusted: dict[str, bool] = {}  # as it was told last
 
     def lost(self, table: str, why: IndexUntrusted) -> None:
         """A query of ``table`` scans instead."""
-        if why.expected or table in self._lost:
+        if why.expected or self._changed(table, trusted=False) is None:
             return
-        with self._lock:
-            known = table in self._lost
-            self._lost.add(table)
-        if not known and why.reason not in _REPORTED:
+        if why.reason not in _REPORTED:
             logger.warning(
                 "The index of table %r is not trusted (%s). Queries scan the stored objects; run sb_reindex.",
                 table,
                 why,
+                extra={
+                    "event": "index_untrusted",
+                    "database": self._database,
+                    "table": table,
+                    "reason": why.reason.value,
+                    "detail": why.detail,
+                },
             )
+        send(
+            index_untrusted,
+            TrustLog,
+            database=self._database,
+            table=table,
+            reason=why.reason.value,
+            detail=why.detail,
+        )
 
     def kept(self, table: str) -> None:
         """A query of ``table`` was answered by the index."""
-        if table not in self._lost:
+        change = self._changed(table, trusted=True)
+        if change is None:
             return
+        if change == "again":
+            extra = {"event": "index_trusted", "database": self._database, "table": table}
+            logger.info("The index of table %r is trusted again.", table, extra=extra)
+        send(index_trusted, TrustLog, database=self._database, table=table)
+
+    def _changed(self, table: str, *, trusted: bool) -> Literal["first", "again"] | None:
+        """Note what is so now; None when it was so before. This is asked by every query."""
+        if self._trusted.get(table) is trusted:
+            return None
         with self._lock:
-            known = table in self._lost
-            self._lost.discard(table)
-        if known:
-            logger.info("The index of table %r is trusted again.", table)
+            before = self._trusted.get(table)
+            self._trusted[table] = trusted
+        if before is trusted:
+            return None
+        return "first" if before is None else "again"

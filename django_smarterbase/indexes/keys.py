@@ -29,11 +29,13 @@ The history of profiles belongs to no table; its keys, ``H`` for ``sb:{<NAME>}:`
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
+_VALUE: Final = re.compile(r"(:set:[^:]+:[^:]+):.*", re.DOTALL)
 _EPOCH_BYTES: Final = 8
 _TOKEN_BYTES: Final = 12
 
@@ -97,6 +99,11 @@ class IndexKeys:
     def history(self) -> HistoryKeys:
         """The keys of the history of profiles."""
         return HistoryKeys(f"sb:{{{part(self.name)}}}:")
+
+
+def without_value(key: str) -> str:
+    """A Redis key as messages may name it: that of a set without the value that its documents have."""
+    return _VALUE.sub(r"\1", key)
 
 
 def part(text: str) -> str:

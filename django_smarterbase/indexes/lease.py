@@ -23,6 +23,7 @@ from ..exceptions import CorruptDocument, PreconditionFailed
 from ..storage.base import ObjectStore, Stored
 
 _MARGIN: Final = 1.1  # clocks may differ in speed too
+_LONGEST: Final = 3600.0  # seconds; nobody takes a lease for longer, so whoever wants it need not wait for longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,10 @@ def holder_of(key: str, body: bytes) -> LeaseHolder:
     """What a lease's object says. Raises CorruptDocument."""
     try:
         raw = orjson.loads(body)
-        return LeaseHolder(str(raw["owner"]), datetime.fromisoformat(raw["expires_at"]), float(raw["seconds"]))
+        seconds = float(raw["seconds"])
+        if not 0 <= seconds <= _LONGEST:
+            raise ValueError(f"seconds {seconds}")
+        return LeaseHolder(str(raw["owner"]), datetime.fromisoformat(raw["expires_at"]), seconds)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptDocument(key, f"it is not a lease ({error!r})") from error
 

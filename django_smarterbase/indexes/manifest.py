@@ -23,6 +23,7 @@ from .answers import ManifestEntry
 
 _ATTEMPTS: Final = 60
 _PAUSE: Final = 0.05  # seconds, the longest
+_VERSIONS: Final = range(2**62)  # each change adds one, so that more are no version
 
 Change = Callable[[ManifestEntry | None], ManifestEntry | None]
 
@@ -162,21 +163,36 @@ def _parse(key: str, body: bytes) -> dict[str, ManifestEntry]:
         return {table: _entry(raw) for table, raw in orjson.loads(body)["tables"].items()}
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise CorruptDocument(
-            key, f"it is not an index manifest ({error!r}). Stop all writers, remove it, and run sb_reindex"
+            key,
+            f"it is not an index manifest ({error!r:.200})",
+            "Queries scan meanwhile. Stop all writers, remove the object, and run sb_reindex.",
         ) from error
 
 
 def _entry(raw: dict[str, Any]) -> ManifestEntry:
-    if raw["state"] not in {"ready", "suspect"}:
-        raise ValueError(f"state {raw['state']!r}")
+    state, version = raw["state"], raw["version"]
+    if state not in {"ready", "suspect"}:
+        raise ValueError(f"state {state!r}")
+    if type(version) is not int or version not in _VERSIONS:  # a bool is an int to isinstance
+        raise ValueError(f"version {version!r}")
     return ManifestEntry(
-        ready=raw["state"] == "ready",
-        epoch=raw["epoch"],
-        building=raw["building"],
-        version=int(raw["version"]),
-        definition=raw["definition"],
-        built_at=_time(raw.get("built_at")),
+        ready=state == "ready",
+        epoch=_optional(raw["epoch"]),
+        building=_optional(raw["building"]),
+        version=version,
+        definition=_text(raw["definition"]),
+        built_at=_time(_optional(raw.get("built_at"))),
     )
+
+
+def _optional(name: object) -> str | None:
+    return None if name is None else _text(name)
+
+
+def _text(name: object) -> str:
+    if not isinstance(name, str):
+        raise ValueError(f"{name!r:.100} is no text")
+    return name
 
 
 def _time(text: str | None) -> datetime | None:
@@ -185,5 +201,5 @@ def _time(text: str | None) -> datetime | None:
         return None
     time = datetime.fromisoformat(text)
     if time.tzinfo is None:
-        raise ValueError(f"built_at {text!r} has no time zone")
+        raise ValueError(f"built_at {text!r:.100} has no time zone")
     return time

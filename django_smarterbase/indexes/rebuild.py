@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from ..exceptions import IndexUnavailable
+from ..signals import index_rebuilt, send
 from ..steps import reach
 from ..tables import TableSchema
 from .answers import RebuildReport
@@ -22,7 +23,7 @@ from .scripts import Script
 from .sweep import Sweeper
 from .trust import EVICTING
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 Progress = Callable[[int, int | None], None]
 
@@ -38,8 +39,10 @@ class Rebuilder:
         self._room = room
         self._sweeper = sweeper
 
-    def rebuild(self, schema: TableSchema, *, full: bool, progress: Progress | None) -> RebuildReport:
-        """As ``IndexService.rebuild``."""
+    def rebuild(
+        self, schema: TableSchema, *, full: bool, progress: Progress | None, automatic: bool = False
+    ) -> RebuildReport:
+        """As ``IndexService.rebuild``; ``automatic`` when nobody has asked for it."""
         redis = self._room.redis
         if redis is None:
             raise IndexUnavailable(
@@ -60,10 +63,22 @@ class Rebuilder:
                 f"The index of {schema.label} was not rebuilt: {damage}. Find out who wrote it (the indexes want a "
                 "Redis database of their own) and run sb_reindex again."
             ) from damage
+        send(
+            index_rebuilt,
+            Rebuilder,
+            database=self._room.database,
+            table=schema.table,
+            documents=report.documents,
+            seconds=report.seconds,
+            automatic=automatic,
+        )
         try:
             rebuild.tidy()
         except (RedisDown, IndexDamaged) as problem:
-            logger.warning("Leftovers of earlier indexes of %s stay in Redis for now: %s", schema.label, problem)
+            extra = self._room.log_fields("leftovers_kept", schema, problem)
+            logger.warning(
+                "Leftovers of earlier indexes of %s stay in Redis for now: %s", schema.label, problem, extra=extra
+            )
         return report
 
 

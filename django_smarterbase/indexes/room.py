@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ..conf import Options
 from ..exceptions import CorruptDocument
 from ..storage.base import ObjectStore, Stored
-from ..storage.keys import Keyspace
+from ..storage.keys import Keyspace, may_be_stem
 from ..tables import Row, TableSchema
-from .client import RedisClient
+from .client import IndexDamaged, RedisClient
 from .encoding import entries_of
 from .health import TrustLog
 from .keys import IndexKeys, TableKeys, etag_text
@@ -29,8 +29,9 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """``redis`` is None when no cache is configured."""
+    """``redis`` is None when no cache is configured; ``database`` is the alias in DATABASES."""
 
+    database: str
     store: ObjectStore
     objects: Keyspace
     names: IndexKeys
@@ -45,9 +46,19 @@ class Room:
         """The write deadline in milliseconds."""
         return int(self.options.write_deadline * 1000)
 
+    def log_fields(self, event: str, schema: TableSchema, problem: object) -> dict[str, str]:
+        """The fields of a log record about a table."""
+        return {"event": event, "database": self.database, "table": schema.table, "detail": str(problem)}
+
     def keys(self, schema: TableSchema) -> TableKeys:
         """The Redis keys of a table."""
         return self.names.table(schema.table)
+
+    def document_key(self, schema: TableSchema, stem: str) -> str:
+        """The object key of a document that Redis names. Raises IndexDamaged for what no document can be called."""
+        if not may_be_stem(stem):
+            raise IndexDamaged(f"it names {stem!r:.200}, which no document of {schema.label} can be called")
+        return self.objects.document(schema.table, stem)
 
     def image(self, schema: TableSchema, key: str, stored: Stored | None) -> Image:
         """What the sets must say of a stored document; of none, nothing. Raises CorruptDocument."""

@@ -59,8 +59,8 @@ __all__ = [
 class IndexService:
     """Reads, writes and rebuilds the index sets of one database. Thread-safe.
 
-    ``alias`` names the cache that holds the sets, or is None; ``name`` is the database's NAME. ``decode`` turns an
-    object into a row and may raise CorruptDocument. Making one costs no request.
+    ``alias`` names the cache that holds the sets, or is None; ``name`` is the database's NAME, ``database`` its alias.
+    ``decode`` turns an object into a row and may raise CorruptDocument. Making one costs no request.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class IndexService:
         store: ObjectStore,
         keys: Keyspace,
         name: str,
+        database: str,
         alias: str | None,
         options: Options,
         decode: Decode,
@@ -79,6 +80,7 @@ class IndexService:
                 f"({options.trust_seconds:g} s): a write during an outage waits for the one within the other."
             )
         room = Room(
+            database=database,
             store=store,
             objects=keys,
             names=IndexKeys(name),
@@ -86,7 +88,7 @@ class IndexService:
             manifest=Manifest(store, keys.manifest(), options.trust_seconds),
             options=options,
             decode=decode,
-            trust_log=TrustLog(),
+            trust_log=TrustLog(database),
         )
         self._room = room
         self._sweeper = Sweeper(room)
@@ -152,15 +154,19 @@ class IndexService:
         return self._writer.begin(schema, changes, owner=owner)
 
     def lock(self, schema: TableSchema, token: str, stems: Sequence[str], wish: Wish) -> list[str]:
-        """Lock rows for the transaction ``token`` for ``write_deadline``: "all" or no one, "some" that can be had, or
-        "none", only to look. Returns the stems that others have locked. Locks that it has are made to last again.
+        """Lock rows for the transaction ``token`` for ``write_deadline``; locks that it has are made to last again.
 
-        One round trip; without a cache nothing is locked. Raises IndexUntrusted when Redis cannot take it.
+        "all" or no one of them, or "some" that can be had: not those that others have locked, or have announced to
+        write. "keep" those that it has, and "write" all or no one, for rows that it is about to write itself: then
+        writers are no obstacle, as ETags decide among them. Returns stems that could not be had; of more than 1,000
+        perhaps not all. One round trip for so many; without a cache nothing is locked. Raises IndexUntrusted when
+        Redis cannot take it.
         """
         return self._locks.lock(schema, token, stems, wish)
 
     def unlock(self, schema: TableSchema, token: str, stems: Sequence[str]) -> int:
-        """Give locks back; returns how many the transaction still had. One round trip. Never raises for Redis."""
+        """Give locks back; returns how many the transaction still had. One round trip for 1,000 rows. Never raises
+        for Redis."""
         return self._locks.unlock(schema, token, stems)
 
     def sweep(self, schema: TableSchema, limit: int | None = None) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any, Final
 
+from ..storage.keys import may_be_stem
 from ..tables import IndexCondition, IndexDefinition, TableSchema, Value
 from .answers import Counts, FallbackReason, IndexUntrusted, Reading
 from .client import IndexDamaged, RedisClient, RedisDown
@@ -36,6 +38,7 @@ class SetReader:
             rest += [len(entries), *entries]
         answer = self._ask(schema, Script.READ, rest)
         _, _, _, count, overdue, in_doubt, stems = answer
+        self._refuse_damage(schema, (*in_doubt, *(stems or ())))
         if overdue:
             self._sweeper.lend_a_hand(schema)
         return Reading(tuple(stems) if members else None, count, frozenset(in_doubt))
@@ -47,12 +50,20 @@ class SetReader:
                 FallbackReason.NOT_INDEXED, f"{schema.table} has no index {index.name!r}", expected=True
             )
         _, _, _, in_doubt, flat = self._ask(schema, Script.COUNTS, [part(index.name)])
+        self._refuse_damage(schema, (*in_doubt, *filter(None, flat[2::3])))
         found = _Found(self._room, schema, index)
         counts = {
             found.values(code, sample): count
             for code, count, sample in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         }
         return Counts(counts, frozenset(in_doubt))
+
+    def _refuse_damage(self, schema: TableSchema, stems: Iterable[str]) -> None:
+        """Raise IndexUntrusted, and withdraw the index, when it names what no document can be called."""
+        redis, wrong = self._room.redis, next((stem for stem in stems if not may_be_stem(stem)), None)
+        if redis is not None and wrong is not None:
+            self._withdraw(redis, schema)
+            raise IndexUntrusted(FallbackReason.DRIFT, f"it names {wrong!r:.200}, which no document can be called")
 
     def _ask(self, schema: TableSchema, script: Script, rest: list[str | int]) -> list[Any]:
         """Run a reading script. Asks again, with the manifest read anew, when another epoch turns out to be marked."""
@@ -104,6 +115,8 @@ class _Found:
         parts = codes.split(",")
         if not any(code.startswith(LOSSY) for code in parts):
             return tuple(value_of(column, code) for column, code in zip(self._columns, parts, strict=True))
+        if not sample:
+            raise IndexUntrusted(FallbackReason.CHANGED, expected=True)
         key = self._room.objects.document(self._schema.table, sample)
         stored = self._room.store.get(key)
         row = self._room.decode(self._schema, key, stored.body) if stored is not None else {}

@@ -13,7 +13,7 @@ from .client import IndexDamaged, RedisDown
 from .room import Room
 from .scripts import Script
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 _PIECE: Final = 100  # notes for each pair of scripts
 _BY_THE_WAY: Final = 10  # notes that a query settles at most
@@ -63,7 +63,8 @@ class Sweeper:
         try:
             self.sweep(schema, _BY_THE_WAY)
         except (RedisDown, IndexDamaged) as problem:
-            logger.info("Old notes of table %r were left for later: %s", schema.table, problem)
+            extra = self._room.log_fields("notes_left", schema, problem)
+            logger.info("Old notes of table %r were left for later: %s", schema.table, problem, extra=extra)
 
     def _sweep_piece(self, schema: TableSchema, limit: int) -> int:
         redis, keys = self._room.redis, self._room.keys(schema)
@@ -79,7 +80,7 @@ class Sweeper:
 
     def _answers(self, schema: TableSchema, notes: Iterable[_Overdue]) -> Iterable[str]:
         room = self._room
-        key_of = {note.stem: room.objects.document(schema.table, note.stem) for note in notes}
+        key_of = {note.stem: room.document_key(schema, note.stem) for note in notes}
         stored = dict(room.store.get_many(key_of.values()))
         for note in notes:
             key = key_of[note.stem]

@@ -10,6 +10,7 @@ from ..exceptions import CorruptDocument
 from ..tables import TableSchema
 from .answers import FallbackReason, IndexUntrusted, ManifestEntry
 from .definitions import definition
+from .keys import without_value
 from .manifest import Manifest, Snapshot
 
 EVICTING: Final = "allkeys"  # policies of this family may evict keys that have no time to live
@@ -56,7 +57,7 @@ def check_answer(answer: list[Any]) -> None:
     """Raise IndexUntrusted unless the script's status is ``ok``."""
     status = answer[0]
     if status != "ok":
-        detail = "another epoch is marked complete" if status == "other" else str(answer[3])
+        detail = "another epoch is marked complete" if status == "other" else without_value(str(answer[3]))
         raise IndexUntrusted(_STATUS[status], detail)
 
 

@@ -24,7 +24,7 @@ from .rowlocks import PATIENCE, still_locked
 from .scripts import Script
 from .sweep import Sweeper
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 PIECE: Final = 200  # documents for each script
 ABORTED: Final = "!"
@@ -112,7 +112,8 @@ class OpenWrite:
             for piece in self._pieces:
                 self._end_piece(redis, piece, ending)
         except RedisDown as down:
-            logger.info("The notes of a write to table %r stay for a sweep: %s", self._schema.table, down)
+            extra = self._room.log_fields("notes_left", self._schema, down)
+            logger.info("The notes of a write to table %r stay for a sweep: %s", self._schema.table, down, extra=extra)
         except IndexDamaged as damage:
             _withdraw(self._room, redis, self._schema, str(damage))
 
@@ -126,9 +127,11 @@ class OpenWrite:
         missing = redis.run(Script.FINISH, self._room.keys(self._schema), *arguments)
         if missing:
             logger.warning(
-                "The index of table %r is damaged: %s is missing in Redis. Queries scan; run sb_reindex.",
+                "The index of table %r lacks %s: Redis lost a key, or a process wrote without the index. Queries "
+                "scan; run sb_reindex.",
                 self._schema.table,
                 missing,
+                extra=self._room.log_fields("index_damaged", self._schema, missing),
             )
 
 
@@ -257,8 +260,16 @@ def _texts(schema: TableSchema, change: Change) -> Iterator[str]:
 
 
 def _withdraw(room: Room, redis: RedisClient, schema: TableSchema, why: str) -> None:
-    logger.warning("The index of table %r is damaged: %s. Queries scan; run sb_reindex.", schema.table, why)
+    _report_damage(room, schema, why)
     try:
         redis.run(Script.DROP, room.keys(schema), "")
     except RedisDown as down:
-        logger.warning("The marker of table %r could not be withdrawn: %s", schema.table, down)
+        extra = room.log_fields("marker_left", schema, down)
+        logger.warning("The marker of table %r could not be withdrawn: %s", schema.table, down, extra=extra)
+
+
+def _report_damage(room: Room, schema: TableSchema, why: str) -> None:
+    extra = room.log_fields("index_damaged", schema, why)
+    logger.warning(
+        "The index of table %r is damaged: %s. Queries scan; run sb_reindex.", schema.table, why, extra=extra
+    )

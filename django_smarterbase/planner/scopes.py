@@ -30,9 +30,11 @@ class Scope:
 class Statement:
     """The scopes of one statement, in the order in which their FROM clauses were compiled, and its main model.
 
-    ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells.
+    ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells;
+    ``locks_inside`` that a subquery asks for row locks.
     """
 
     model: type[Model] | None = None
     scopes: list[Scope] = field(default_factory=list)
     opaque: bool = False
+    locks_inside: bool = False

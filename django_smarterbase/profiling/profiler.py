@@ -17,7 +17,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Report = Callable[["profile_queries"], object]
 
-logger = logging.getLogger("django_smarterbase.profiling")
+logger = logging.getLogger("django_smarterbase.query")
 
 
 class profile_queries:  # noqa: N801 - it reads as a verb at its place of use, like contextlib.suppress
@@ -112,6 +112,26 @@ class profile_queries:  # noqa: N801 - it reads as a verb at its place of use, l
             if self._report is not None:
                 self._report(block)
             elif logger.isEnabledFor(logging.INFO):
-                logger.info("%s(): %s", function.__qualname__, block.summary().render())
+                _log(function.__qualname__, block.summary())
 
         return profile_queries(end_of_call)
+
+
+def _log(function: str, summary: Summary) -> None:
+    logger.info(
+        "%s(): %s",
+        function,
+        summary.render(),
+        extra={
+            "event": "summary",
+            "function": function,
+            "queries": summary.total,
+            "slow_queries": summary.slow,
+            "full_scans": summary.full_scans,
+            "fallbacks": summary.fallbacks,
+            "average_ms": round(summary.average, 3),
+            "p50_ms": round(summary.p50, 3),
+            "p95_ms": round(summary.p95, 3),
+            "p99_ms": round(summary.p99, 3),
+        },
+    )

@@ -1,7 +1,7 @@
 """The door by which profiles come in: who listens, who is told, and who made the query.
 
-The backend asks ``listening()`` first and makes a profile only then, so a statement nobody watches costs three
-look-ups.
+The backend asks ``wanted()`` at the end of a statement and makes a profile only then, so a statement nobody watches
+costs three look-ups.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Literal
 
+from django_smarterbase.profiling.fields import flat_fields
 from django_smarterbase.profiling.profile import QueryProfile
+from django_smarterbase.profiling.summary import SLOW_MS
+from django_smarterbase.signals import profiles_dropped, send
 
 Listener = Callable[[QueryProfile], object]
 
@@ -36,28 +39,42 @@ _GO_BETWEENS = frozenset(
 
 
 def listening() -> bool:
-    """Whether anybody wants profiles: an open block, a sink, or the logger at DEBUG."""
-    return bool(_blocks.get()) or (bool(_sinks) and not _unrecorded.get()) or logger.isEnabledFor(logging.DEBUG)
+    """Whether anybody may want a profile: an open block, a sink, or the logger at INFO (of slow ones) or DEBUG."""
+    return bool(_blocks.get()) or _sinks_listen() or logger.isEnabledFor(logging.INFO)
 
 
-def record(profile: QueryProfile) -> None:
-    """Hand ``profile`` to the open blocks of this context, to the sinks and to the logger. Never raises."""
+def _sinks_listen() -> bool:
+    return bool(_sinks) and not _unrecorded.get()
+
+
+def wanted(duration: float, slow_ms: float = SLOW_MS) -> bool:
+    """Whether anybody wants the profile of a statement that took so long (ms); it is slow from ``slow_ms`` on."""
+    if _blocks.get() or _sinks_listen():
+        return True
+    return logger.isEnabledFor(logging.INFO) and (logger.isEnabledFor(logging.DEBUG) or duration >= slow_ms)
+
+
+def record(profile: QueryProfile, slow_ms: float = SLOW_MS) -> None:
+    """Hand ``profile`` to the open blocks of this context, to the sinks and to the logger, which takes it at INFO from
+    ``slow_ms`` on. Never raises."""
     for block in _blocks.get():
         block(profile)
     for sink in () if _unrecorded.get() else _sinks:
         _tell(sink, profile)
-    if logger.isEnabledFor(logging.DEBUG):
-        _log(profile)
+    if logger.isEnabledFor(logging.INFO):
+        _log(profile, slow=profile.duration >= slow_ms)
 
 
-def record_made(make: Callable[[], QueryProfile]) -> None:
+def record_made(make: Callable[[], QueryProfile], slow_ms: float = SLOW_MS) -> None:
     """Make a profile and ``record`` it. What fails in the making is logged: the statement itself is done."""
     try:
         profile = make()
     except Exception:
-        logger.exception("A profile could not be made; the statement itself is not affected.")
+        logger.exception(
+            "A profile could not be made; the statement itself is not affected.", extra={"event": "profile_failed"}
+        )
     else:
-        record(profile)
+        record(profile, slow_ms)
 
 
 def add_sink(sink: Listener) -> None:
@@ -142,13 +159,19 @@ def _function(code: CodeType, module: str) -> str:
 def _tell(sink: Listener, profile: QueryProfile) -> None:
     try:
         sink(profile)
-    except Exception:
+    except Exception as error:
         # The statement is done; a faulty sink must not make it look as if it had failed.
-        logger.exception("The profile sink %r failed; the statement itself is not affected.", sink)
+        logger.exception(
+            "The profile sink %r failed; the statement itself is not affected.",
+            sink,
+            extra={"event": "sink_failed", "sink": repr(sink), "error": type(error).__name__},
+        )
+        send(profiles_dropped, QueryProfile, number=1, error=error)
 
 
-def _log(profile: QueryProfile) -> None:
-    logger.debug(
+def _log(profile: QueryProfile, *, slow: bool) -> None:
+    logger.log(
+        logging.INFO if slow else logging.DEBUG,
         "(%.1f ms) %s: %s %s on %r, %s by %s%s, %d storage ops, %d Redis round trips, results: %s%s",
         profile.duration,
         profile.method,
@@ -162,5 +185,5 @@ def _log(profile: QueryProfile) -> None:
         profile.redis_ops.round_trips,
         "unknown" if profile.result_count is None else profile.result_count,
         f", failed with {profile.error}" if profile.error else "",
-        extra={"profile": profile},
+        extra={"event": "slow_query" if slow else "query", **flat_fields(profile)},
     )

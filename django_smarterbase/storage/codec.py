@@ -8,7 +8,9 @@ the model does not know (kept as they were found), ``_claims`` (the claims to un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -29,6 +31,11 @@ _FIRST_VERSION = 1
 _ABSENT: Final = object()
 _NOWHERE: Final = object()  # no document has this attribute
 _NO_EXTRAS: Final[Mapping[str, Any]] = MappingProxyType({})  # one for all: a scan keeps thousands of documents
+_OWN: Final = frozenset((CLAIMS, TRANSACTION))
+_DEEPEST: Final = 500  # levels; Python's own reader and writer of JSON end at some 900, as the stack has room
+_ROUNDED: Final = 2.0**63  # from here on orjson reads a whole number as a float, unless it is unsigned and fits 64 bits
+_ROUNDED_MARK: Final = "e+"  # which such a float has in JSON text
+_GREAT_NUMBER: Final = re.compile(rb"[0-9]{19}")
 
 
 class Document(NamedTuple):
@@ -81,8 +88,9 @@ def transaction_of(extras: Mapping[str, Any]) -> str | None:
 
 
 def with_transaction(body: bytes, id: str) -> bytes:
-    """The body of a document as a transaction of several writes it. No schema is needed to keep what it says."""
-    return orjson.dumps({**orjson.loads(body), TRANSACTION: id, REVISION: str(uuid7())})
+    """The body of a document as a transaction of several writes it. What else it says needs no schema to be kept."""
+    raw = json.loads(body) if _GREAT_NUMBER.search(body) else orjson.loads(body)
+    return _dumped({**raw, TRANSACTION: id, REVISION: str(uuid7())})
 
 
 class DocumentCodec:
@@ -94,6 +102,7 @@ class DocumentCodec:
         self._readers: dict[int, _Readers] = {}
         self._peeked: dict[tuple[str, ...], list[tuple[Any, type[Any] | None, Decoder]]] = {}
         self._writers = tuple((attribute_of(column.name), encoder_of(column)) for column in schema.columns)
+        self._nested = tuple(place for place, column in enumerate(schema.columns) if column.kind is Kind.JSON)
 
     def encode(self, values: Sequence[Value], extras: Mapping[str, Any] | None = None) -> bytes:
         """The body of a document with ``values`` in the order of the schema's columns."""
@@ -105,11 +114,26 @@ class DocumentCodec:
             body |= {name: extra for name, extra in extras.items() if name not in body}
         body[VERSION] = self.history.version
         body[REVISION] = str(uuid7())
-        return orjson.dumps(body)
+        return _dumped(body)
 
     def decode(self, key: str, body: bytes) -> Document:
         """Read a document. Raises CorruptDocument, which names ``key`` and the attribute."""
-        raw = _parse(key, body)
+        document = self._document(key, _parse(key, body))
+        if self._may_be_rounded(document) and _GREAT_NUMBER.search(body):
+            return self._document(key, json.loads(body))
+        return document
+
+    def _may_be_rounded(self, document: Document) -> bool:
+        """Whether a nested or unknown attribute has a float that may stand for a whole number beyond 64 bits."""
+        for place in self._nested:
+            text = document.values[place]
+            if type(text) is str and _ROUNDED_MARK in text:
+                return True
+        if not document.extras or document.extras.keys() <= _OWN:
+            return False
+        return any(type(leaf) is float and abs(leaf) >= _ROUNDED for leaf in _leaves(document.extras))
+
+    def _document(self, key: str, raw: dict[str, Any]) -> Document:
         version = raw.pop(VERSION, _FIRST_VERSION)
         if type(version) is not int:
             raise CorruptDocument(key, f"its {VERSION} is {version!r}, not a whole number")
@@ -141,6 +165,8 @@ class DocumentCodec:
                 values.append(found if found is None or type(found) is exact else decode(found))
             except (ValueError, TypeError, OverflowError):
                 return None
+        if self._nested and any(type(value) is str and _ROUNDED_MARK in value for value in values):
+            return None
         return tuple(values)
 
     def _values(self, key: str, raw: dict[str, Any], version: int) -> tuple[Value, ...]:
@@ -186,7 +212,43 @@ def _parse(key: str, body: bytes) -> dict[str, Any]:
         raise CorruptDocument(key, f"it is not JSON in UTF-8 ({error})") from error
     if type(raw) is not dict:
         raise CorruptDocument(key, f"it is a JSON {type(raw).__name__}, not an object")
+    # Each level takes two bytes at least, which spares small documents the counting.
+    if len(body) > 2 * _DEEPEST and body.count(b"[") + body.count(b"{") > _DEEPEST and _is_deep(raw):
+        raise CorruptDocument(key, f"it is nested more than {_DEEPEST} levels deep")
     return raw
+
+
+def _is_deep(raw: dict[str, Any]) -> bool:
+    level: list[Any] = [raw]
+    for _ in range(_DEEPEST):
+        level = [inner for outer in level for inner in _members(outer) if type(inner) in (dict, list)]
+    return bool(level)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """What stands in nested lists and objects, in no order."""
+    containers = [value]
+    while containers:
+        for member in _members(containers.pop()):
+            if type(member) in (dict, list):
+                containers.append(member)
+            else:
+                yield member
+
+
+def _members(container: Any) -> Iterable[Any]:
+    return container if type(container) is list else container.values()
+
+
+def _dumped(body: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # orjson writes no whole number beyond 64 bits, and no more than 254 levels
+        return orjson.dumps({name: _fragment(attribute) for name, attribute in body.items()})
+
+
+def _fragment(attribute: Any) -> orjson.Fragment:
+    return orjson.Fragment(json.dumps(attribute, ensure_ascii=False, separators=(",", ":")))
 
 
 def _expected(column: Column) -> str:

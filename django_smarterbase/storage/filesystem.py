@@ -20,6 +20,7 @@ from django.core.files.storage import FileSystemStorage
 from ..conf import Options
 from ..exceptions import StorageUnavailable
 from ..ops import storage_ops
+from ..signals import send, storage_request_failed
 from . import files
 from .base import Listed, ObjectStore, Stored, Write, Written
 from .conditions import apply, demand, in_time
@@ -42,6 +43,7 @@ class FileSystemStore(ObjectStore):
 
     def __init__(self, storage: FileSystemStorage, options: Options) -> None:
         self._storage = storage
+        self._alias = options.storage
         self._fsync = options.fsync
         self._wait = options.write_deadline / _LOCK_SHARE
         self._pool = WorkerPool(options.concurrency)
@@ -203,8 +205,15 @@ class FileSystemStore(ObjectStore):
             yield
         except OSError as error:
             raise self._unavailable(key, error) from error
+        except StorageUnavailable as error:  # a lock that was not to be had
+            self._tell(key, error)
+            raise
+
+    def _tell(self, key: str, error: Exception) -> None:
+        send(storage_request_failed, FileSystemStore, storage=self._alias, key=key, error=error)
 
     def _unavailable(self, key: str, error: OSError) -> StorageUnavailable:
+        self._tell(key, error)
         return StorageUnavailable(
             f"The file storage at {self._location!r} failed for {key!r}: {error}. Check that its file system "
             "is mounted and has room, and that this process may read and write there."

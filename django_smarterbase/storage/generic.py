@@ -17,6 +17,7 @@ from django.core.files.storage import Storage
 
 from ..conf import Options
 from ..exceptions import SmarterBaseError, StorageUnavailable
+from ..signals import send, storage_request_failed
 from .base import Listed, ObjectStore, Stored, Write, Written
 from .conditions import apply, demand, in_time
 from .counters import count_delete, count_list, count_read, count_write
@@ -35,6 +36,7 @@ class GenericStore(ObjectStore):
 
     def __init__(self, storage: Storage, options: Options) -> None:
         self._storage = storage
+        self._alias = options.storage
         self._pool = WorkerPool(options.concurrency)
         self._lock = threading.RLock()
         self._version = 0  # odd while an object of this process is being replaced, and so may be missing or half there
@@ -151,12 +153,17 @@ class GenericStore(ObjectStore):
     def _translated(self, key: str) -> Iterator[None]:
         try:
             yield
-        except SmarterBaseError:
+        except SmarterBaseError as error:
+            self._tell(key, error)
             raise
         except Exception as error:  # a storage may raise whatever its client library does
+            self._tell(key, error)
             raise StorageUnavailable(
                 f"{self._label()} failed for {key!r}: {error!r}. Check its settings and that its service is reachable."
             ) from error
+
+    def _tell(self, key: str, error: Exception) -> None:
+        send(storage_request_failed, GenericStore, storage=self._alias, key=key, error=error)
 
     def _label(self) -> str:
         kind = type(self._storage)

@@ -12,6 +12,11 @@ from typing import Any
 
 import orjson
 
+from django_smarterbase.storage.values import untag
+from django_smarterbase.tables import Affinity, Kind
+
+_VERSIONS = range(2**62)  # each step adds one, so that more are no version
+
 
 class Change(enum.StrEnum):
     """What one step of a migration does to a table's documents."""
@@ -64,5 +69,26 @@ class History:
     def load(cls, body: bytes) -> History:
         """Read the body of a schema object. Raises ValueError, KeyError or TypeError when it is none."""
         raw = orjson.loads(body)
-        steps = (Step(**{**step, "change": Change(step["change"])}) for step in raw["steps"])
-        return cls(int(raw["version"]), tuple(steps))
+        if type(raw["steps"]) is not list:
+            raise ValueError("steps that are no list")
+        history = cls(raw["version"], tuple(_step(step) for step in raw["steps"]))
+        versions = [1, *(step.version for step in history.steps), history.version]
+        if any(type(version) is not int for version in versions) or versions[-1] not in _VERSIONS:
+            raise ValueError("a version that is no whole number")
+        if versions != sorted(versions) or 1 in versions[1:-1]:
+            raise ValueError("versions that do not rise")
+        return history
+
+
+def _step(raw: dict[str, Any]) -> Step:
+    step = Step(**{**raw, "change": Change(raw["change"])})
+    renames, retypes = step.change is Change.RENAME, step.change is Change.RETYPE
+    if not isinstance(step.column, str) or not (isinstance(step.to, str) if renames else step.to is None):
+        raise ValueError(f"{step.change} of {step.column!r:.100} to {step.to!r:.100}")
+    if retypes or step.kind is not None:
+        Kind(step.kind or "")
+    if retypes or step.affinity is not None:
+        Affinity(step.affinity or "")
+    if step.value is not None:
+        untag(step.value)
+    return step

@@ -14,20 +14,22 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from boto3.s3.transfer import S3Transfer
 from botocore.exceptions import BotoCoreError
 from storages.backends.s3 import S3Storage
 
 from ..conf import Options
-from ..exceptions import PreconditionFailed
+from ..exceptions import DeadlinePassed, PreconditionFailed
 from . import keys
 from .base import Listed, ObjectStore, Stored, Write, Written
 from .conditions import apply, demand
 from .counters import count_delete, count_list, count_read, count_write
 from .pool import WorkerPool
-from .s3client import Missing, Refused, S3Client, Unsettled, Unsupported
+from .s3client import Answer, Missing, Refused, S3Client, Unsettled, Unsupported
+
+Result = TypeVar("Result")
 
 _ATTEMPTS = 6  # at a write that meets 409, and at a body that breaks off
 _PAUSE = 0.05  # seconds, doubled with each attempt
@@ -83,7 +85,7 @@ class S3Store(ObjectStore):
                 attempt += 1
                 if attempt == _ATTEMPTS or time.monotonic() > latest:
                     raise self._client.unavailable(key, error) from error
-                _pause(attempt)
+                self._pause("get_object", key, attempt)
                 continue
             count_read(key, len(body))
             return Stored(body, response["ETag"])
@@ -182,17 +184,42 @@ class S3Store(ObjectStore):
             parameters["IfMatch"] = if_match
         if if_absent:
             parameters["IfNoneMatch"] = "*"
-        for attempt in range(_ATTEMPTS):
+
+        def request() -> str:
             count_write(key, len(body))
+            etag: str = self._client.send("put_object", key, deadline, **parameters)["ETag"]
+            return etag
+
+        try:
+            return self._settled("put_object", key, request)
+        except Refused as refused:
+            return self._own_etag(key, token, refused)
+        except Missing as error:
+            raise PreconditionFailed(key) from error
+
+    def _settled(self, operation: str, key: str, request: Callable[[], Result]) -> Result:
+        """The answer to a conditional request that others under way do not keep from being decided.
+
+        The other one may be an earlier attempt of the same request, of which the client has heard nothing: then a
+        refusal is ``repeated``, and without an answer the request is in doubt. Raises PreconditionFailed when it was
+        certainly not applied.
+        """
+        doubtful: Unsettled | None = None
+        for attempt in range(_ATTEMPTS):
             try:
-                etag: str = self._client.send("put_object", key, deadline, **parameters)["ETag"]
-                return etag
-            except Unsettled:
-                _pause(attempt)
-            except Refused as refused:
-                return self._own_etag(key, token, refused)
-            except Missing as error:
-                raise PreconditionFailed(key) from error
+                return request()
+            except Unsettled as busy:
+                doubtful = busy if busy.repeated else doubtful
+                self._pause(operation, key, attempt + 1)
+            except DeadlinePassed:
+                if doubtful is None:
+                    raise
+                break
+            except Answer as answer:
+                answer.repeated = answer.repeated or doubtful is not None
+                raise
+        if doubtful is not None:
+            raise self._client.unavailable(key, doubtful) from doubtful
         raise PreconditionFailed(key)
 
     def _own_etag(self, key: str, token: str, refused: Refused) -> str:
@@ -206,18 +233,17 @@ class S3Store(ObjectStore):
 
     def _delete(self, key: str, if_match: str | None, deadline: float | None = None) -> None:
         condition = {"IfMatch": if_match} if if_match is not None else {}
-        for attempt in range(_ATTEMPTS):
+
+        def request() -> None:
             count_delete(key)
-            try:
-                self._client.send("delete_object", key, deadline, Key=self._root + key, **condition)
+            self._client.send("delete_object", key, deadline, Key=self._root + key, **condition)
+
+        try:
+            self._settled("delete_object", key, request)
+        except (Refused, Missing) as answer:
+            if if_match is None or (answer.repeated and self._head(key) is None):
                 return
-            except Unsettled:
-                _pause(attempt)
-            except (Refused, Missing) as answer:
-                if if_match is None or (answer.repeated and self._head(key) is None):
-                    return
-                raise PreconditionFailed(key) from answer
-        raise PreconditionFailed(key)
+            raise PreconditionFailed(key) from answer
 
     def _demand(self, key: str, if_match: str | None, if_absent: bool) -> None:
         head = self._head(key)
@@ -229,6 +255,11 @@ class S3Store(ObjectStore):
             return self._client.send("head_object", key, Key=self._root + key, **self._read_parameters(key))
         except Missing:
             return None
+
+    def _pause(self, operation: str, key: str, attempt: int) -> None:
+        """Before a request is repeated that this store repeats, not the client."""
+        self._client.retried(operation, key, attempt)
+        time.sleep(random.uniform(0, _PAUSE * 2**attempt))
 
     def _keyed(self, key: str) -> tuple[str, Stored | None]:
         return key, self.get(key)
@@ -247,7 +278,3 @@ class S3Store(ObjectStore):
 
 _probing = threading.Lock()
 _known: dict[_Place, _Conditions] = {}
-
-
-def _pause(attempt: int) -> None:
-    time.sleep(random.uniform(0, _PAUSE * 2**attempt))

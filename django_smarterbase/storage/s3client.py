@@ -16,13 +16,14 @@ from storages.backends.s3 import S3Storage
 
 from ..conf import Options
 from ..exceptions import DeadlinePassed, SmarterBaseError, StorageUnavailable
+from ..signals import send, storage_request_failed, storage_request_retried
 from .conditions import in_time
 
 _ATTEMPTS = 3
 _SHORTEST_TIMEOUT = 1.0  # seconds
 _CONNECT_SHARE = 15  # of the write deadline: three attempts to connect and to read stay within it
 _READ_SHARE = 5
-_ATTEMPT_SHARE = 1 / _CONNECT_SHARE + 1 / _READ_SHARE  # of the write deadline, that one attempt may take
+_LONGEST_SHARE = 2  # of the write deadline, that one attempt is reckoned to take at most: else none would be begun
 _MISSING = frozenset(("NoSuchKey", "404", "NotFound"))
 
 
@@ -52,10 +53,11 @@ class Unsupported(Answer):
 
 @dataclass(slots=True)
 class _Sending:
-    """A request that has a deadline (``time.monotonic``), and how often it was sent so far."""
+    """A request, its deadline (``time.monotonic``) if it has one, and how often it was sent so far."""
 
+    operation: str
     key: str
-    deadline: float
+    deadline: float | None
     sent: int = 0
 
 
@@ -73,13 +75,15 @@ class S3Client:
 
     def __init__(self, storage: S3Storage, options: Options) -> None:
         self._storage = storage
+        self._alias = options.storage
         self._defaults = Config(
             max_pool_connections=max(10, options.concurrency),
             connect_timeout=max(_SHORTEST_TIMEOUT, options.write_deadline / _CONNECT_SHARE),
             read_timeout=max(_SHORTEST_TIMEOUT, options.write_deadline / _READ_SHARE),
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         )
-        self._attempt = options.write_deadline * _ATTEMPT_SHARE
+        self._longest = options.write_deadline / _LONGEST_SHARE
+        self._attempt = self._longest
         self._lock = threading.Lock()
         self._client: Any = None
         self._pid = 0
@@ -90,7 +94,7 @@ class S3Client:
         No attempt is begun that might not be over by ``deadline``. Raises Missing, Refused, Unsettled, Unsupported,
         StorageUnavailable, and DeadlinePassed when it was never sent.
         """
-        sending = None if deadline is None else _Sending(key, deadline)
+        sending = _Sending(operation, key, deadline)
         token = _sending.set(sending)
         try:
             response: Mapping[str, Any] = getattr(self._connected(), operation)(
@@ -101,15 +105,27 @@ class S3Client:
         except BotoCoreError as error:
             raise self.unavailable(key, error) from error
         except DeadlinePassed as late:
-            if sending is None or not sending.sent:
+            if not sending.sent:
                 raise
             raise self.unavailable(key, late) from late
         finally:
             _sending.reset(token)
         return response
 
+    def retried(self, operation: str, key: str, attempt: int) -> None:
+        """Say that a request is sent for another time, after ``attempt`` of them."""
+        send(
+            storage_request_retried,
+            S3Client,
+            storage=self._alias,
+            operation=operation,
+            key=key,
+            attempt=attempt,
+        )
+
     def unavailable(self, key: str, error: Exception) -> StorageUnavailable:
         """The error for a request that got no answer, or one that says neither yes nor no."""
+        send(storage_request_failed, S3Client, storage=self._alias, key=key, error=error)
         return StorageUnavailable(
             f"The S3 bucket {self._storage.bucket_name!r} at {self._storage.endpoint_url or 'AWS'} failed for {key!r}: "
             f"{error}. Check that the endpoint is reachable, that the bucket exists and that the credentials permit "
@@ -124,13 +140,18 @@ class S3Client:
                 own.client_config = self._defaults.merge(self._storage.client_config)
                 self._client, self._pid = own.connection.meta.client, os.getpid()
                 self._client.meta.events.register("before-send.s3", self._before_attempt)
+                limits = self._client.meta.config
+                self._attempt = min(self._longest, limits.connect_timeout + limits.read_timeout)
             return self._client
 
     def _before_attempt(self, **_event: Any) -> None:
         sending = _sending.get()
-        if sending is not None:
-            in_time(sending.key, sending.deadline, self._attempt)
-            sending.sent += 1
+        if sending is None:
+            return
+        in_time(sending.key, sending.deadline, self._attempt)
+        if sending.sent:
+            self.retried(sending.operation, sending.key, sending.sent)
+        sending.sent += 1
 
     def _meaning(self, error: ClientError, key: str) -> SmarterBaseError:
         response: Mapping[str, Any] = error.response
@@ -143,7 +164,7 @@ class S3Client:
             case 412:
                 return Refused(key, repeated)
             case 409:
-                return Unsettled(key)
+                return Unsettled(f"another conditional request for {key!r} is under way", repeated)
             case 501:
                 return Unsupported(key)
         return self.unavailable(key, error)

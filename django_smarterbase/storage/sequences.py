@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import orjson
+from django.db.utils import OperationalError
 
 from ..exceptions import ConflictError, CorruptDocument, PreconditionFailed
 from .base import ObjectStore
@@ -19,6 +20,8 @@ _ATTEMPTS = 60
 _PAUSE = 0.002  # seconds, doubled with each attempt up to the longest
 _LONGEST_PAUSE = 0.1
 _LARGEST = 2**63 - 1  # of SQLite; a greater number is a foreign object
+_VALUES = range(_LARGEST + 1)
+_MEND = 'Write {"last": <integer>} into it, the largest key ever used, or remove it to go on from the present ones.'
 
 
 class _Seen(NamedTuple):
@@ -46,7 +49,8 @@ class Sequences:
         """Exactly ``count`` values of ``table``, in one write when nobody else allocates meanwhile.
 
         A sequence begins above the largest integer key in the table's listing and above ``floor()``, which is called
-        only then. Values are never given back. Raises ConflictError after 60 lost races, StorageUnavailable.
+        only then. Values are never given back. Raises ConflictError after 60 lost races, OperationalError when there
+        are no more values (as SQLite does), CorruptDocument, StorageUnavailable.
         """
         if count < 1:
             raise ValueError(f"A sequence gives 1 value or more, not {count}.")
@@ -58,6 +62,10 @@ class Sequences:
         seen = self._seen.get(table)
         if seen is None or seen.etag is None or seen.last < value:
             self._advance(table, lambda last: max(last, value), lambda: 0)
+
+    def catch_up(self, table: str) -> None:
+        """See to it that later values exceed every integer key of ``table``. One listing."""
+        self.raise_to(table, self._largest(table))
 
     def reset(self, table: str) -> None:
         """Forget the sequence: it begins anew from what the table then holds."""
@@ -71,6 +79,8 @@ class Sequences:
             for attempt in range(_ATTEMPTS):
                 seen = self._seen.get(table) or self._read(table, floor)
                 new = step(seen.last)
+                if new > _LARGEST:
+                    raise self._used_up(table, seen.last)
                 if new == seen.last and seen.etag is not None:
                     self._seen[table] = seen
                     return new
@@ -85,6 +95,13 @@ class Sequences:
             f"each of {_ATTEMPTS} attempts. Create objects in batches (bulk_create), or use UUID primary keys."
         )
 
+    def _used_up(self, table: str, last: int) -> OperationalError:
+        return OperationalError(
+            f"The sequence of table {table!r} ({self._keys.sequence(table)!r}) has no more values: its last is {last}, "
+            f"and SQLite's integers end at {_LARGEST}. Some row has a key near that; give it a smaller one, and write "
+            "a smaller last value into the object."
+        )
+
     def _swap(self, table: str, last: int, etag: str | None) -> str:
         body = orjson.dumps({"last": last})
         return self._store.put(self._keys.sequence(table), body, if_match=etag, if_absent=etag is None)
@@ -97,9 +114,9 @@ class Sequences:
         try:
             last = orjson.loads(stored.body)["last"]
         except (orjson.JSONDecodeError, TypeError, KeyError) as error:
-            raise CorruptDocument(key, 'it must be {"last": <integer>}') from error
-        if type(last) is not int:  # a bool is an int to isinstance
-            raise CorruptDocument(key, f"its last value is {last!r}, not an integer")
+            raise CorruptDocument(key, "it is not a sequence", _MEND) from error
+        if type(last) is not int or last not in _VALUES:  # a bool is an int to isinstance
+            raise CorruptDocument(key, f"its last value is {last!r:.100}, not an integer from 0 to {_LARGEST}", _MEND)
         return _Seen(last, stored.etag)
 
     def _largest(self, table: str) -> int:

@@ -32,6 +32,7 @@ INT64: Final = range(-(2**63), 2**63)
 
 _DATETIME_MARKS: Final = "--T::."  # every third character of 2026-01-31T12:00:00.000000, from the first hyphen on
 _DURATION: Final = re.compile(r"(-?)P([0-9]{1,8})DT([0-9]{2})H([0-9]{2})M([0-9]{2})(?:\.([0-9]{6}))?S").fullmatch
+_DIGIT: Final = re.compile(r"[0-9]").search
 _EXACT_FLOAT: Final = 2.0**53  # below it every whole number is a float, so a float with a fraction is no whole number
 
 
@@ -119,7 +120,9 @@ def _read_real(attribute: Json) -> Value:
 
 
 def _read_any(attribute: Json) -> Value:
-    return attribute if type(attribute) in (int, float, str) else untag(attribute)
+    if type(attribute) in (float, str) or (type(attribute) is int and attribute in INT64):
+        return attribute  # type: ignore[no-any-return]
+    return untag(attribute)
 
 
 def _bool(value: Value) -> Json:
@@ -184,8 +187,9 @@ def _read_duration(attribute: Json) -> Value:
         total = ((int(days) * 24 + int(hours)) * 60 + int(minutes)) * 60 + int(seconds)
         value = total * 1_000_000 + int(micros or 0)
         return -value if sign else value
-    parsed = parse_duration(attribute)
-    if parsed is None:
+    # Django's own forms, of which some say no time at all ("" and "P").
+    parsed = parse_duration(attribute) if _DIGIT(attribute) else None
+    if parsed is None or duration_microseconds(parsed) not in INT64:
         raise ValueError
     return duration_microseconds(parsed)
 
@@ -273,7 +277,9 @@ def _json(value: Value) -> Json:
     nested = json.loads(value)
     if nested is None or is_tagged(nested) or json.dumps(nested) != value:
         return UNFIT
-    return nested if json.dumps(orjson.loads(orjson.dumps(nested))) == value else UNFIT
+    # As deep as it will stand in the document, since orjson writes 254 levels and no more.
+    (written,) = orjson.loads(orjson.dumps([nested]))
+    return nested if json.dumps(written) == value else UNFIT
 
 
 def _read_json(attribute: Json) -> Value:

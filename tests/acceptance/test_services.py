@@ -33,6 +33,15 @@ def test_redis_server_keeps_its_dump_when_it_has_a_folder(tmp_path: Path) -> Non
         assert client.get("key") is None
 
 
+def test_redis_server_has_loaded_its_dump_when_it_is_started(tmp_path: Path) -> None:
+    keys = 300_000  # so many that a question asked right after the start would be answered with an error
+    with RedisServer(directory=tmp_path) as server, redis.Redis.from_url(server.url) as client:
+        client.eval("for i = 1, ARGV[1] do redis.call('SET', i, redis.sha1hex(i)) end", 0, keys)
+        server.stop()
+        server.start()
+        assert client.dbsize() == keys
+
+
 def test_redis_server_is_gone_after_kill_and_stop(own_redis: RedisServer) -> None:
     for end in (own_redis.kill, own_redis.stop):
         pid = own_redis.start().pid

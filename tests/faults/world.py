@@ -7,7 +7,7 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -22,23 +22,41 @@ from django_smarterbase import steps
 from django_smarterbase.backend import modeltables
 from django_smarterbase.exceptions import IndexUnavailable
 from django_smarterbase.indexes.breaker import breaker_of
-from django_smarterbase.indexes.service import IndexState
+from django_smarterbase.indexes.client import RedisDown
+from django_smarterbase.indexes.service import FallbackReason, IndexState
 from django_smarterbase.tables import TableSchema
 from testproject.articles.models import Article, Author
 from testproject.services import RedisServer, free_port
 
-from .places import HOLD, Cell, Place, be_patient_for_tests, settings_of
+from .places import Cell, Place, be_patient_for_tests, settings_of
 from .wire import Line, Wire
 
 ORACLE = "oracle"
 MODELS = (Author, Article)
 PROCESSES = ("one", "two", "three")
+#: How long a healthy Redis may fail to answer in time on a machine that has much else to do. Seconds.
+PATIENCE = 30.0
+LATE = (FallbackReason.UNREACHABLE, FallbackReason.BREAKER_OPEN)
 
 _numbers = itertools.count(1)
 
 
 class Crash(BaseException):
     """A process dies here. Not an Exception, so that nothing is tidied up."""
+
+
+class AnyOf:
+    """Equals each of these steps, and remembers in ``met`` which it was compared with last."""
+
+    def __init__(self, steps: Collection[str]) -> None:
+        self._steps = steps
+        self.met = ""
+
+    def __eq__(self, step: object) -> bool:
+        self.met = str(step)
+        return step in self._steps
+
+    __hash__ = None
 
 
 class World:
@@ -48,15 +66,17 @@ class World:
         self.folder = folder
         self.server = server
         self.dump: bytes | None = None
-        self.slow = 0.5  # seconds
+        self.slow = 0.6  # seconds: longer than a write may take
         self.slowed = False
         self.wires = {alias: Wire(server.port, delay=self.slow) for alias in PROCESSES}
-        self.place = Place("", str(folder), None, trust_seconds=0.05, write_deadline=0.25, socket_timeout=0.06)
+        self.place = Place("", str(folder), None, trust_seconds=0.1, write_deadline=0.4, socket_timeout=0.08)
         self.cells: dict[str, Cell] = {}
         self.extra_index = Index(fields=["title"], name="articles-by-title")
         self._settings: override_settings | None = None
         self._rebuilding: list[threading.Thread] = []
         self._problems: list[BaseException] = []
+        self._lock = threading.RLock()
+        self._armed = 0
 
     def open(self) -> None:
         """Make the aliases known and the oracle's tables."""
@@ -117,11 +137,33 @@ class World:
             client.config_set("min-replicas-to-write", 0)
             client.config_set("maxmemory", 0)
 
+    @contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        """What is done to Redis or to a line, in this thread or in a line's, is done before the next thing is."""
+        with self._lock:
+            yield
+
     def disarm(self) -> None:
-        """Nothing happens within a step any more."""
+        """Nothing happens within a step or before a request any more; what has begun to happen has ended."""
+        with self._lock:
+            self._armed += 1
         steps._armed = ""
         for wire in self.wires.values():
             wire.before_request(0, None)
+
+    def before_request(self, alias: str, number: int, action: Callable[[], None]) -> None:
+        """Do something once right before a process's n-th request to Redis from now."""
+        self.wires[alias].before_request(number, self._unless_disarmed(action))
+
+    def _unless_disarmed(self, action: Callable[[], None]) -> Callable[[], None]:
+        armed = self._armed
+
+        def act() -> None:
+            with self._lock:
+                if armed == self._armed:
+                    action()
+
+        return act
 
     @contextmanager
     def client(self) -> Iterator[redis.Redis]:
@@ -132,16 +174,17 @@ class World:
         finally:
             client.close()
 
-    def at_step(self, step: str, times: int, action: Callable[[], None]) -> None:
-        """Do something once when any process gets to a named step for the n-th time."""
-        left = itertools.count(1)
+    def at_step(self, among: Collection[str], number: int, action: Callable[[str], None]) -> None:
+        """Do something once, given the step, when any process gets to the n-th step from now of these."""
+        armed, reached = AnyOf(among), itertools.count(1)
+        act = self._unless_disarmed(lambda: action(armed.met))
 
         def count_down() -> None:
-            if next(left) == times:
+            if next(reached) == number:
                 steps._armed = ""
-                action()
+                act()
 
-        steps._armed, steps._count_down = step, count_down
+        steps._armed, steps._count_down = armed, count_down
 
     def define(self, *, extra: bool) -> None:
         """The index definitions of the code that all processes run."""
@@ -160,9 +203,13 @@ class World:
         return [connections[alias].schema_of_model(model) for model in MODELS]
 
     def states(self, alias: str) -> list[IndexState]:
-        """The states of the indexes as a process sees them."""
-        indexes = connections[alias].resources.indexes
-        return [indexes.state(schema) for schema in self.schemas(alias)]
+        """The states of the indexes as a process sees them that is patient with Redis."""
+        indexes, until, states = connections[alias].resources.indexes, time.monotonic() + PATIENCE, list[IndexState]()
+        for schema in self.schemas(alias):
+            while (state := indexes.state(schema)).reason in LATE and time.monotonic() < until:
+                breaker_of(alias).reset()
+            states.append(state)
+        return states
 
     def recover(self, alias: str) -> int:
         """Have a process decide the transactions of dead ones; returns how many."""
@@ -176,15 +223,18 @@ class World:
             list(threads.map(partial(self._rebuild, alias), self.schemas(alias)))
 
     def _rebuild(self, alias: str, schema: TableSchema) -> None:
-        until = time.monotonic() + 2 * HOLD
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 connections[alias].resources.indexes.rebuild(schema)
                 return
             except IndexUnavailable as unavailable:
-                # An old dump may bring the right to rebuild back that another rebuild had then.
-                if "Another rebuild" not in str(unavailable) or time.monotonic() > until:
+                # On a busy machine an answer may come too late for the short timeout; and an old dump may bring the
+                # right to rebuild back that another rebuild had then.
+                late = isinstance(unavailable.__cause__, RedisDown)
+                if not (late or "Another rebuild" in str(unavailable)) or time.monotonic() > until:
                     raise
+                breaker_of(alias).reset()
             time.sleep(0.05)
 
     def reindex_in_background(self, alias: str) -> None:
@@ -224,7 +274,8 @@ class Faults:
 
     def happen(self, kind: str, alias: str, seed: int) -> None:
         """One of KINDS."""
-        getattr(self, kind)(alias, seed)
+        with self.world.one_at_a_time():
+            getattr(self, kind)(alias, seed)
 
     def killed(self, alias: str, seed: int) -> None:
         """kill -9, and nobody starts it again."""
@@ -282,12 +333,12 @@ class Faults:
                 client.config_set("maxmemory", "1mb")
 
     def slow(self, alias: str, seed: int) -> None:
-        """Requests of everybody arrive half a second late."""
+        """Requests of everybody arrive later than any write may take."""
         for wire_of in self.world.wires:
             self.slow_for_one(wire_of, seed)
 
     def slow_for_one(self, alias: str, seed: int) -> None:
-        """Requests of one process arrive half a second late."""
+        """Requests of one process arrive later than any write may take."""
         self.world.wires[alias].become(Line.SLOW)
         self.world.slowed = True
 
@@ -305,7 +356,7 @@ class Faults:
             yield client
 
     def _file(self) -> Path:
-        return self.world.server._dump
+        return self.world.server.dump_file
 
 
 KINDS = (

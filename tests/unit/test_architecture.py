@@ -15,7 +15,7 @@ MAX_LINES = 400
 #: Rooms, lowest first. A module imports from its own room and from lower layers only; the rooms of one layer do not
 #: import each other, apart from what ALLOWED names.
 LAYERS = (
-    {"conf", "exceptions", "tables", "ops", "hints", "outlook", "steps"},
+    {"conf", "exceptions", "tables", "ops", "hints", "outlook", "steps", "signals", "logs"},
     {"storage", "indexes", "planner", "profiling"},
     {"backend", "history"},
     {"managers", "models", "fields", "routers", "checks", "apps", "management", "admin", "panel", "templatetags"},
@@ -84,6 +84,19 @@ def test_module_imports_only_from_rooms_below(path: Path) -> None:
         if room and (other := room_of(name)) and other != "__version__" and not may_import(room, other)
     ]
     assert not wrong
+
+
+@pytest.mark.parametrize("name", ["signals", "logs"])
+def test_what_everybody_may_import_imports_nothing_of_the_package(name: str) -> None:
+    assert not [each for each in imported(ROOT / PACKAGE / f"{name}.py") if room_of(each)]
+
+
+def test_contributions_do_not_import_each_other() -> None:
+    folders = {path.parent for path in (ROOT / PACKAGE / "contrib").glob("*/__init__.py")}
+    for folder in folders:
+        others = {f"{PACKAGE}.contrib.{other.name}" for other in folders - {folder}}
+        for path in folder.rglob("*.py"):
+            assert not [each for each in imported(path) if ".".join(each.split(".")[:3]) in others], path
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))

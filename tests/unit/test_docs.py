@@ -15,6 +15,7 @@ from django_smarterbase.conf import Options
 from django_smarterbase.managers import SmarterBaseQuerySet
 from django_smarterbase.outlook import FallbackReason
 from django_smarterbase.profiling import QueryProfile, Summary
+from tests.unit.test_signals import sent as sent_signals
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "django_smarterbase"
@@ -26,6 +27,7 @@ _HEADING = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _MAKE = re.compile(r"(?:^ *|`(?:\w+=\S+ )*)make ([a-z][a-z-]*)", re.MULTILINE)
 _ROW = re.compile(r"^\| `([^`]+)`(?: †)? \|", re.MULTILINE)
+_SEVERAL = re.compile(r"^\| ((?:`\w+`(?:, )?)+) \|", re.MULTILINE)
 _CHECK_ID = re.compile(r"\b[EW]\d{3}\b")
 _CODE_PATH = re.compile(
     r"`((?:django_smarterbase|tests|testproject|docs|requirements)/[\w./-]+\.(?:py|md|txt|in|lua))`"
@@ -66,6 +68,12 @@ def test_settings_page_lists_every_option() -> None:
     assert {field.name for field in fields(Options)} <= rows_of(text_of("docs", "reference", "settings.md"))
 
 
+def test_settings_page_lists_every_setting_that_the_package_reads() -> None:
+    sources = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    read = set(re.findall(r'getattr\(\s*settings, "(SMARTERBASE_\w+)"', sources))
+    assert read == {name for name in rows_of(text_of("docs", "reference", "settings.md")) if "SMARTERBASE" in name}
+
+
 def test_checks_page_lists_just_the_ids_that_the_checks_give() -> None:
     sources = "".join(path.read_text() for path in (PACKAGE / "checks").glob("*.py"))
     given = set(re.findall(r'id="(?:smarterbase\.)?([EW]\d{3})"', sources))
@@ -104,6 +112,15 @@ def test_profiles_page_names_every_attribute_and_every_fallback_reason() -> None
     missing = [name for name in sorted(names - {"slow_ms"}) if f"`{name}`" not in page]
     assert not missing
     assert not [reason for reason in FallbackReason if f"`{reason}`" not in page]
+
+
+def test_signals_page_lists_just_the_signals_and_arguments_that_are_sent() -> None:
+    sections = re.split(r"^### ", (REFERENCE / "signals.md").read_text(), flags=re.MULTILINE)[1:]
+    documented = {
+        section.partition("\n")[0]: {name for row in _SEVERAL.findall(section) for name in re.findall(r"`(\w+)`", row)}
+        for section in sections
+    }
+    assert documented == {name: set(*arguments) for name, arguments in sent_signals().items()}
 
 
 def test_managers_page_names_every_method_of_its_own() -> None:

@@ -14,6 +14,14 @@
 local definition, token, exclusive, deadline = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
 local run, time, fed = run_id(), now(), {}
 
+-- First of all: who cannot announce a write makes it all the same.
+if ARGV[5] ~= '' and call('EXISTS', base .. 'locks') == 1 then
+  local owner = string.sub(ARGV[5], 2)
+  for i = 6, #ARGV, 3 do
+    if locked_by_other(ARGV[i], owner, time) then return {'locked', ARGV[i]} end
+  end
+end
+
 local all = call('HGETALL', base .. 'live')
 for i = 1, #all, 2 do
   local epoch, info = all[i], parse_live(all[i + 1])
@@ -26,13 +34,6 @@ for i = 1, #all, 2 do
   end
 end
 if #fed == 0 then return {'none'} end
-
-if ARGV[5] ~= '' and call('EXISTS', base .. 'locks') == 1 then
-  local owner = string.sub(ARGV[5], 2)
-  for i = 6, #ARGV, 3 do
-    if locked_by_other(ARGV[i], owner, time) then return {'locked', ARGV[i]} end
-  end
-end
 
 if exclusive then
   for i = 6, #ARGV, 3 do

@@ -27,6 +27,7 @@ class Fault(enum.Enum):
     """What becomes of a request."""
 
     SLOW_DOWN = "503 SlowDown"
+    CONFLICT = "409 ConditionalRequestConflict: another conditional request for the object is under way"
     RESET_BEFORE = "reset before the request was passed on"
     RESET_AFTER = "reset after the request was passed on: a lost answer"
     LATE_REQUEST = "passed on after the client has given up"
@@ -173,6 +174,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         if fault is Fault.SLOW_DOWN:
             return self._send(_Response(503, [("Content-Type", "application/xml")], _error("SlowDown")))
+        if fault is Fault.CONFLICT:
+            return self._send(
+                _Response(409, [("Content-Type", "application/xml")], _error("ConditionalRequestConflict"))
+            )
         if fault is Fault.LATE_REQUEST:
             time.sleep(proxy.delay)
         response = self._pass_on(body)

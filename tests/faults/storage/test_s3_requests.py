@@ -86,6 +86,37 @@ def test_request_that_arrives_after_its_writer_has_tried_again_changes_nothing(s
     assert store.get(KEY) == (b'{"title":"later"}', later)
 
 
+def test_write_is_known_for_ones_own_when_its_answer_was_lost_and_the_next_one_was_busy(store, proxy):
+    """The server was still at the first when the second came."""
+    etag = store.put(KEY, BODY)
+    proxy.fail(Fault.RESET_AFTER, "PUT", times=1)
+    proxy.fail(Fault.CONFLICT, "PUT", times=1)
+    mine = store.put(KEY, NEW, if_match=etag)
+    assert store.get(KEY) == (NEW, mine)
+    proxy.fail(Fault.RESET_AFTER, "DELETE", times=1)
+    proxy.fail(Fault.CONFLICT, "DELETE", times=1)
+    store.delete(KEY, if_match=mine)
+    assert store.get(KEY) is None
+
+
+@pytest.mark.parametrize("deadline", [None, WRITE_DEADLINE / 3])
+def test_write_is_in_doubt_when_its_answer_was_lost_and_all_others_were_busy(store, proxy, deadline):
+    """Also when no time is left for another attempt."""
+    etag = store.put(KEY, BODY)
+    proxy.fail(Fault.RESET_AFTER, "PUT", times=1)
+    proxy.fail(Fault.CONFLICT, "PUT")
+    until = None if deadline is None else time.monotonic() + deadline
+    with pytest.raises(StorageUnavailable, match=KEY):
+        store.put(KEY, NEW, if_match=etag, deadline=until)
+
+
+def test_write_that_was_busy_every_time_was_certainly_not_applied(store, proxy):
+    etag = store.put(KEY, BODY)
+    proxy.fail(Fault.CONFLICT, "PUT")
+    with pytest.raises(PreconditionFailed):
+        store.put(KEY, NEW, if_match=etag)
+
+
 def test_write_of_another_is_never_taken_for_ones_own_lost_answer(store, proxy, client, bucket):
     etag = store.put(KEY, BODY)
     client.put_object(Bucket=bucket, Key=KEY, Body=NEW)

@@ -145,8 +145,8 @@ def test_update_is_not_tried_again_over_a_write_that_stands(site):
     site.proxy.fail(Fault.SLOW_DOWN, "PUT", of(stuck), skip=1)
     original = connections[ALIAS].session.unit._begin
 
-    def overtaken(batch):
-        opened = original(batch)
+    def overtaken(*args):
+        opened = original(*args)
         touch(site, raced)
         return opened
 

@@ -118,10 +118,20 @@ class Site:
         return {key: stored.body for key, stored in store.scan(prefix)}
 
 
+class PlainSite(Site):
+    """Its storage is one that the package knows nothing of, so nothing is conditional between processes."""
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that are not of DATABASES."""
+        settings = super().settings()
+        settings["STORAGES"][ALIAS]["BACKEND"] = "tests.integration.storage.conftest.PlainStorage"
+        return settings
+
+
 @contextmanager
-def site_in(folder: Path, server: RedisServer) -> Iterator[Site]:
+def site_in(folder: Path, server: RedisServer, kind: type[Site] = Site) -> Iterator[Site]:
     """A new site on a running and empty server."""
-    site = Site(folder, server)
+    site = kind(folder, server)
     server.start()
     with site.redis() as client:
         client.flushall()

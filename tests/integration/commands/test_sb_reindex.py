@@ -139,6 +139,19 @@ def test_trusted_index_is_rebuilt_without_reading_unchanged_documents(filled: Si
     assert table["before"] == {"trusted": True, "reason": None, "detail": "", "documents": 30}
 
 
+def test_restart_that_kept_its_data_costs_no_document_that_is_unchanged(filled: Site) -> None:
+    with filled.redis() as client:
+        client.save()
+    filled.server.kill()
+    filled.server.start()
+    filled.server.dump_file.unlink()
+    filled.restart()
+    (table,) = Ran("articles.Article", json=True).json["tables"]
+    assert (table["outcome"], table["read"], table["reused"]) == ("rebuilt", 0, 30)
+    assert table["before"]["reason"] == "Redis restarted"
+    assert filled.state(Article).trusted
+
+
 def test_full_reads_every_document(filled: Site) -> None:
     (table,) = Ran("articles.Article", json=True, full=True).json["tables"]
     assert (table["read"], table["reused"]) == (30, 0)

@@ -22,6 +22,7 @@ from django_smarterbase.indexes.breaker import breaker_of
 from django_smarterbase.indexes.client import RedisClient
 from django_smarterbase.indexes.scripts import Script
 from django_smarterbase.profiling import QueryProfile, profile_queries
+from django_smarterbase.signals import breaker_changed, profiles_dropped
 from testproject.articles.models import Author
 from tests.faults.wire import Line, Wire
 from tests.integration.commands.site import ALIAS, REDIS_TIMEOUT, Site
@@ -94,7 +95,7 @@ def test_thread_sends_what_waited_when_redis_is_back(recording: Site, other_proc
 
 
 def test_outage_is_logged_once_and_so_is_its_end(site: Site, history: ProfileHistory, made, caplog) -> None:
-    caplog.set_level(logging.INFO, "django_smarterbase.history")
+    caplog.set_level(logging.INFO, "django_smarterbase.query")
     site.server.stop()
     for number in range(3):
         history.keep(made(number))
@@ -102,7 +103,7 @@ def test_outage_is_logged_once_and_so_is_its_end(site: Site, history: ProfileHis
     site.server.start()
     assert history.flush()
 
-    (lost, found) = [record for record in caplog.records if record.name == "django_smarterbase.history"]
+    (lost, found) = [record for record in caplog.records if record.name == "django_smarterbase.query"]
     assert (lost.levelname, found.levelname) == ("WARNING", "INFO")
     assert "Profiles stay in this process until it answers." in lost.message
     assert "answers again" in found.message
@@ -200,12 +201,20 @@ def test_full_ring_drops_the_oldest_and_says_how_many(
     site.restart(write_deadline=1.5)  # another history, with a ring of this size
     history = history_of("default")
     site.server.stop()
+    told: list[int] = []
+
+    def hear(number: int, **_: object) -> None:
+        told.append(number)
+
+    profiles_dropped.connect(hear, sender=ProfileHistory)
     for number in range(80):
         history.keep(made(number))
+    profiles_dropped.disconnect(hear, sender=ProfileHistory)
     assert not history.flush()
 
     page = history.read()
     assert (page.source, numbers(page.profiles), page.dropped) == ("local", list(range(79, 29, -1)), 30)
+    assert sum(told) == 30
 
     site.server.start()
     page = history.read()
@@ -291,3 +300,17 @@ def test_threads_that_record_lose_and_double_nothing_while_redis_comes_and_goes(
     page = history.read()
     assert sorted(numbers(page.profiles)) == list(range(900))
     assert page.dropped == 0
+
+
+def test_breaker_of_the_history_is_not_taken_for_that_of_the_indexes(site: Site, history: ProfileHistory, made) -> None:
+    told: list[str] = []
+
+    def hear(state: str, **_: object) -> None:
+        told.append(state)
+
+    site.server.stop()
+    breaker_changed.connect(hear)
+    history.keep(made(1))
+    assert not history.flush()
+    breaker_changed.disconnect(hear)
+    assert told == []

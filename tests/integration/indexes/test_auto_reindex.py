@@ -79,7 +79,7 @@ def version(world: World) -> int:
 
 
 def test_a_lost_index_answers_again_by_itself(lost: World, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "django_smarterbase.indexes")
+    caplog.set_level(logging.INFO, "django_smarterbase.index")
     service = lost.service(auto_reindex=True)
     assert reason(service) is FallbackReason.FLUSHED
     assert answers(service)

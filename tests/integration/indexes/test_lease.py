@@ -108,10 +108,12 @@ def test_the_object_says_who_has_it_and_until_when(store: MemoryStore) -> None:
     assert timedelta(seconds=9) < holder.expires_at - began < timedelta(seconds=11)
 
 
-def test_an_object_that_is_no_lease_is_taken_over_too(store: MemoryStore, clock: Clock) -> None:
-    store.put(KEY, b"?")
+@pytest.mark.parametrize("seconds", ["?", '"nan"', '"inf"', "1e300", "-1", "null", "[]"])
+def test_an_object_that_is_no_lease_is_taken_over_too(store: MemoryStore, clock: Clock, seconds: str) -> None:
+    body = f'{{"owner": "x", "expires_at": "2999-01-01T00:00:00+00:00", "seconds": {seconds}}}'.encode()
+    store.put(KEY, body)
     with pytest.raises(CorruptDocument):
-        holder_of(KEY, b"?")
+        holder_of(KEY, body)
     lease = Lease(store, KEY, 10)
     assert not lease.acquire()
     clock.now += 11.1

@@ -85,7 +85,15 @@ class World:
         alias = changes.pop("alias", self.alias)
         store = changes.pop("store", self.store)
         options = replace(self.options, **changes)
-        return IndexService(store=store, keys=self.keys, name=self.name, alias=alias, options=options, decode=decode)
+        return IndexService(
+            store=store,
+            keys=self.keys,
+            name=self.name,
+            database="default",
+            alias=alias,
+            options=options,
+            decode=decode,
+        )
 
     def key(self, stem: str) -> str:
         """The object key of a thing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from django.db import OperationalError
 
 from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import ConflictError, CorruptDocument
@@ -88,6 +89,23 @@ def test_raise_to_on_a_new_sequence_minds_the_keys_of_the_table(store, sequences
     assert sequences.allocate("articles", 1) == range(51, 52)
 
 
+def test_catch_up_exceeds_the_largest_key_whatever_else_is_among_the_keys(store, sequences):
+    sequences.allocate("articles", 3)
+    for name in ("50", "7", f"{10**30}", "%D9%A3%D9%A3", "-99", "abc"):
+        store.put(KEYS.document("articles", name), b"{}")
+    sequences.catch_up("articles")
+    assert sequences.allocate("articles", 1) == range(51, 52)
+
+
+def test_allocate_gives_the_last_value_of_sqlite_and_no_more(store, sequences):
+    store.put(KEYS.sequence("articles"), b'{"last": 9223372036854775805}')
+    with pytest.raises(OperationalError, match=r"'articles'.*no more values.*9223372036854775807"):
+        sequences.allocate("articles", 3)
+    assert sequences.allocate("articles", 2) == range(2**63 - 2, 2**63)
+    with pytest.raises(OperationalError):
+        sequences.allocate("articles", 1)
+
+
 def test_raise_to_sends_no_request_when_the_sequence_is_known_to_be_past(sequences):
     sequences.allocate("articles", 10)
     with counting() as ops:
@@ -157,7 +175,13 @@ def test_allocate_gives_up_after_many_lost_races(make_storage, monkeypatch):
         sequences.allocate("articles", 1)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"last": "7"}', b'{"last": null}', b'{"last": true}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"[]", b"{}", b'{"last": "7"}', b'{"last": null}', b'{"last": true}', b"\xff"),
+        *(b'{"last": -1}', b'{"last": 9223372036854775808}', b'{"last": 1e3}'),
+    ],
+)
 def test_unreadable_sequence_is_named(make_storage, body):
     store = open_store(make_storage("memory"), Options())
     store.put(KEYS.sequence("articles"), body)

@@ -28,7 +28,7 @@ def filled(size, count):
 def test_ring_says_how_many_wait():
     ring = Ring(2)
 
-    assert [ring.add(kept(name)) for name in "abc"] == [1, 2, 2]
+    assert [ring.add(kept(name)) for name in "abc"] == [(1, False), (2, False), (2, True)]
 
 
 def test_ring_drops_the_oldest_that_waits_and_counts_it():

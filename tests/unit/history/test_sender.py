@@ -89,7 +89,7 @@ def test_sender_survives_what_it_did_not_expect_and_logs_it_once(gathering, capl
     gathering(0.01)
     history, other = Flushed([ValueError("no cache"), ValueError("no cache"), True]), Flushed()
     sender = Sender(lambda: [history, other])
-    with caplog.at_level(logging.ERROR, "django_smarterbase.history"):
+    with caplog.at_level(logging.ERROR, "django_smarterbase.query"):
         sender.notice(0.01)
         for each in (history, history, history, other, other, other):
             assert each.called.acquire(timeout=5)

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from django_smarterbase.indexes.breaker import FAILURES, REST, Breaker
+from django_smarterbase.signals import breaker_changed
+from tests.conftest import Told
 
 
 class Clock:
@@ -74,12 +76,66 @@ def test_breaker_admits_another_probe_when_one_ended_without_an_answer(clock: Cl
 
 
 def test_breaker_warns_once_an_outage_and_tells_its_end(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "django_smarterbase.indexes")
+    caplog.set_level(logging.INFO, "django_smarterbase.index")
     breaker = opened(clock)
     breaker.succeeded()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert "down" in caplog.records[0].message
     assert "5 failed requests" in caplog.records[1].message
+
+
+def states(told: Told) -> list[str]:
+    return [arguments["state"] for arguments in told.arguments("breaker_changed")]
+
+
+def test_breaker_tells_each_change_of_its_state_once(clock: Clock, told: Told) -> None:
+    breaker = opened(clock)
+    assert states(told) == ["open"]
+    breaker.failed("a request that was under way")
+    assert not breaker.admits()
+    assert states(told) == ["open"]
+    clock.now = REST
+    breaker.admits()
+    breaker.failed("still down")
+    assert states(told) == ["open", "half-open", "open"]
+    clock.now = 2 * REST
+    breaker.admits()
+    breaker.gave_up()
+    breaker.admits()
+    breaker.succeeded()
+    breaker.succeeded()
+    assert states(told) == ["open", "half-open", "open", "half-open", "open", "half-open", "closed"]
+    assert {arguments["cache"] for arguments in told.arguments("breaker_changed")} == {"cache"}
+
+
+def test_breaker_tells_that_it_was_reset(clock: Clock, told: Told) -> None:
+    opened(clock).reset()
+    assert states(told) == ["open", "closed"]
+
+
+def test_breaker_that_never_opened_tells_nothing(clock: Clock, told: Told) -> None:
+    breaker = Breaker("cache", clock)
+    breaker.failed("down")
+    breaker.succeeded()
+    breaker.gave_up()
+    breaker.reset()
+    assert told == []
+
+
+def test_breaker_is_not_locked_while_it_tells(clock: Clock) -> None:
+    asked = []
+
+    def receiver(**arguments: object) -> None:
+        asked.append(breaker.admits())
+
+    breaker = Breaker("cache", clock)
+    breaker_changed.connect(receiver)
+    try:
+        for _ in range(FAILURES):
+            breaker.failed("down")
+    finally:
+        breaker_changed.disconnect(receiver)
+    assert asked == [False]
 
 
 def test_breaker_tells_since_when_redis_fails_until_it_answers(clock: Clock) -> None:

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import orjson
 import pytest
 from django.core.files.storage import InMemoryStorage
 
@@ -103,16 +104,22 @@ def test_wait_out_does_not_wait_when_nothing_was_ever_trusted(store: MemoryStore
     assert time.monotonic() - began < 1
 
 
+def entry(**changes: object) -> bytes:
+    """A manifest whose only entry is sound but for the changes."""
+    sound = {"state": "ready", "epoch": "e1", "building": None, "version": 3, "definition": "d"}
+    return orjson.dumps({"tables": {"t": {**sound, **changes}}})
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"[]",
-        b'{"tables": {"t": {}}}',
-        b'{"tables": {"t": {"state": "good"}}}',
-        b'{"tables": {"t": {"state": "ready", "epoch": "e", "building": null, "version": 1, "definition": "d", '
-        b'"built_at": "2026-11-25T12:30:01"}}}',
-        b"\xff",
+        *(b"", b"[]", b'{"tables": {"t": {}}}', b'{"tables": {"t": {"state": "good"}}}', b"\xff"),
+        *(entry(epoch=epoch) for epoch in (5, ["e1"], True)),
+        *(entry(building=building) for building in (5, {}, False)),
+        *(entry(version=version) for version in ("3", 3.0, True, None, -1, 2**62, 2**64 - 1)),
+        *(entry(definition=definition) for definition in (None, 5, [])),
+        *(entry(built_at=time) for time in ("2026-11-25T12:30:01", "now", 5)),
+        entry().replace(b"3", b"1180591620717411303424"),
     ],
 )
 def test_manifest_names_its_key_when_it_cannot_be_read(store: MemoryStore, body: bytes) -> None:

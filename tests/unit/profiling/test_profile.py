@@ -6,8 +6,10 @@ import json
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from django_smarterbase.indexes.answers import FallbackReason
 from django_smarterbase.ops import RedisOps, StorageOps
 from django_smarterbase.profiling import QueryProfile
+from django_smarterbase.profiling.fields import flat_fields
 from django_smarterbase.profiling.prices import Prices, prices
 from django_smarterbase.profiling.profile import FULL_SCAN, redis_index
 
@@ -95,6 +97,49 @@ def test_as_dict_survives_json_and_holds_every_fact(make_profile):
         "full_scan": False,
         "cost_usd": pytest.approx(0.0000008),
     }
+
+
+def test_flat_fields_are_of_simple_types_and_hold_every_fact(make_profile):
+    profile = make_profile(
+        filter_fields=("author", "status"),
+        storage_ops=StorageOps(reads=1, writes=2, deletes=3, lists=4, system=5, bytes_read=2048, bytes_written=1024),
+        redis_ops=RedisOps(commands=6, round_trips=7),
+        candidates=8,
+        result_count=9,
+        skipped_documents=10,
+        fallback=True,
+        fallback_reason=FallbackReason.UNREACHABLE,
+        duration=1.23456,
+        error="CorruptDocument",
+    )
+
+    assert flat_fields(profile) == {
+        "database": "default",
+        "model": "articles.Article",
+        "method": "ListAuthorArticles",
+        "operation": "select",
+        "complexity": "O(1)",
+        "index_used": "redis:articles-by-author",
+        "filter_fields": "author,status",
+        "started_at": "2025-03-01T12:30:00.000250+00:00",
+        "duration_ms": 1.235,
+        "candidates": 8,
+        "result_count": 9,
+        "skipped_documents": 10,
+        "fallback": True,
+        "fallback_reason": "Redis unreachable",
+        "storage_reads": 1,
+        "storage_writes": 2,
+        "storage_deletes": 3,
+        "storage_lists": 4,
+        "storage_system": 5,
+        "bytes_read": 2048,
+        "bytes_written": 1024,
+        "redis_commands": 6,
+        "redis_round_trips": 7,
+        "error": "CorruptDocument",
+    }
+    assert {type(value) for value in flat_fields(profile).values()} <= {str, int, float, bool}
 
 
 def test_redis_index_names_the_index_behind_its_origin():

@@ -206,7 +206,7 @@ def test_decorator_logs_a_summary_when_no_report_is_given(query, caplog):
     def fetch():
         query("ListAuthorArticles")
 
-    with caplog.at_level(logging.INFO, "django_smarterbase.profiling"):
+    with caplog.at_level(logging.INFO, "django_smarterbase.query"):
         fetch()
 
     assert "fetch(): Queries: 1 " in caplog.text

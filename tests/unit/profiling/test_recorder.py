@@ -7,6 +7,7 @@ import types
 import pytest
 
 from django_smarterbase.profiling import profile_queries, recorder
+from django_smarterbase.profiling.fields import flat_fields
 
 
 @pytest.fixture(autouse=True)
@@ -75,8 +76,8 @@ def test_record_tells_a_sink_once_though_it_was_added_twice(make_profile, sink):
     assert sink == [profile]
 
 
-def test_record_survives_a_sink_that_fails_and_tells_the_next_one(make_profile, caplog):
-    told = []
+def test_record_survives_a_sink_that_fails_and_tells_the_next_one(make_profile, caplog, told):
+    signalled, told = told, []
 
     def faulty(profile):
         raise ValueError("no room")
@@ -90,6 +91,7 @@ def test_record_survives_a_sink_that_fails_and_tells_the_next_one(make_profile, 
         recorder.remove_sink(told.append)
 
     assert len(told) == 1
+    assert [(name, arguments["number"]) for name, arguments in signalled] == [("profiles_dropped", 1)]
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "faulty" in caplog.text
 
@@ -119,17 +121,56 @@ def test_record_logs_one_debug_line_with_the_profile_when_enabled(make_profile, 
         recorder.record(profile)
 
     (line,) = caplog.records
+    assert line.levelname == "DEBUG"
     assert line.getMessage() == (
         "(1.2 ms) ListAuthorArticles: select articles.Article on 'default', O(1) by redis:articles-by-author "
         "(fallback: Redis unreachable), 0 storage ops, 0 Redis round trips, results: 2, failed with CorruptDocument"
     )
-    assert line.profile is profile
+    assert fields_of(line) == {"event": "query", **flat_fields(profile)}
 
 
-def test_record_logs_nothing_above_debug(make_profile, caplog):
-    recorder.record(make_profile())
+def test_record_logs_a_slow_statement_at_info(make_profile, caplog):
+    profile = make_profile(duration=100.0)
+
+    with caplog.at_level(logging.INFO, "django_smarterbase.query"):
+        recorder.record(profile)
+
+    (line,) = caplog.records
+    assert line.levelname == "INFO"
+    assert fields_of(line) == {"event": "slow_query", **flat_fields(profile)}
+
+
+def test_record_logs_no_fast_statement_at_info(make_profile, caplog):
+    with caplog.at_level(logging.INFO, "django_smarterbase.query"):
+        recorder.record(make_profile(duration=99.9))
 
     assert caplog.records == []
+
+
+def test_record_logs_nothing_above_info(make_profile, caplog):
+    recorder.record(make_profile(duration=1000.0))
+
+    assert caplog.records == []
+
+
+def test_wanted_is_true_for_slow_statements_only_when_the_logger_is_at_info():
+    recorder.logger.setLevel(logging.INFO)
+    assert [recorder.wanted(duration) for duration in (99.9, 100.0)] == [False, True]
+    assert [recorder.wanted(duration, 20) for duration in (19.9, 20.0)] == [False, True]
+
+
+def test_wanted_is_true_for_every_statement_when_somebody_listens_to_all(settings):
+    assert recorder.wanted(5000.0) is False
+    with profile_queries():
+        assert recorder.wanted(0.0) is True
+    recorder.logger.setLevel(logging.DEBUG)
+    assert recorder.wanted(0.0) is True
+
+
+def fields_of(line):
+    """What the record has beyond what every record has."""
+    usual = vars(logging.makeLogRecord({}))
+    return {name: value for name, value in vars(line).items() if name not in {*usual, "message"}}
 
 
 def list_author_articles():

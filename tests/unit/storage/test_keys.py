@@ -13,8 +13,10 @@ from django_smarterbase.storage.keys import (
     Keyspace,
     fence_file,
     is_object_key,
+    is_stem,
     is_system_key,
     lock_file,
+    may_be_stem,
     pk_texts,
     probe,
     stem,
@@ -208,6 +210,23 @@ def test_system_keys_have_the_documented_form():
 @example("_sb")
 def test_table_of_schema_reads_the_table_back_from_its_key(table):
     assert KEYS.table_of_schema(KEYS.schema(table)) == table
+
+
+@pytest.mark.parametrize("name", ["x", "x.txt", "é.json", "%zz.json", "sub/x.json", "a!b.json", ".json", "\udcff.json"])
+def test_table_of_schema_is_none_for_a_foreign_object(name):
+    assert KEYS.table_of_schema(KEYS.schema_prefix() + name) is None
+
+
+def test_foreign_file_whose_name_is_no_text_can_be_locked():
+    assert lock_file("db/t/\udcff.json").startswith("_sb/locks/")
+    assert fence_file("db/\udcff/", "writers").startswith("_sb/locks/")
+
+
+@given(text=st.text(max_size=8) | st.text("aA0._-%!=/\n é", max_size=8))
+def test_may_be_stem_says_yes_to_every_stem_and_no_to_what_could_leave_the_folder(text):
+    assert may_be_stem(stem([text]))
+    assert not (may_be_stem(text) and any(character in text for character in "/\n \0"))
+    assert may_be_stem(text) or not is_stem(text)
 
 
 def test_table_of_schema_is_none_when_the_key_only_holds_a_hash():

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_smarterbase.exceptions import CorruptDocument
-from django_smarterbase.storage.codec import DocumentCodec, attribute_of
+from django_smarterbase.storage.codec import DocumentCodec, attribute_of, with_transaction
 from django_smarterbase.storage.history import Change, History
-from django_smarterbase.tables import Affinity, Column, TableSchema
+from django_smarterbase.tables import Affinity, Column, Kind, TableSchema
 
 from .sqlite_values import TEXTS, VALUES, exactly
 
@@ -54,6 +54,36 @@ def test_unknown_attributes_are_kept_as_they_were_when_the_document_is_written_a
     again = codec.decode(KEY, codec.encode((2,), document.extras))
     assert again.values == (2,)
     assert json.dumps(dict(again.extras)) == json.dumps(before)
+
+
+GREAT = ["18446744073709551616", "[-9223372036854775809,1e+30]", '{"a":{"b":[123456789012345678901234567890]}}']
+DEEP = ["[" * depth + "]" * depth for depth in (252, 253, 254, 255, 499)]
+
+
+@pytest.mark.parametrize("text", [*GREAT, *DEEP], ids=lambda text: text[:50])
+def test_unknown_attribute_is_kept_when_it_has_great_numbers_or_is_nested_deep(text):
+    codec = codec_of("id")
+    body = f'{{"id":1,"other":{text}}}'.encode()
+    again = codec.encode((2,), codec.decode(KEY, body).extras)
+    assert f'"other":{text},'.encode() in again
+    assert f'"other":{text},'.encode() in with_transaction(again, "t")
+    assert codec.decode(KEY, again).values == (2,)
+
+
+@pytest.mark.parametrize("text", GREAT)
+def test_json_column_reads_whole_numbers_beyond_64_bits_as_they_are(text):
+    codec = DocumentCodec(TableSchema("t", "app.T", (Column("c", Kind.JSON, Affinity.TEXT),), pk=("c",)))
+    body = f'{{"c":{text},"_v":1}}'.encode()
+    (found,) = codec.decode(KEY, body).values
+    assert json.loads(found) == json.loads(text)
+    assert codec.peek(KEY, body, ("c",)) is None
+
+
+@pytest.mark.parametrize("name", ["id", "other"])
+def test_document_is_corrupt_when_it_is_nested_too_deep_to_be_read_wherever_it_is_read(name):
+    lists = "[" * 500 + "]" * 500
+    with pytest.raises(CorruptDocument, match="nested more than 500 levels deep"):
+        codec_of("id").decode(KEY, f'{{"id": 1, "{name}": {lists}}}'.encode())
 
 
 @given(names=st.lists(NAMES, min_size=2, max_size=6, unique=True))

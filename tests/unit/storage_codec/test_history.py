@@ -103,8 +103,28 @@ def test_schema_object_comes_back_as_it_was_written():
     assert History.load(history.dump()) == history
 
 
+def steps(*changes, version=2):
+    """A schema object of sound steps but for the changes."""
+    sound = {"version": 2, "change": "add", "column": "a"}
+    return orjson.dumps({"version": version, "steps": [{**sound, **change} for change in changes]})
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"version": 2}', b'{"version": 2, "steps": [{"change": "eat"}]}']
+    "body",
+    [
+        *(b"", b"[]", b"{}", b'{"version": 2}', b'{"version": 2, "steps": [{"change": "eat"}]}'),
+        b'{"version": 2, "steps": {}}',
+        *(steps(version=version) for version in ("2", 1.5, True, None, 0, -1, 2**62)),
+        *(steps({"version": version}) for version in ("2", 2.0, True, None, [], 1, 0, -1, 3)),
+        steps({"version": 3}, {"version": 2}, version=3),
+        *(steps({"column": column}) for column in (None, 5, [])),
+        *(steps({"value": value}) for value in (5, "x", {}, {"$integer": "5"}, {"$no": 1})),
+        *(steps({"change": "rename", "to": to}) for to in (None, 5, [])),
+        steps({"to": "b"}),
+        steps({"change": "retype"}),
+        *(steps({"change": "retype", "kind": kind, "affinity": "text"}) for kind in (None, 5, "no kind")),
+        *(steps({"change": "retype", "kind": "date", "affinity": each}) for each in (None, 5, "no affinity")),
+    ],
 )
 def test_what_is_no_schema_object_is_an_error(body):
     with pytest.raises((ValueError, KeyError, TypeError)):

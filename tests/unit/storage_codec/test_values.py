@@ -115,6 +115,8 @@ def test_tag_with_another_value_than_it_says_is_corrupt(kind, tagged):
         (Kind.PLAIN, Affinity.TEXT, {"a": 1}),
         (Kind.PLAIN, Affinity.REAL, "1.5"),
         (Kind.PLAIN, Affinity.NUMERIC, True),
+        (Kind.PLAIN, Affinity.NUMERIC, 2**63),
+        (Kind.PLAIN, Affinity.BLOB, 2**64 - 1),
         (Kind.PLAIN, Affinity.BLOB, [1]),
         (Kind.BOOL, Affinity.NUMERIC, 1),
         (Kind.DATE, Affinity.NUMERIC, "2020-02-30"),
@@ -122,6 +124,10 @@ def test_tag_with_another_value_than_it_says_is_corrupt(kind, tagged):
         (Kind.DATETIME, Affinity.NUMERIC, "today"),
         (Kind.DATETIME, Affinity.NUMERIC, 1577836800),
         (Kind.DURATION, Affinity.INTEGER, "an hour"),
+        (Kind.DURATION, Affinity.INTEGER, ""),
+        (Kind.DURATION, Affinity.INTEGER, "P"),
+        (Kind.DURATION, Affinity.INTEGER, "P999999999D"),
+        (Kind.DURATION, Affinity.INTEGER, "-P106751992D"),
         (Kind.DECIMAL, Affinity.NUMERIC, "NaN"),
         (Kind.DECIMAL, Affinity.NUMERIC, "Infinity"),
         (Kind.DECIMAL, Affinity.NUMERIC, "1e999999999"),
@@ -135,3 +141,9 @@ def test_attribute_of_a_wrong_type_is_corrupt_and_names_key_and_attribute(kind, 
     codec = codec_of(Column("c", kind, affinity))
     with pytest.raises(CorruptDocument, match=r"'db/t/1\.json'.*attribute 'c'"):
         codec.decode(KEY, json.dumps({"c": attribute}).encode())
+
+
+@pytest.mark.parametrize("depth", [252, 253, 254, 255, 400])
+def test_json_column_survives_a_document_however_deep_it_is_nested(depth):
+    codec, text = codec_of(Column("c", Kind.JSON, Affinity.TEXT)), "[" * depth + "]" * depth
+    assert codec.decode(KEY, codec.encode((text,))).values == (text,)

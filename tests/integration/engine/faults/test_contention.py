@@ -13,6 +13,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
+from django_smarterbase.backend.locking import TransactionLocks
 from django_smarterbase.backend.recovery import recovery_of
 from django_smarterbase.backend.unit_of_work import IntentLost, UnitOfWork
 from django_smarterbase.exceptions import ConflictError
@@ -75,20 +76,21 @@ def rival(filled: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
 
     def arrange(before: tuple[str, int], undo: tuple[str, int] | None) -> list[threading.Thread]:
         writers: list[threading.Thread] = []
-        todo: dict[str, tuple[str, int] | None] = {"_begin": before, "_undo": undo}
+        todo: dict[str, tuple[str, int] | None] = {"before": before, "undo": undo}
 
-        def hooked(name: str) -> Callable[..., Any]:
-            original = getattr(UnitOfWork, name)
+        def hook(owner: type, name: str, moment: str) -> None:
+            original = getattr(owner, name)
 
-            def method(self: UnitOfWork, *args: Any) -> Any:
-                if threading.get_ident() == me and (work := todo.pop(name, None)) is not None:
+            def method(self: Any, *args: Any) -> Any:
+                if threading.get_ident() == me and (work := todo.pop(moment, None)) is not None:
                     writers.append(add(*work))
                 return original(self, *args)
 
-            return method
+            monkeypatch.setattr(owner, name, method)
 
-        for name in ("_begin", "_undo"):
-            monkeypatch.setattr(UnitOfWork, name, hooked(name))
+        hook(TransactionLocks, "reserve", "before")
+        hook(UnitOfWork, "_begin", "before")
+        hook(UnitOfWork, "_undo", "undo")
         return writers
 
     return arrange
@@ -157,24 +159,24 @@ def test_unique_value_of_a_transaction_that_is_taken_back_refuses_nobody(
     filled: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer meets the value while that transaction is not decided yet."""
-    begin, undo = UnitOfWork._begin, UnitOfWork._undo
+    reserve, undo = TransactionLocks.reserve, UnitOfWork._undo
     writers, met = list[threading.Thread](), list[int]()
 
     def create_mine() -> None:
         met.append(Author.objects.scan().filter(name="new").count())
         Author.objects.create(pk=MINE, name="new")
 
-    def rename_before(self: UnitOfWork, *args: Any) -> Any:
-        monkeypatch.setattr(UnitOfWork, "_begin", begin)
+    def rename_before(self: TransactionLocks, *args: Any) -> Any:
+        monkeypatch.setattr(TransactionLocks, "reserve", reserve)
         in_thread(lambda: Author.objects.filter(name="author 1").update(name="theirs")).join()
-        return begin(self, *args)
+        return reserve(self, *args)
 
     def create_before(self: UnitOfWork, *args: Any) -> Any:
         writers.append(in_thread(create_mine))
         writers[0].join(PATIENCE)
         return undo(self, *args)
 
-    monkeypatch.setattr(UnitOfWork, "_begin", rename_before)
+    monkeypatch.setattr(TransactionLocks, "reserve", rename_before)
     monkeypatch.setattr(UnitOfWork, "_undo", create_before)
     with pytest.raises(ConflictError, match="Nothing was applied of the transaction"):
         create_and_rename()

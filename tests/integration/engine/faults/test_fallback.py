@@ -24,7 +24,7 @@ from .outages import OUTAGES, OtherDefinitions, Outage
 from .questions import CATEGORY, ONE, QUESTIONS
 from .writes import WRITES
 
-INDEXES = "django_smarterbase.indexes"
+INDEXES = "django_smarterbase.index"
 
 
 @pytest.fixture(params=OUTAGES, ids=lambda outage: outage.__name__)

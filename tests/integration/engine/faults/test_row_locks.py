@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
+from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError, LockNotAvailable
 from django_smarterbase.profiling import profile_queries
 from testproject.articles.models import Article, Author
@@ -84,6 +85,16 @@ def update_two() -> None:
             update(title)
 
 
+def again_after_conflicts(work: Callable[[], None]) -> None:
+    """As the manual says how to."""
+    for _ in range(20):
+        try:
+            return work()
+        except ConflictError:
+            time.sleep(0.01)
+    raise AssertionError("too many conflicts")
+
+
 def test_second_locker_waits_and_reads_what_the_first_has_written(filled: Ledger) -> None:
     before = views()
     with locked() as article:
@@ -111,6 +122,119 @@ def test_writer_waits_for_a_locked_row_before_it_writes_anything(filled: Ledger,
         assert writer.waits()
         assert views("title 2") == other
     writer.outcome()
+
+
+def test_writer_waits_for_a_locked_row_when_the_table_has_no_index(site: Site, filled: Ledger) -> None:
+    """It cannot announce what it writes, but it can ask."""
+    with site.redis() as client:
+        client.flushall()
+    with locked():
+        writer = InThread(update)
+        assert writer.waits()
+    assert writer.outcome() == 1
+
+
+def test_writer_of_many_batches_waits_before_the_first_whichever_row_is_locked(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._BATCH", 5)
+    for title in ("title 0", "title 20", "title 39"):
+        before = sorted(Article.objects.values_list("title", "view_count"))
+        with locked(title):
+            writer = InThread(lambda: Article.objects.update(view_count=F("view_count") + 1))
+            assert writer.waits()
+            assert sorted(Article.objects.scan().values_list("title", "view_count")) == before
+        assert writer.outcome() == 40
+        assert sorted(Article.objects.values_list("title", "view_count")) == [(title, n + 1) for title, n in before]
+
+
+@pytest.mark.parametrize(
+    ("write", "step"), [(update, "_write"), (update_two, "_write"), (update_two, "_begin")], ids=str
+)
+def test_locker_waits_for_a_writer_that_may_land_at_any_moment(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch, write: Callable[[], Any], step: str
+) -> None:
+    """It has announced its write, or its transaction is written down."""
+    me, original = threading.get_ident(), getattr(UnitOfWork, step)
+    reached, go = threading.Event(), threading.Event()
+
+    def pause(self: UnitOfWork, *args: Any) -> Any:
+        if threading.get_ident() != me:
+            reached.set()
+            go.wait(PATIENCE)
+        return original(self, *args)
+
+    before = views()
+    monkeypatch.setattr(UnitOfWork, step, pause)
+    writer = InThread(write)
+    assert reached.wait(5)
+    with locked() as article:
+        assert article.view_count == before + 10
+        article.view_count += 1
+        article.save()
+    writer.outcome()
+    assert views() == before + 11
+
+
+def test_row_that_is_only_locked_stays_locked_while_its_transaction_waits_to_write_another(filled: Ledger) -> None:
+    def lock_one_and_update_the_other() -> None:
+        with locked("title 1"):
+            update("title 2")
+
+    with locked("title 2"):
+        first = InThread(lock_one_and_update_the_other)
+        for _ in range(int(WRITE_DEADLINE * 1.5 / PATIENCE)):
+            assert first.waits()
+            assert Article.objects.filter(title="title 3").count() == 1
+        second = InThread(lambda: update("title 1"))
+        assert second.waits()
+    first.outcome()
+    assert second.outcome() == 1
+
+
+def test_rows_stay_locked_as_long_as_a_commit_takes(filled: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if that is longer than a lock lasts."""
+    me, write = threading.get_ident(), UnitOfWork._write
+    titles = [f"title {number}" for number in range(1, 6)]
+
+    def write_slowly(self: UnitOfWork, *args: Any) -> Any:
+        if threading.get_ident() != me:
+            time.sleep(WRITE_DEADLINE * 0.3)
+        return write(self, *args)
+
+    def update_slowly() -> None:
+        with transaction.atomic():
+            Article.objects.filter(title__in=titles).update(view_count=F("view_count") + 10)
+
+    last = Article.objects.filter(title__in=titles).order_by("-pk")[0]
+    monkeypatch.setattr("django_smarterbase.backend.unit_of_work._BATCH", 1)
+    monkeypatch.setattr(UnitOfWork, "_write", write_slowly)
+    writer = InThread(update_slowly)
+    assert writer.waits()
+    with locked(last.title) as article:
+        assert article.view_count == last.view_count + 10
+        article.save()
+    writer.outcome()
+
+
+def test_writer_that_waits_for_one_row_holds_no_other(filled: Ledger) -> None:
+    """Else it and the holder of that row would wait for each other."""
+
+    def update_both() -> None:
+        with transaction.atomic():
+            Author.objects.filter(name="author 1").update(name="author 1")
+            update("title 2")
+
+    before, began = views("title 2"), time.monotonic()
+    with transaction.atomic():
+        author = Author.objects.select_for_update().get(name="author 1")
+        writer = InThread(lambda: again_after_conflicts(update_both))
+        assert writer.waits()
+        author.save()
+        update("title 2")
+    writer.outcome()
+    assert time.monotonic() - began < 2 * WRITE_DEADLINE
+    assert views("title 2") == before + 20
 
 
 def test_writer_of_another_row_does_not_wait(filled: Ledger) -> None:
@@ -254,13 +378,16 @@ def test_lock_outside_of_a_transaction_is_refused(filled: Ledger) -> None:
 
 
 def test_lock_costs_a_second_reading_and_a_few_round_trips(site: Site, filled: Ledger) -> None:
-    """The row is found and read, locked, read anew, and found again; at COMMIT its lock is kept, and given back."""
+    """The row is found and read, locked, and read anew; all of this is one statement. At COMMIT the write is announced
+    and noted, and the lock given back."""
+    add_one()
     pk = Article.objects.get(title="title 1").pk
     with profile_queries() as queries, transaction.atomic():
         article = Article.objects.select_for_update().get(pk=pk)
         article.view_count += 1
         article.save()
-    assert sum(profile.storage_ops.reads for profile in queries.profiles) == 2
-    assert sum(profile.storage_ops.writes for profile in queries.profiles) == 1
-    assert [profile.redis_ops.round_trips for profile in queries.profiles if profile.operation == "commit"] == [4]
+    assert [profile.operation for profile in queries.profiles] == ["select", "update", "commit"]
+    assert [profile.storage_ops.total for profile in queries.profiles] == [2, 0, 1]
+    assert [profile.storage_ops.system for profile in queries.profiles] == [0, 0, 0]
+    assert [profile.redis_ops.round_trips for profile in queries.profiles] == [1, 0, 3]
     assert site.redis_keys("locks") == []
