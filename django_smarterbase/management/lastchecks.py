@@ -18,7 +18,7 @@ from ..backend.resources import Resources
 from ..exceptions import PreconditionFailed, StorageUnavailable
 from ..indexes.service import TableFindings
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 _ATTEMPTS: Final = 10
 
@@ -60,6 +60,7 @@ class LastChecks:
     def __init__(self, resources: Resources) -> None:
         self._store = resources.store
         self._key = resources.keys.checks()
+        self._database = resources.database
 
     def read(self) -> dict[str, LastCheck]:
         """``{table: its last check}``: one GET. What cannot be read counts as nothing. Raises StorageUnavailable."""
@@ -74,7 +75,12 @@ class LastChecks:
             problem = f"others changed it {_ATTEMPTS} times meanwhile"
         except (StorageUnavailable, OSError) as error:
             problem = str(error)
-        logger.warning("What the check has found is not kept in %r for the admin: %s", self._key, problem)
+        logger.warning(
+            "What the check has found is not kept in %r for the admin: %s",
+            self._key,
+            problem,
+            extra={"event": "check_not_kept", "database": self._database, "detail": problem},
+        )
 
     def _put(self, checks: Mapping[str, LastCheck]) -> bool:
         for _ in range(_ATTEMPTS):
@@ -92,12 +98,28 @@ class LastChecks:
         try:
             return {table: _check(raw) for table, raw in orjson.loads(body)["tables"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            logger.warning("%r is not a list of checks (%r) and will be replaced by the next check.", self._key, error)
+            logger.warning(
+                "%r is not a list of checks (%.200r) and will be replaced by the next check.",
+                self._key,
+                error,
+                extra={"event": "checks_unreadable", "database": self._database, "key": self._key},
+            )
             return {}
 
 
 def _check(raw: dict[str, Any]) -> LastCheck:
-    return LastCheck(**{**raw, "at": datetime.fromisoformat(raw["at"])})
+    at, epoch, sample = datetime.fromisoformat(raw["at"]), raw["epoch"], raw["sample"]
+    if at.tzinfo is None:
+        raise ValueError(f"{raw['at']!r} has no time zone")
+    return LastCheck(
+        at=at,
+        epoch=None if epoch is None else str(epoch),
+        sample=None if sample is None else int(sample),
+        documents=int(raw["documents"]),
+        sound=bool(raw["sound"]),
+        drift=float(raw["drift"]),
+        indexes={str(name): float(drift) for name, drift in raw["indexes"].items()},
+    )
 
 
 def _serialize(checks: Mapping[str, LastCheck]) -> bytes:

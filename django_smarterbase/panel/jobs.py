@@ -22,7 +22,7 @@ import orjson
 from ..backend.resources import Resources
 from ..exceptions import PreconditionFailed
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 SILENCE: Final = timedelta(seconds=30)
 
@@ -148,6 +148,7 @@ class JobBoard:
     def __init__(self, resources: Resources) -> None:
         self._store = resources.store
         self._key = resources.keys.job()
+        self._database = resources.database
         self._etag: str | None = None
 
     def current(self) -> Job | None:
@@ -180,20 +181,52 @@ class JobBoard:
         try:
             return _job(orjson.loads(body))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            logger.warning("%r is not a job (%r) and will be replaced by the next one.", self._key, error)
+            logger.warning(
+                "%r is not a job (%.200r) and will be replaced by the next one.",
+                self._key,
+                error,
+                extra={"event": "job_unreadable", "database": self._database, "key": self._key},
+            )
             return None
 
 
 def _job(raw: dict[str, Any]) -> Job:
-    times = {name: _time(raw[name]) for name in ("began_at", "seen_at", "ended_at")}
-    tables = tuple(_table(each) for each in raw["tables"])
-    return Job(**{**raw, **times, "kind": Kind(raw["kind"]), "tables": tables, "problems": tuple(raw["problems"])})
+    ended_at = raw["ended_at"]
+    return Job(
+        kind=Kind(raw["kind"]),
+        user=str(raw["user"]),
+        tables=tuple(_table(each) for each in raw["tables"]),
+        thorough=bool(raw["thorough"]),
+        sample=_number(raw["sample"]),
+        id=str(raw["id"]),
+        began_at=_time(raw["began_at"]),
+        seen_at=_time(raw["seen_at"]),
+        ended_at=None if ended_at is None else _time(ended_at),
+        problems=tuple(str(each) for each in raw["problems"]),
+    )
 
 
 def _table(raw: dict[str, Any]) -> TableProgress:
-    verdict = None if raw["verdict"] is None else Verdict(raw["verdict"])
-    return TableProgress(**{**raw, "status": Status(raw["status"]), "verdict": verdict})
+    verdict = raw["verdict"]
+    return TableProgress(
+        table=str(raw["table"]),
+        label=str(raw["label"]),
+        status=Status(raw["status"]),
+        documents=int(raw["documents"]),
+        expected=_number(raw["expected"]),
+        part=float(raw["part"]),
+        verdict=None if verdict is None else Verdict(verdict),
+        figures={str(name): float(figure) for name, figure in raw["figures"].items()},
+        error=str(raw["error"]),
+    )
 
 
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return time

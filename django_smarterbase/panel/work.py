@@ -28,7 +28,7 @@ from ..management.ticker import Activity, Stage
 from ..profiling.recorder import unrecorded
 from .jobs import Job, JobBoard, JobReplaced, Kind, Status, TableProgress, Verdict
 
-logger = logging.getLogger("django_smarterbase.indexes")
+logger = logging.getLogger("django_smarterbase.index")
 
 EVERY: Final = 1.0  # seconds between two signs of life
 _ALMOST: Final = 0.99
@@ -71,7 +71,12 @@ class _Work:
         except Exception as error:
             # A thread has no caller to tell, and whoever began the job waits for an end. A message that nobody knows
             # might quote values, which are for the log only.
-            logger.exception("A %s of database %r that was begun in the admin failed.", self.job.kind, self.alias)
+            logger.exception(
+                "A %s of database %r that was begun in the admin failed.",
+                self.job.kind,
+                self.alias,
+                extra={"event": "job_failed", "database": self.alias, "kind": str(self.job.kind)},
+            )
             self._give_up(f"It failed with {type(error).__name__}; the log of the server says more.")
         finally:
             connections.close_all()
@@ -159,7 +164,12 @@ def _keep(work: _Work, board: JobBoard, ended: Callable[[Job], object]) -> None:
         with unrecorded():
             ended(job)
     except DatabaseError:
-        logger.exception("The end of a %s of database %r could not be noted.", job.kind, work.alias)
+        logger.exception(
+            "The end of a %s of database %r could not be entered in the log of the admin.",
+            job.kind,
+            work.alias,
+            extra={"event": "job_not_logged", "database": work.alias, "kind": str(job.kind)},
+        )
     finally:
         connections.close_all()
 
@@ -170,10 +180,21 @@ def _show(work: _Work, board: JobBoard) -> None:
     try:
         board.update(replace(work.job, seen_at=datetime.now(UTC)))
     except JobReplaced:
-        logger.warning("A %s of database %r stops, since another job took its place.", work.job.kind, work.alias)
+        logger.warning(
+            "A %s of database %r stops, since another job took its place.",
+            work.job.kind,
+            work.alias,
+            extra={"event": "job_replaced", "database": work.alias, "kind": str(work.job.kind)},
+        )
         work.stop.set()
     except StorageUnavailable as error:
-        logger.warning("How far the %s of database %r is cannot be shown: %s", work.job.kind, work.alias, error)
+        logger.warning(
+            "How far the %s of database %r is cannot be shown: %s",
+            work.job.kind,
+            work.alias,
+            error,
+            extra={"event": "job_not_shown", "database": work.alias, "kind": str(work.job.kind), "detail": str(error)},
+        )
 
 
 def _with_work(table: TableProgress, *, work: Work, now: float) -> TableProgress:

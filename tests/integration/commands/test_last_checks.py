@@ -93,7 +93,7 @@ def test_check_goes_well_when_its_findings_cannot_be_kept(
         raise StorageUnavailable("The disk is read-only.")
 
     monkeypatch.setattr(store, "put", put)
-    with caplog.at_level(logging.WARNING, "django_smarterbase.indexes"):
+    with caplog.at_level(logging.WARNING, "django_smarterbase.index"):
         call_command("sb_check", "articles.Article", verbosity=0)
     assert [record.getMessage() for record in caplog.records] == [
         f"What the check has found is not kept in {key!r} for the admin: The disk is read-only."

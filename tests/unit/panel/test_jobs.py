@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
+import orjson
 import pytest
 from django.core.files.storage import InMemoryStorage
 
@@ -35,7 +36,7 @@ TABLES = (
 
 @pytest.fixture
 def resources() -> Any:
-    return SimpleNamespace(store=MemoryStore(InMemoryStorage(), Options()), keys=Keyspace("n"))
+    return SimpleNamespace(database="default", store=MemoryStore(InMemoryStorage(), Options()), keys=Keyspace("n"))
 
 
 def board(resources: Any) -> JobBoard:
@@ -89,12 +90,29 @@ def test_job_that_was_replaced_is_not_shown_any_more(resources: Any) -> None:
         mine.update(old)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"kind": "check"}', b'{"kind": "dance", "tables": []}'])
+def damaged(tables: dict[str, Any] | None = None, **changes: Any) -> bytes:
+    """A job whose facts, or those of its tables, are not what they should be; a change to ``...`` takes one out."""
+    job = asdict(Job(Kind.CHECK, "ada", TABLES))
+    job["tables"] = [{**table, **(tables or {})} for table in job["tables"]]
+    return orjson.dumps({name: value for name, value in (job | changes).items() if value is not ...})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"[]", b"null", b"\xff", b'{"kind": "check"}'),
+        *(damaged(kind=kind) for kind in ("dance", None)),
+        *(damaged(seen_at=time) for time in ("2026-11-25T12:00:00", "now", None, 5)),
+        *(damaged(tables=changes) for changes in ({"part": "half"}, {"documents": None}, {"verdict": "fine"})),
+        *(damaged(tables=changes) for changes in ({"figures": []}, {"figures": {"drift": {}}}, {"status": "asleep"})),
+        *(damaged(**{name: ...}) for name in ("id", "user", "problems", "ended_at")),
+    ],
+)
 def test_what_is_no_job_counts_as_none_and_is_replaced(
     resources: Any, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     resources.store.put("n/_sb/job.json", body)
-    with caplog.at_level(logging.WARNING, "django_smarterbase.indexes"):
+    with caplog.at_level(logging.WARNING, "django_smarterbase.index"):
         assert board(resources).current() is None
     assert "'n/_sb/job.json' is not a job" in caplog.text
     assert board(resources).begin(Job(Kind.CHECK, "ada", TABLES))
