@@ -30,7 +30,7 @@ from django_smarterbase.backend.recovery import TransactionUndecided, recovery_o
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_single_batch
+from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_announced_first
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import ConflictError, SmarterBaseError
 from django_smarterbase.signals import send, statement_retried
@@ -148,9 +148,9 @@ class Session:
         )
 
     def _commit_alone(self, writes: list[DocumentWrite]) -> WriteFailed | None:
-        """Apply the writes of a statement in autocommit. Locks are waited for before the first is applied: those of a
-        single batch as it is announced, which costs nothing."""
-        if is_single_batch(writes):
+        """Apply the writes of a statement in autocommit. Locks are waited for before anything is done that others wait
+        for: as a single batch is announced, which costs nothing, or apart."""
+        if is_announced_first(writes):
             return self._commit(writes, owner="")
         try:
             self.locks.reserve(writes)
@@ -311,7 +311,7 @@ class Session:
         when those of others are still to be waited for."""
         self.await_decision(write.built_on for write in writes if write.built_on is not None)
         raise_sequences(self.resources, snapshot, writes)
-        if len(writes) == 1 and self.locks.covers(writes):
+        if is_announced_first(writes) and len(writes) == 1 and self.locks.covers(writes):
             return self.locks.token
         self.locks.keep(at_once=True)
         self.locks.reserve(writes)

@@ -280,9 +280,10 @@ def _releases(writes: Sequence[DocumentWrite]) -> Callable[[str, str, str], bool
     return lambda table, stem, claim: (table, stem, claim) in released
 
 
-def is_single_batch(writes: Sequence[DocumentWrite]) -> bool:
-    """Whether the writes are announced together, before any of them is applied."""
-    return len(list(islice(_batches(writes), 2))) < 2
+def is_announced_first(writes: Sequence[DocumentWrite]) -> bool:
+    """Whether all writes are announced together, before any of them is applied and before any claim is taken. Then a
+    lock that is waited for at that moment keeps nobody else waiting."""
+    return len(list(islice(_batches(writes), 2))) < 2 and not any(write.takes for write in writes)
 
 
 def _batches(writes: Sequence[DocumentWrite]) -> Iterator[list[DocumentWrite]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
@@ -235,6 +235,25 @@ def test_writer_that_waits_for_one_row_holds_no_other(filled: Ledger) -> None:
     writer.outcome()
     assert time.monotonic() - began < 2 * WRITE_DEADLINE
     assert views("title 2") == before + 20
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_writer_that_waits_for_a_row_holds_no_unique_value(filled: Ledger, alone: bool) -> None:
+    """Else it and the holder of the row, who wants the value, would wait for each other."""
+
+    def rename() -> None:
+        with nullcontext() if alone else transaction.atomic():
+            Author.objects.filter(name="author 1").update(name="new")
+
+    with transaction.atomic():
+        Author.objects.select_for_update().get(name="author 1")
+        writer = InThread(rename)
+        assert writer.waits()
+        Author.objects.create(name="new")
+        began = time.monotonic()
+    assert time.monotonic() - began < WRITE_DEADLINE / 2
+    with pytest.raises(IntegrityError):
+        writer.outcome()
 
 
 def test_writer_of_another_row_does_not_wait(filled: Ledger) -> None:
