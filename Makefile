@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed
 
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help setup demo run test test-fast toolbars torture lint format bench conformance docs lock clean
+.PHONY: help setup demo run test test-fast toolbars torture lint format bench screenshots conformance docs lock clean
 
 help:  ## List the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 
 bench: $(STAMP)  ## Measure against Django on SQLite and, where installed, PostgreSQL
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(STAMP)  ## Make the pictures of the documents anew, in a real browser (docs/images)
+	@$(BIN)/python -m tests.browser.screenshots
 
 conformance: $(STAMP)  ## Run Django's own tests on the engine (APPS="basic lookup")
 	@$(BIN)/python -m tests.conformance $(ARGS) $(APPS)

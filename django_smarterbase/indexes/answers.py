@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from django_smarterbase.outlook import FallbackReason as FallbackReason
 from django_smarterbase.tables import Row, Value
@@ -65,7 +66,8 @@ class ManifestEntry:
     """What the manifest object says of one table.
 
     ``epoch`` is the epoch trusted now (state ready) or last (state suspect); None: none was ever trusted.
-    ``definition`` is the hash of the index definitions that ``epoch`` was built for.
+    ``definition`` is the hash of the index definitions that ``epoch`` was built for. ``built_at`` is when that was
+    complete (UTC, by its builder's clock; None for one of an earlier release).
     """
 
     ready: bool
@@ -73,6 +75,7 @@ class ManifestEntry:
     building: str | None
     version: int
     definition: str
+    built_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ class IndexState:
     """The state of one table's index, for checks and commands. ``reason`` is None when the index is trusted.
 
     ``documents``, ``pending`` (notes of writes under way) and ``overdue`` (notes older than the write deadline)
-    are None when Redis cannot tell.
+    are None when Redis cannot tell. ``values`` is ``{index name: number of distinct values}`` of the complete epoch;
+    ``rebuilding`` tells whether some process is rebuilding the index now.
     """
 
     table: str
@@ -99,6 +103,8 @@ class IndexState:
     documents: int | None = None
     pending: int | None = None
     overdue: int | None = None
+    values: Mapping[str, int] = field(default_factory=dict)
+    rebuilding: bool = False
 
     @property
     def trusted(self) -> bool:

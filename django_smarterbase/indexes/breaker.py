@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from ..signals import breaker_changed, send
@@ -60,6 +61,18 @@ class Breaker:
         self._failures = 0
         self._opened: float | None = None
         self._probing = False
+        self._failing_since: datetime | None = None
+        self._answering_since: datetime | None = None
+
+    @property
+    def failing_since(self) -> datetime | None:
+        """Since when Redis has not answered this process (UTC): its first failure in a row. None when it did last."""
+        return self._failing_since
+
+    @property
+    def answering_since(self) -> datetime | None:
+        """Since when Redis has answered this process (UTC): its first answer in a row. None when it did not last."""
+        return self._answering_since
 
     @property
     def state(self) -> BreakerState:
@@ -84,7 +97,8 @@ class Breaker:
         with self._lock:
             before = self.state
             failures, self._failures = self._failures, 0
-            self._opened, self._probing = None, False
+            self._opened, self._probing, self._failing_since = None, False, None
+            self._answering_since = self._answering_since or datetime.now(UTC)
         if failures:
             self._log.info(
                 "Redis (cache %r) answers again after %d failed requests.",
@@ -100,6 +114,8 @@ class Breaker:
             before = self.state
             self._failures += 1
             first = self._failures == 1
+            if first:
+                self._failing_since, self._answering_since = datetime.now(UTC), None
             if self._failures >= (FAILURES if self._limit is None else self._limit):
                 self._opened = self._clock()
             self._probing = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from ..tables import TableSchema
 from .answers import ManifestEntry
@@ -44,7 +45,12 @@ class Claim:
         if claimed is None:
             return False
         ready = ManifestEntry(
-            ready=True, epoch=self.epoch, building=None, version=claimed.version + 1, definition=self._definition
+            ready=True,
+            epoch=self.epoch,
+            building=None,
+            version=claimed.version + 1,
+            definition=self._definition,
+            built_at=datetime.now(UTC),
         )
         return self._manifest.change(self._table, lambda entry: ready if entry == claimed else entry) == ready
 

@@ -71,6 +71,27 @@ class RedisClient:
                 _count()
                 return _texts(connection.execute_command("EVAL", source.text, len(names), *names, *args))
 
+    def run_each(self, script: Script, tables: Sequence[TableKeys], *args: Argument) -> list[Any]:
+        """The script's answers for several tables, in their order, or IndexDamaged in place of one. One round trip,
+        two the first time a server sees the script. Raises RedisDown, ImproperlyConfigured.
+        """
+        source = source_of(script)
+        with self._asking():
+            answers = self._pipelined("EVALSHA", source.sha, tables, args)
+            if any(isinstance(answer, NoScriptError) for answer in answers):
+                answers = self._pipelined("EVAL", source.text, tables, args)
+            return [_texts(_damage_or_raise(answer)) for answer in answers]
+
+    def _pipelined(
+        self, command: str, script: str, tables: Sequence[TableKeys], args: tuple[Argument, ...]
+    ) -> list[Any]:
+        pipeline = self._connection().pipeline(transaction=False)
+        for keys in tables:
+            pipeline.execute_command(command, script, 1, keys.marker, *args)
+        _count(len(tables))
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+        return answers
+
     def keys_of(self, keys: TableKeys) -> Iterator[list[str]]:
         """All keys of a table in pieces, by SCAN: one round trip for each thousand keys that Redis holds in all."""
         with self._asking():
@@ -110,11 +131,9 @@ class RedisClient:
             self._breaker.gave_up()
             raise
         except (RedisError, RedisClusterException, ConnectionInterrupted, OSError) as error:
-            damaged = _DAMAGED_KEY.search(str(error))
-            if damaged:
+            if damage := _damage_of(error):
                 self._breaker.succeeded()
-                what = f"the Redis key {without_value(damaged[1])!r} is not of the type that this package gave it"
-                raise IndexDamaged(what) from error
+                raise damage from error
             # Whatever else Redis answers (LOADING, READONLY, OOM, NOAUTH, MISCONF, CLUSTERDOWN, BUSY, ...) means that
             # it cannot serve, and the objects can.
             self._breaker.failed(f"{type(error).__name__}: {error}")
@@ -128,10 +147,27 @@ class RedisClient:
             self._breaker.succeeded()
 
 
-def _count() -> None:
+def _count(commands: int = 1) -> None:
     ops = redis_ops()
-    ops.commands += 1
+    ops.commands += commands
     ops.round_trips += 1
+
+
+def _damage_of(error: Exception) -> IndexDamaged | None:
+    damaged = _DAMAGED_KEY.search(str(error))
+    if damaged is None:
+        return None
+    return IndexDamaged(f"the Redis key {without_value(damaged[1])!r} is not of the type that this package gave it")
+
+
+def _damage_or_raise(answer: Any) -> Any:
+    """One answer of a pipeline, in which errors stand as values."""
+    if not isinstance(answer, Exception):
+        return answer
+    damage = _damage_of(answer)
+    if damage is None:
+        raise answer
+    return damage
 
 
 def _texts(answer: Any) -> Any:

@@ -10,7 +10,7 @@ from ..exceptions import CorruptDocument
 from ..outlook import Outlook
 from ..tables import IndexDefinition, IndexEntry, TableSchema
 from .answers import FallbackReason, IndexState, IndexUntrusted, ManifestEntry, Marker
-from .client import IndexDamaged, RedisClient, RedisDown
+from .client import IndexDamaged, RedisDown
 from .definitions import indexable
 from .encoding import NotIndexable, sought_entry
 from .keys import part
@@ -28,19 +28,25 @@ class Inspector:
 
     def state(self, schema: TableSchema) -> IndexState:
         """As ``IndexService.state``."""
-        table = schema.table
+        return self.states([schema])[0]
+
+    def states(self, schemas: Sequence[TableSchema]) -> list[IndexState]:
+        """As ``IndexService.states``."""
+        redis = self._room.redis
         try:
-            entry = self._room.manifest.fresh().entries.get(table)
+            entries = self._room.manifest.fresh().entries
         except CorruptDocument as error:
-            return IndexState(table, None, None, FallbackReason.NOT_BUILT, str(error))
-        if self._room.redis is None:
-            return IndexState(table, entry, None, FallbackReason.NO_CACHE, "")
+            return [IndexState(each.table, None, None, FallbackReason.NOT_BUILT, str(error)) for each in schemas]
+        found = [(schema, entries.get(schema.table)) for schema in schemas]
+        if redis is None:
+            return [IndexState(schema.table, entry, None, FallbackReason.NO_CACHE, "") for schema, entry in found]
         try:
-            return self._ask(self._room.redis, schema, entry)
+            answers = redis.run_each(
+                Script.INSPECT, [self._room.keys(each) for each in schemas], self._room.deadline_ms
+            )
         except RedisDown as down:
-            return IndexState(table, entry, None, down.reason, down.detail)
-        except IndexDamaged as damage:
-            return IndexState(table, entry, None, FallbackReason.DRIFT, str(damage))
+            return [IndexState(schema.table, entry, None, down.reason, down.detail) for schema, entry in found]
+        return [self._state(*each, answer) for each, answer in zip(found, answers, strict=True)]
 
     def outlook(
         self, schema: TableSchema, entries: Iterable[IndexEntry], indexes: Iterable[IndexDefinition]
@@ -83,15 +89,19 @@ class Inspector:
         except IndexDamaged as damage:
             raise IndexUntrusted(FallbackReason.DRIFT, str(damage)) from damage
 
-    def _ask(self, redis: RedisClient, schema: TableSchema, entry: ManifestEntry | None) -> IndexState:
-        run_id, policy, epoch, marked_run, documents, pending, overdue = redis.run(
-            Script.INSPECT, self._room.keys(schema), self._room.deadline_ms
-        )
+    def _state(self, schema: TableSchema, entry: ManifestEntry | None, answer: Any) -> IndexState:
+        if isinstance(answer, IndexDamaged):
+            return IndexState(schema.table, entry, None, FallbackReason.DRIFT, str(answer))
+        run_id, policy, epoch, marked_run, documents, pending, overdue, rebuilding, values = answer
         marker = Marker(epoch, marked_run) if epoch else None
         why = self._distrust(schema, entry, marker, run_id, policy)
         if marker is None:
-            return IndexState(schema.table, entry, None, *why)
-        return IndexState(schema.table, entry, marker, *why, documents, pending, overdue)
+            return IndexState(schema.table, entry, None, *why, rebuilding=bool(rebuilding))
+        names = (unquote(index) for index in values[::2])
+        sizes = dict(zip(names, values[1::2], strict=True))
+        return IndexState(
+            schema.table, entry, marker, *why, documents, pending, overdue, values=sizes, rebuilding=bool(rebuilding)
+        )
 
     def _distrust(
         self, schema: TableSchema, entry: ManifestEntry | None, marker: Marker | None, run_id: str, policy: str

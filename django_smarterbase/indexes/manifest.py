@@ -1,7 +1,8 @@
 """The manifest: the one object that says which index of which table may be trusted.
 
-``{"tables": {table: {"state": "ready" | "suspect", "epoch", "building", "version", "definition"}}}``; it changes by
-compare-and-swap only. A process may rely on what it read for ``trust_seconds`` after it began to read: its lease.
+``{"tables": {table: {"state": "ready" | "suspect", "epoch", "building", "version", "definition", "built_at"}}}``; it
+changes by compare-and-swap only. A process may rely on what it read for ``trust_seconds`` after it began to read: its
+lease.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -149,6 +151,7 @@ def _serialize(entries: Mapping[str, ManifestEntry]) -> bytes:
             "building": entry.building,
             "version": entry.version,
             "definition": entry.definition,
+            "built_at": entry.built_at,
         }
         for table, entry in entries.items()
     }
@@ -178,6 +181,7 @@ def _entry(raw: dict[str, Any]) -> ManifestEntry:
         building=_optional(raw["building"]),
         version=version,
         definition=_text(raw["definition"]),
+        built_at=_time(_optional(raw.get("built_at"))),
     )
 
 
@@ -189,3 +193,13 @@ def _text(name: object) -> str:
     if not isinstance(name, str):
         raise ValueError(f"{name!r:.100} is no text")
     return name
+
+
+def _time(text: str | None) -> datetime | None:
+    """When an epoch was complete; None where a release that did not note it has written the entry."""
+    if text is None:
+        return None
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"built_at {text!r:.100} has no time zone")
+    return time

@@ -190,6 +190,10 @@ class IndexService:
         """What manifest and Redis say of the table's index: one GET, one round trip. Never raises for Redis."""
         return self._inspector.state(schema)
 
+    def states(self, schemas: Sequence[TableSchema]) -> list[IndexState]:
+        """As ``state``, for several tables, in their order: one GET and one round trip for all of them."""
+        return self._inspector.states(schemas)
+
     def outlook(
         self, schema: TableSchema, entries: Iterable[IndexEntry] = (), indexes: Iterable[IndexDefinition] = ()
     ) -> Outlook:

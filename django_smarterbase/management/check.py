@@ -21,6 +21,7 @@ from ..exceptions import SmarterBaseError
 from ..indexes.breaker import breaker_of
 from ..indexes.service import AuditStage, FallbackReason, IndexUntrusted, TableFindings
 from ..tables import TableSchema
+from .lastchecks import LastCheck, LastChecks
 from .progress import Display
 from .reindex import Outcome, Reindexer, Result, Task
 from .tables import Models, connection_of, tables_of
@@ -153,6 +154,7 @@ class Checker:
         self._await_suspects(databases)
         for database in databases:
             database.judge()
+            database.note()
         self._ticker.clear()
         return self._round([table.check for table in tables])
 
@@ -315,6 +317,7 @@ class _Database:
         self.tables: list[_Table] = []
         self._transactions = UnfinishedTransactions(connection.resources, connection.catalog.find)
         self._cache = connection.resources.options.cache
+        self._last_checks = LastChecks(connection.resources)
         self._scope = scope
         self._ticker = ticker
 
@@ -342,6 +345,17 @@ class _Database:
             self.check.unfinished = tuple(self._transactions.confirmed())
         for table in self.tables:
             table.judge()
+
+    def note(self) -> None:
+        """Keep what was found for those who look at it later."""
+        checks = [table.check for table in self.tables]
+        found = {
+            check.schema.table: LastCheck.of(check.findings, self._scope.sample, sound=check.is_sound)
+            for check in checks
+            if check.findings is not None and not check.error
+        }
+        if found:
+            self._last_checks.note(found)
 
 
 @contextmanager

@@ -9,8 +9,10 @@ import enum
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from django.db import DatabaseError
@@ -95,7 +97,7 @@ class Work:
 
 
 def survey(databases: Iterable[str], chosen: Models | None) -> Survey:
-    """Look at the index of every table: one GET and one round trip each. A Redis that is down is asked once."""
+    """Look at the index of every table: one GET and one round trip a database. A Redis that is down is asked once."""
     tasks: list[Task] = []
     refusals: list[Refusal] = []
     for alias in databases:
@@ -117,8 +119,8 @@ class _Unusable(Exception):  # not an error: it becomes a Refusal
 
 def _tasks_of(alias: str, chosen: Models | None) -> Iterator[Task]:
     resources = connection_of(alias).resources
-    for schema in tables_of(alias, chosen):
-        state = resources.indexes.state(schema)
+    schemas = tables_of(alias, chosen)
+    for schema, state in zip(schemas, resources.indexes.states(schemas), strict=True):
         if state.reason in _UNUSABLE:
             raise _Unusable(_why_unusable(alias, resources.options.cache, state))
         yield Task(alias, schema, resources.indexes, state, resources.options.write_deadline)
@@ -157,20 +159,39 @@ class Reindexer:
         had, and it is raised again when all have ended: ``tell`` has then been called for these tables too.
         """
         results: dict[Future[Result], Result] = {}
-        with ThreadPoolExecutor(min(WORKERS, len(self.works)) or 1, "sb_reindex") as pool:
-            futures = [pool.submit(self._rebuild, work) for work in self.works]
-            try:
-                for future in _as_they_end(futures, tick):
-                    results[future] = future.result()
-                    tell(results[future])
-            except BaseException:
-                self._stop.set()
-                self._stopping()
-                for future in futures:
-                    if future not in results:
-                        tell(future.result())
-                raise
+        futures = self._begin()
+        try:
+            for future in _as_they_end(futures, tick):
+                results[future] = future.result()
+                tell(results[future])
+        except BaseException:
+            self._stop.set()
+            self._stopping()
+            for future in futures:
+                if future not in results:
+                    tell(future.result())
+            raise
         return [results[future] for future in futures]
+
+    def _begin(self) -> list[Future[Result]]:
+        """Start the threads. They are daemons: a web server that is to end does not wait for a rebuild in its admin."""
+        todo: SimpleQueue[tuple[Work, Future[Result]]] = SimpleQueue()
+        futures = []
+        for work in self.works:
+            futures.append(Future[Result]())
+            todo.put((work, futures[-1]))
+        for _ in range(min(WORKERS, len(futures))):
+            threading.Thread(target=self._work_off, args=(todo,), name="sb_reindex", daemon=True).start()
+        return futures
+
+    def _work_off(self, todo: SimpleQueue[tuple[Work, Future[Result]]]) -> None:
+        with suppress(Empty):
+            while True:
+                work, future = todo.get_nowait()
+                try:
+                    future.set_result(self._rebuild(work))
+                except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+                    future.set_exception(error)
 
     def _rebuild(self, work: Work) -> Result:
         def progress(done: int, total: int | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from django.apps import apps
@@ -13,6 +13,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 
 from ..conf import ENGINE
+from ..models import Tableless
 from ..routers import smarterbase_aliases
 from ..tables import TableSchema
 
@@ -61,6 +62,11 @@ def chosen_models(labels: Sequence[str]) -> Models | None:
     return chosen
 
 
+def models_of_tables(tables: Collection[str]) -> Models:
+    """The models whose documents lie in these tables."""
+    return {model: None for model in _all_models() if _concrete(model)._meta.db_table in tables}
+
+
 def tables_of(alias: str, chosen: Models | None) -> list[TableSchema]:
     """The tables of a database, each once, in the order of the apps; only those of ``chosen`` models if it is given."""
     connection, found = connection_of(alias), dict[str, TableSchema]()
@@ -73,7 +79,9 @@ def tables_of(alias: str, chosen: Models | None) -> list[TableSchema]:
 
 
 def _all_models() -> Iterator[type[Model]]:
-    yield from apps.get_models(include_auto_created=True)
+    for model in apps.get_models(include_auto_created=True):
+        if not issubclass(model, Tableless):
+            yield model
     yield MigrationRecorder.Migration  # it is in no app, but each database that was migrated has its table
 
 
@@ -82,6 +90,10 @@ def _lives_in(alias: str, model: type[Model]) -> bool:
         connection = connection_of(alias)
         return connection.resources.indexes.state(connection.schema_of_model(model)).entry is not None
     return bool(router.allow_migrate_model(alias, model))
+
+
+def _concrete(model: type[Model]) -> type[Model]:
+    return model._meta.concrete_model or model
 
 
 def _models_by_name() -> dict[str, Models]:
@@ -100,7 +112,7 @@ def _models_by_name() -> dict[str, Models]:
 def _unknown(label: str, named: dict[str, Models]) -> str:
     if label in apps.app_configs:
         return f"The app {label!r} has no models, so there is nothing to do for it."
-    shown = [model._meta.label for model in apps.get_models()]
+    shown = [model._meta.label for model in _all_models()]
     return f"No installed app or model is called {label!r}.{_did_you_mean(label, [*apps.app_configs, *shown])}"
 
 

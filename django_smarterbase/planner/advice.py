@@ -203,7 +203,9 @@ def _add_index(label: str, fields: Sequence[str]) -> str:
         what = _("Add db_index=True to {model}.{field}.")
     else:
         what = _("Add models.Index(fields=[{fields}]) to the indexes of {model}.Meta, or db_index=True to one of them.")
-    return f"{what} {_('Then run makemigrations, migrate and sb_reindex {label}.')}".format(**values)
+    # Apart from the f-string, in which makemessages finds nothing.
+    afterwards = _("Then run makemigrations, migrate and sb_reindex {label}.")
+    return f"{what} {afterwards}".format(**values)
 
 
 def _no_condition(label: str, indexed: str) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from types import CodeType, FrameType
@@ -27,6 +28,7 @@ logger = logging.getLogger("django_smarterbase.query")
 _sinks: tuple[Listener, ...] = ()
 _sinks_lock = threading.Lock()
 _blocks: ContextVar[tuple[Listener, ...]] = ContextVar("smarterbase_profiling_blocks", default=())
+_unrecorded: ContextVar[bool] = ContextVar("smarterbase_profiling_unrecorded", default=False)
 
 #: Code that runs a query on behalf of others: Django, this package, what watches them, servers and the glue between.
 _GO_BETWEENS = frozenset(
@@ -38,12 +40,16 @@ _GO_BETWEENS = frozenset(
 
 def listening() -> bool:
     """Whether anybody may want a profile: an open block, a sink, or the logger at INFO (of slow ones) or DEBUG."""
-    return bool(_blocks.get()) or bool(_sinks) or logger.isEnabledFor(logging.INFO)
+    return bool(_blocks.get()) or _sinks_listen() or logger.isEnabledFor(logging.INFO)
+
+
+def _sinks_listen() -> bool:
+    return bool(_sinks) and not _unrecorded.get()
 
 
 def wanted(duration: float, slow_ms: float = SLOW_MS) -> bool:
     """Whether anybody wants the profile of a statement that took so long (ms); it is slow from ``slow_ms`` on."""
-    if _blocks.get() or _sinks:
+    if _blocks.get() or _sinks_listen():
         return True
     return logger.isEnabledFor(logging.INFO) and (logger.isEnabledFor(logging.DEBUG) or duration >= slow_ms)
 
@@ -53,7 +59,7 @@ def record(profile: QueryProfile, slow_ms: float = SLOW_MS) -> None:
     ``slow_ms`` on. Never raises."""
     for block in _blocks.get():
         block(profile)
-    for sink in _sinks:
+    for sink in () if _unrecorded.get() else _sinks:
         _tell(sink, profile)
     if logger.isEnabledFor(logging.INFO):
         _log(profile, slow=profile.duration >= slow_ms)
@@ -84,6 +90,19 @@ def remove_sink(sink: Listener) -> None:
     global _sinks
     with _sinks_lock:
         _sinks = tuple(other for other in _sinks if other != sink)
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Tell no sink of the statements in the block: a page about profiles is not what its readers want to see there.
+
+    Open blocks (and so the debug toolbar) and the logger are told all the same.
+    """
+    token = _unrecorded.set(True)
+    try:
+        yield
+    finally:
+        _unrecorded.reset(token)
 
 
 def open_block(listener: Listener) -> None:

@@ -4,6 +4,8 @@ Under the storage's location, with NAME the database's name::
 
     <NAME>/<db_table>/<stem>.json                       a document
     <NAME>/_sb/manifest.json                            what is known of the indexes
+    <NAME>/_sb/checks.json                              what the last check of each table has found
+    <NAME>/_sb/job.json                                 the check or rebuild that was last begun in the admin
     <NAME>/_sb/sequences/<db_table>.json                the last value that a sequence gave out
     <NAME>/_sb/schema/<db_table>.json                   the steps that bring old documents up to date
     <NAME>/_sb/unique/<db_table>/<constraint>/<digest>.json   a claim to a unique value
@@ -167,6 +169,14 @@ class Keyspace:
     def manifest(self) -> str:
         """The key of the manifest of the indexes."""
         return f"{self._system}manifest{SUFFIX}"
+
+    def checks(self) -> str:
+        """The key of what the last checks have found."""
+        return f"{self._system}checks{SUFFIX}"
+
+    def job(self) -> str:
+        """The key of the job that was last begun in the admin."""
+        return f"{self._system}job{SUFFIX}"
 
     def sequence(self, table: str) -> str:
         """The key of the sequence of ``table``."""

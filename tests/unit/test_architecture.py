@@ -18,7 +18,7 @@ LAYERS = (
     {"conf", "exceptions", "tables", "ops", "hints", "outlook", "steps", "signals", "logs"},
     {"storage", "indexes", "planner", "profiling"},
     {"backend", "history"},
-    {"managers", "models", "fields", "routers", "checks", "apps", "management", "admin"},
+    {"managers", "models", "fields", "routers", "checks", "apps", "management", "admin", "panel", "templatetags"},
     {"contrib"},
 )
 ALLOWED = {("indexes", "storage")}

@@ -64,6 +64,8 @@ class Site:
             "write_deadline": WRITE_DEADLINE,
             "fsync": False,
             "auto_reindex": False,
+            # Lest a test that installs applications makes this process record its queries from then on.
+            "profile_history": 0,
             **changes,
         }
 
@@ -116,6 +118,14 @@ class Site:
         store, prefix = connection.resources.store, connection.resources.keys.prefix()
         assert storages[ALIAS] is connection.resources.storage
         return {key: stored.body for key, stored in store.scan(prefix)}
+
+
+class RecordingSite(Site):
+    """It has a history of profiles."""
+
+    def options(self, **changes: Any) -> dict[str, Any]:
+        """The options of the database."""
+        return super().options(**{"profile_history": 10_000, **changes})
 
 
 class PlainSite(Site):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 
 import pytest
 
@@ -135,3 +136,33 @@ def test_breaker_is_not_locked_while_it_tells(clock: Clock) -> None:
     finally:
         breaker_changed.disconnect(receiver)
     assert asked == [False]
+
+
+def test_breaker_tells_since_when_redis_fails_until_it_answers(clock: Clock) -> None:
+    breaker, before = Breaker("cache", clock), datetime.now(UTC)
+    assert breaker.failing_since is None
+    breaker.failed("down")
+    since = breaker.failing_since
+    assert since is not None
+    assert before <= since <= datetime.now(UTC)
+    for _ in range(FAILURES):
+        breaker.failed("down")
+    assert breaker.failing_since == since
+    breaker.reset()
+    assert breaker.failing_since == since
+    assert breaker.answering_since is None
+    breaker.succeeded()
+    assert breaker.failing_since is None
+
+
+def test_breaker_tells_since_when_redis_answers_until_it_fails(clock: Clock) -> None:
+    breaker, before = Breaker("cache", clock), datetime.now(UTC)
+    assert breaker.answering_since is None
+    breaker.succeeded()
+    since = breaker.answering_since
+    assert since is not None
+    assert before <= since <= datetime.now(UTC)
+    breaker.succeeded()
+    assert breaker.answering_since == since
+    breaker.failed("down")
+    assert breaker.answering_since is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import orjson
 import pytest
@@ -17,7 +18,8 @@ from django_smarterbase.indexes.manifest import Manifest, suspected
 from django_smarterbase.ops import counting
 from django_smarterbase.storage.memory import MemoryStore
 
-READY = ManifestEntry(ready=True, epoch="e1", building=None, version=3, definition="d")
+BUILT_AT = datetime(2026, 11, 25, 12, 30, 1, 250_000, tzinfo=UTC)
+READY = ManifestEntry(ready=True, epoch="e1", building=None, version=3, definition="d", built_at=BUILT_AT)
 KEY = "n/_sb/manifest.json"
 
 
@@ -31,6 +33,12 @@ def test_manifest_gives_back_what_was_changed(store: MemoryStore) -> None:
     Manifest(store, KEY, 1).change("u", suspected)
     entries = Manifest(store, KEY, 1).fresh().entries
     assert entries == {"t": READY, "u": suspected(None)}
+
+
+def test_manifest_of_an_earlier_release_says_not_when_an_index_was_built(store: MemoryStore) -> None:
+    entry = b'{"state": "ready", "epoch": "e1", "building": null, "version": 3, "definition": "d"}'
+    store.put(KEY, b'{"tables": {"t": ' + entry + b"}}")
+    assert Manifest(store, KEY, 1).fresh().entries == {"t": replace(READY, built_at=None)}
 
 
 def test_lease_saves_requests_until_it_has_run_out(store: MemoryStore) -> None:
@@ -110,6 +118,7 @@ def entry(**changes: object) -> bytes:
         *(entry(building=building) for building in (5, {}, False)),
         *(entry(version=version) for version in ("3", 3.0, True, None, -1, 2**62, 2**64 - 1)),
         *(entry(definition=definition) for definition in (None, 5, [])),
+        *(entry(built_at=time) for time in ("2026-11-25T12:30:01", "now", 5)),
         entry().replace(b"3", b"1180591620717411303424"),
     ],
 )

@@ -251,3 +251,21 @@ def test_profile_is_neither_made_nor_the_stack_walked_when_nobody_listens(monkey
         if recorder.listening():
             recorder.caller_method()
     assert walks == [1]
+
+
+def test_statements_of_an_unrecorded_block_are_told_to_blocks_and_to_no_sink(make_profile, sink):
+    with profile_queries() as outside, recorder.unrecorded():
+        recorder.record(make_profile())
+    assert (len(outside.profiles), sink) == (1, [])
+    recorder.record(make_profile())
+    assert len(sink) == 1
+
+
+def test_nobody_listens_in_an_unrecorded_block_but_blocks_and_the_logger(sink):
+    with recorder.unrecorded():
+        assert recorder.listening() is False
+        with profile_queries():
+            assert recorder.listening() is True
+        recorder.logger.setLevel(logging.DEBUG)
+        assert recorder.listening() is True
+    assert recorder.listening() is True

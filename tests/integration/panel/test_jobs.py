@@ -1,0 +1,405 @@
+"""Check and Reindex as they are begun in the admin: asked for, followed, ended, logged, and what may go wrong."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.test import Client
+from django.utils.translation import override
+
+from django_smarterbase.indexes.audit import Audit
+from django_smarterbase.indexes.filling import Filling
+from django_smarterbase.management.lastchecks import LastChecks
+from django_smarterbase.panel import jobs, work
+from django_smarterbase.panel.jobs import Job, JobBoard, Kind, Status, TableProgress, Verdict
+from testproject.articles.models import Article, Author
+from tests.integration.commands.site import WRITE_DEADLINE, Site
+from tests.integration.panel.pages import get, row_of, text_of
+
+HEALTH = "/admin/django_smarterbase/indexhealth/"
+JOB = f"{HEALTH}job/default/"
+PATIENCE = 20.0  # seconds
+ARTICLES = {"database": "default", "table": "articles"}
+
+
+@pytest.fixture
+def filled(site: Site) -> Iterator[Site]:
+    """Four articles in two categories. No job outlives the test."""
+    author = Author.objects.create(name="Ada")
+    for number in range(4):
+        Article.objects.create(author=author, title=str(number), category=f"c{number % 2}")
+    yield site
+    for thread in threading.enumerate():
+        if thread.name.startswith("smarterbase-"):
+            thread.join(PATIENCE)
+
+
+def board() -> JobBoard:
+    return JobBoard(connection.resources)
+
+
+def current() -> Job:
+    job = board().current()
+    assert job is not None
+    return job
+
+
+def ended() -> Job:
+    """The job when it has come to its end."""
+    deadline = time.monotonic() + PATIENCE
+    while not current().has_ended:
+        assert time.monotonic() < deadline, current()
+        time.sleep(0.02)
+    return current()
+
+
+def begin(client: Client, action: str, **data: str) -> None:
+    """Confirm an action; it is begun."""
+    answer = client.post(f"{HEALTH}{action}/", {**ARTICLES, "confirmed": "yes", **data})
+    assert (answer.status_code, answer.headers["Location"]) == (302, JOB)
+
+
+def logged() -> list[tuple[str, str, str]]:
+    """``(name, address, message)`` of the entries in the log, oldest first."""
+    entries = apps.get_model("admin.LogEntry").objects.order_by("pk")
+    return [(each.object_repr, each.get_admin_url(), each.get_change_message()) for each in entries]
+
+
+def await_log(message: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while logged()[-1][2] != message:
+        assert time.monotonic() < deadline, logged()
+        time.sleep(0.02)
+
+
+def test_reindex_is_asked_about_before_anything_happens(filled: Site, root: Client) -> None:
+    page = root.post(f"{HEALTH}reindex/", ARTICLES).content.decode()
+    said = text_of(page)
+    assert "Reindex: articles.Article (default)" in said
+    assert "Documents 4 Cost of reading them all $0.0000016" in said
+    assert "Read every document" in said
+    assert "Yes, reindex" in said
+    assert board().current() is None
+    assert logged() == []
+
+
+def test_check_of_all_tables_is_asked_about_before_anything_happens(filled: Site, root: Client) -> None:
+    said = text_of(root.post(f"{HEALTH}check/", {"database": "default"}).content.decode())
+    assert "Check: default" in said
+    assert "articles.Author, articles.Article" in said
+    assert "Yes, check" in said
+    assert board().current() is None
+
+
+def test_reindex_rebuilds_the_index_and_shows_what_came_of_it(filled: Site, root: Client) -> None:
+    with filled.redis() as client:
+        client.delete(*filled.redis_keys("*"))
+    assert not filled.state(Article).trusted
+    begin(root, "reindex")
+    assert "Under way" in text_of(get(root, JOB))
+    job = ended()
+    assert filled.state(Article).trusted
+    assert (job.kind, job.user, job.problems, job.went_well, job.part) == (Kind.REINDEX, "root", (), True, 1.0)
+    (articles,) = job.tables
+    assert (articles.verdict, articles.documents, articles.expected) == (Verdict.REBUILT, 4, None)
+    assert job.seconds >= WRITE_DEADLINE
+    page = get(root, JOB)
+    assert "Ended, and all is well." in text_of(page)
+    assert row_of(page, "articles.Article") == ["articles.Article", "rebuilt", "4", "4 documents read"]
+    assert "<noscript>" not in page
+    assert "job.js" not in page
+
+
+def test_page_of_a_job_under_way_follows_it_with_and_without_script(filled: Site, root: Client) -> None:
+    begin(root, "reindex")
+    page = get(root, JOB)
+    assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in page
+    assert "django_smarterbase/admin/job.js" in page
+    part = get(root, JOB, part="1")
+    assert part.count("data-under-way") == 1
+    assert "<html" not in part
+    ended()
+    assert "data-under-way" not in get(root, JOB, part="1")
+
+
+def test_progress_is_seen_by_every_process(filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "EVERY", 0.05)
+    begin(root, "reindex")
+    seen: list[tuple[Status, int]] = []
+    parts: list[float] = []
+    while not (job := current()).has_ended:
+        (articles,) = job.tables
+        seen.append((articles.status, articles.documents))
+        parts.append(job.part)
+        time.sleep(0.02)
+    assert (Status.WAITING, 4) in seen
+    assert parts == sorted(parts)
+    assert 0 < max(parts) < 1
+
+
+def test_thorough_reindex_reads_every_document(filled: Site, root: Client) -> None:
+    begin(root, "reindex")
+    assert dict(ended().tables[0].figures)["read"] == 0
+    begin(root, "reindex", thorough="on")
+    job = ended()
+    assert job.thorough
+    assert dict(job.tables[0].figures)["read"] == 4
+
+
+def test_check_shows_and_keeps_what_it_has_found(filled: Site, root: Client) -> None:
+    damage(filled)
+    begin(root, "check")
+    job = ended()
+    assert not job.went_well
+    assert job.tables[0].verdict is Verdict.DAMAGED
+    page = get(root, JOB)
+    assert "Ended, and something is wrong." in text_of(page)
+    assert row_of(page, "articles.Article") == [
+        "articles.Article", "damaged", "4", "100.0 %", "2 entries missing",
+    ]  # fmt: skip
+    assert LastChecks(connection.resources).read()["articles"].drift == 100.0
+    begin(root, "reindex")
+    ended()
+    begin(root, "check")
+    assert ended().tables[0].verdict is Verdict.SOUND
+
+
+def damage(site: Site) -> None:
+    """Take two articles out of the index by category."""
+    with site.redis() as client:
+        (found,) = site.redis_keys("set:*:articles-by-category:tc1")
+        client.srem(found, *client.smembers(found))
+
+
+def test_check_by_sample_looks_at_so_many_documents(filled: Site, root: Client) -> None:
+    begin(root, "check", sample="3")
+    job = ended()
+    assert (job.sample, job.tables[0].documents) == (3, 3)
+
+
+def test_sample_that_is_no_number_is_asked_for_again(filled: Site, root: Client) -> None:
+    answer = root.post(f"{HEALTH}check/", {**ARTICLES, "confirmed": "yes", "sample": "0"})
+    assert answer.status_code == 200
+    assert "Ensure this value is greater than or equal to 1." in text_of(answer.content.decode())
+    assert board().current() is None
+
+
+def test_all_tables_are_done_in_one_job(filled: Site, root: Client) -> None:
+    answer = root.post(f"{HEALTH}reindex/", {"database": "default", "confirmed": "yes"})
+    assert answer.status_code == 302
+    job = ended()
+    assert job.went_well
+    assert {each.label for each in job.tables} >= {"articles.Article", "articles.Author", "auth.User"}
+    assert {each.verdict for each in job.tables} == {Verdict.REBUILT}
+    # The tables wait for the write deadline together.
+    assert job.seconds < 5 * WRITE_DEADLINE
+
+
+def test_table_without_documents_and_with_an_index_is_left_alone(filled: Site, root: Client) -> None:
+    Article.objects.all().delete()
+    begin(root, "reindex")
+    assert ended().went_well
+    assert row_of(get(root, JOB), "articles.Article")[1:3] == ["no documents, nothing to do", "0"]
+
+
+def test_log_of_the_admin_tells_who_began_what_and_how_it_ended(filled: Site, root: Client) -> None:
+    begin(root, "reindex")
+    (entry,) = apps.get_model("admin.LogEntry").objects.all()
+    assert (entry.user.username, entry.content_type.model, entry.is_change()) == ("root", "indexhealth", True)
+    assert logged()[0][0] == "articles.Article (default)"
+    ended()
+    await_log("Reindex of 1 table: went well.")
+    address = logged()[0][1]
+    assert root.get(address).headers["Location"] == f"{HEALTH}#sb-default-articles"
+    assert 'id="sb-default-articles"' in get(root, HEALTH)
+    damage(filled)
+    begin(root, "check")
+    ended()
+    await_log("Check of 1 table: something is wrong with 1.")
+    assert len(logged()) == 2
+
+
+def test_log_speaks_the_language_of_who_began_the_job(filled: Site, root: Client) -> None:
+    answer = root.post(f"{HEALTH}check/", {**ARTICLES, "confirmed": "yes"}, headers={"Accept-Language": "de"})
+    assert answer.status_code == 302
+    ended()
+    with override("de"):
+        from django_smarterbase.panel.wording import KINDS
+
+        kind = str(KINDS[Kind.CHECK])
+    deadline = time.monotonic() + PATIENCE
+    while not logged()[-1][2].startswith(kind):
+        assert time.monotonic() < deadline, logged()
+        time.sleep(0.02)
+
+
+def test_second_job_is_refused_while_one_is_under_way(filled: Site, root: Client) -> None:
+    begin(root, "reindex")
+    first = current().id
+    page = root.post(f"{HEALTH}check/", ARTICLES).content.decode()
+    assert "Another job is under way." in text_of(page)
+    assert "Yes, check" not in page
+    begin(root, "check")
+    assert "Another job is under way. Wait until it has ended." in text_of(get(root, JOB))
+    assert (ended().id, ended().kind) == (first, Kind.REINDEX)
+    assert len(logged()) == 1
+
+
+def test_job_whose_process_died_is_shown_as_broken_off_and_can_be_replaced(filled: Site, root: Client) -> None:
+    long_ago = datetime.now(UTC) - jobs.SILENCE - timedelta(seconds=1)
+    dead = Job(Kind.REINDEX, "ada", (TableProgress("articles", "articles.Article"),), seen_at=long_ago)
+    assert board().begin(dead)
+    assert "Broken off: its process has ended." in text_of(get(root, JOB))
+    assert "broken off" in text_of(get(root, HEALTH))
+    begin(root, "check")
+    assert ended().user == "root"
+
+
+def test_job_that_was_replaced_stops_and_leaves_the_index_as_it_was(
+    filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "EVERY", 0.05)
+    epoch = epoch_of(filled)
+    begin(root, "reindex")
+    while current().tables[0].status is not Status.WAITING:
+        time.sleep(0.01)
+    other = replace(current(), id="other", user="ada", ended_at=datetime.now(UTC))
+    replace_on_board(other)
+    for thread in threading.enumerate():
+        if thread.name.startswith("smarterbase-reindex"):
+            thread.join(PATIENCE)
+    assert current() == other
+    assert epoch_of(filled) == epoch
+    assert filled.state(Article).trusted
+
+
+def epoch_of(site: Site) -> str | None:
+    entry = site.state(Article).entry
+    assert entry is not None
+    return entry.epoch
+
+
+def replace_on_board(job: Job) -> None:
+    """Write as another process does, however often the one at work is faster."""
+    while True:
+        mine = board()
+        mine.current()
+        try:
+            mine.update(job)
+        except jobs.JobReplaced:
+            continue
+        return
+
+
+def test_reindex_beside_sb_reindex_fails_and_says_why(filled: Site, root: Client) -> None:
+    with filled.redis() as client:
+        client.set(f"sb:{{{filled.name}:articles}}:builder", "another-epoch", px=5000)
+    begin(root, "reindex")
+    job = ended()
+    assert job.tables[0].verdict is Verdict.FAILED
+    page = get(root, JOB)
+    assert "Ended, and not every table was rebuilt." in text_of(page)
+    assert "Another rebuild of articles.Article is under way." in row_of(page, "articles.Article")[3]
+    assert filled.state(Article).trusted
+
+
+def test_sb_reindex_beside_a_job_leaves_the_table_to_it(filled: Site, root: Client) -> None:
+    begin(root, "reindex")
+    with filled.redis() as client:
+        while not client.exists(f"sb:{{{filled.name}:articles}}:builder"):
+            time.sleep(0.01)
+    with pytest.raises(Exception, match="1 of 1 tables were not rebuilt"):
+        call_command("sb_reindex", "articles.Article", verbosity=0)
+    assert ended().went_well
+
+
+def test_reindex_without_redis_says_so(filled: Site, root: Client) -> None:
+    filled.server.stop()
+    begin(root, "reindex")
+    job = ended()
+    assert not job.went_well
+    (problem,) = job.problems
+    assert problem.startswith("No index of the database 'default' can be rebuilt, since its Redis (cache 'own')")
+    assert problem in text_of(get(root, JOB))
+    await_log("Reindex of 1 table: something is wrong with 2.")
+    filled.server.start()
+
+
+def test_job_that_breaks_ends_and_says_why(
+    filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def run(audit: Audit) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Audit, "run", run)
+    begin(root, "check")
+    assert ended().problems == ("ZeroDivisionError: a bug",)
+    assert "A check of database 'default' that was begun in the admin failed." in caplog.text
+    assert "ZeroDivisionError: a bug" in text_of(get(root, JOB))
+
+
+def test_table_that_breaks_leaves_the_others(filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill = Filling.fill
+
+    def fill_but_authors(filling: Filling, earlier: str | None) -> None:
+        if filling._schema.table == "authors":
+            raise OSError("the disk is on fire")
+        fill(filling, earlier)
+
+    monkeypatch.setattr(Filling, "fill", fill_but_authors)
+    root.post(f"{HEALTH}reindex/", {"database": "default", "confirmed": "yes"})
+    ended()
+    page = get(root, JOB)
+    assert row_of(page, "articles.Author")[1:] == ["failed", "1", "the disk is on fire"]
+    assert row_of(page, "articles.Article")[1] == "rebuilt"
+
+
+def test_job_begins_only_when_the_entry_in_the_log_is_committed(filled: Site, root: Client) -> None:
+    with transaction.atomic():
+        begin(root, "check")
+        time.sleep(0.1)
+        (thread_names,) = [[thread.name for thread in threading.enumerate()]]
+        assert not [name for name in thread_names if name.startswith("smarterbase-check")]
+    ended()
+    await_log("Check of 1 table: went well.")
+
+
+def test_expected_documents_give_the_part_of_a_check() -> None:
+    table = TableProgress("articles", "articles.Article", expected=200)
+    job = Job(Kind.CHECK, "root", (table, replace(table, table="authors", label="articles.Author")))
+    check: Any = work._CheckWork("default", job)
+    check.say(work.Activity(work.Stage.DOCUMENTS, "articles.Article", 50))
+    assert [each.part for each in check.job.tables] == [0.25, 0.0]
+    check.say(work.Activity(work.Stage.DOCUMENTS, "articles.Author", 400))
+    assert [(each.status, each.part) for each in check.job.tables] == [(Status.ENDED, 1.0), (Status.READING, 0.99)]
+    check.say(work.Activity(work.Stage.WAITING, number=3))
+    assert [each.status for each in check.job.tables] == [Status.WAITING, Status.WAITING]
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"database": "nowhere"}, "There is no smarterbase database 'nowhere'."),
+        ({"database": "default", "table": "gone"}, "The database 'default' has no table to do that with."),
+        ({}, "This field is required."),
+    ],
+)
+def test_action_on_what_is_not_there_says_so(filled: Site, root: Client, data: dict[str, str], problem: str) -> None:
+    answer = root.post(f"{HEALTH}reindex/", {**data, "confirmed": "yes"})
+    assert answer.headers["Location"] == HEALTH
+    assert problem in text_of(get(root, HEALTH))
+    assert board().current() is None
+
+
+def test_page_of_a_job_without_one_says_so(filled: Site, root: Client) -> None:
+    assert "No job has been begun in this database yet." in text_of(get(root, JOB))
+    assert root.get(f"{HEALTH}job/nowhere/").status_code == 404
