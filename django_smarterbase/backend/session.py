@@ -144,7 +144,7 @@ class Session:
             raise _commit_error(failure) from failure
         raise ConflictError(
             f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a "
-            f"row. {_applied(standing)}; run the statement again."
+            f"row. {_applied(standing)}; {_advice(standing)}run the statement again."
         )
 
     def _commit_alone(self, writes: list[DocumentWrite]) -> WriteFailed | None:
@@ -370,13 +370,17 @@ def _commit_error(failure: WriteFailed) -> Exception:
         )
     return ConflictError(
         f"{label}: another writer changed {write.key!r} after this transaction had read it. "
-        f"{_applied(failure.standing)} of the transaction; run it again."
+        f"{_applied(failure.standing)} of the transaction; {_advice(failure.standing)}run it again."
     )
 
 
 def _applied(standing: Collection[str]) -> str:
     """What was applied of a unit that failed: what others have built on cannot be taken back."""
     return f"Only the changes of {', '.join(sorted(standing))} were applied" if standing else "Nothing was applied"
+
+
+def _advice(standing: Collection[str]) -> str:
+    return "read what stands before you " if standing else ""
 
 
 def _pause(attempt: int) -> None:

@@ -237,6 +237,41 @@ def test_writer_that_waits_for_one_row_holds_no_other(filled: Ledger) -> None:
     assert views("title 2") == before + 20
 
 
+def test_statement_that_meets_a_conflict_takes_nothing_back_under_a_lock(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has locked a row has read what the statement had written of it, and builds on it."""
+    me, begin, undo = threading.get_ident(), UnitOfWork._begin, UnitOfWork._undo
+    lockers = list[InThread]()
+    has_locked = threading.Event()
+
+    def lock_and_add() -> None:
+        with locked("title 1") as article:
+            has_locked.set()
+            time.sleep(PATIENCE)
+            article.view_count += 100
+            article.save()
+
+    def begin_after_another(self: UnitOfWork, *args: Any) -> Any:
+        if threading.get_ident() == me:
+            monkeypatch.setattr(UnitOfWork, "_begin", begin)
+            InThread(lambda: update("title 2")).outcome()
+        return begin(self, *args)
+
+    def undo_after_a_lock(self: UnitOfWork, *args: Any) -> Any:
+        lockers.append(InThread(lock_and_add))
+        assert has_locked.wait(5)
+        return undo(self, *args)
+
+    Article.objects.filter(title__in=("title 1", "title 2")).update(view_count=0)
+    monkeypatch.setattr(UnitOfWork, "_begin", begin_after_another)
+    monkeypatch.setattr(UnitOfWork, "_undo", undo_after_a_lock)
+    assert Article.objects.filter(title__in=("title 1", "title 2")).update(view_count=F("view_count") + 1) == 2
+    for locker in lockers:
+        locker.outcome()
+    assert (views("title 1"), views("title 2")) == (101, 11)
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_writer_that_waits_for_a_row_holds_no_unique_value(filled: Ledger, alone: bool) -> None:
     """Else it and the holder of the row, who wants the value, would wait for each other."""
