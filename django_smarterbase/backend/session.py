@@ -30,7 +30,7 @@ from django_smarterbase.backend.recovery import TransactionUndecided, recovery_o
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_single_batch
+from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_announced_first
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import ConflictError, SmarterBaseError
 from django_smarterbase.signals import send, statement_retried
@@ -144,13 +144,13 @@ class Session:
             raise _commit_error(failure) from failure
         raise ConflictError(
             f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a "
-            f"row. {_applied(standing)}; run the statement again."
+            f"row. {_applied(standing)}; {_advice(standing)}run the statement again."
         )
 
     def _commit_alone(self, writes: list[DocumentWrite]) -> WriteFailed | None:
-        """Apply the writes of a statement in autocommit. Locks are waited for before the first is applied: those of a
-        single batch as it is announced, which costs nothing."""
-        if is_single_batch(writes):
+        """Apply the writes of a statement in autocommit. Locks are waited for before anything is done that others wait
+        for: as a single batch is announced, which costs nothing, or apart."""
+        if is_announced_first(writes):
             return self._commit(writes, owner="")
         try:
             self.locks.reserve(writes)
@@ -311,7 +311,7 @@ class Session:
         when those of others are still to be waited for."""
         self.await_decision(write.built_on for write in writes if write.built_on is not None)
         raise_sequences(self.resources, snapshot, writes)
-        if len(writes) == 1 and self.locks.covers(writes):
+        if is_announced_first(writes) and len(writes) == 1 and self.locks.covers(writes):
             return self.locks.token
         self.locks.keep(at_once=True)
         self.locks.reserve(writes)
@@ -370,13 +370,17 @@ def _commit_error(failure: WriteFailed) -> Exception:
         )
     return ConflictError(
         f"{label}: another writer changed {write.key!r} after this transaction had read it. "
-        f"{_applied(failure.standing)} of the transaction; run it again."
+        f"{_applied(failure.standing)} of the transaction; {_advice(failure.standing)}run it again."
     )
 
 
 def _applied(standing: Collection[str]) -> str:
     """What was applied of a unit that failed: what others have built on cannot be taken back."""
     return f"Only the changes of {', '.join(sorted(standing))} were applied" if standing else "Nothing was applied"
+
+
+def _advice(standing: Collection[str]) -> str:
+    return "read what stands before you " if standing else ""
 
 
 def _pause(attempt: int) -> None:

@@ -19,7 +19,13 @@ from typing import Final, NamedTuple, Protocol
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed, first_of, let_stand, never_begun
 from django_smarterbase.backend.resources import Resources
-from django_smarterbase.exceptions import ConflictError, DeadlinePassed, IndexUnavailable, StorageUnavailable
+from django_smarterbase.exceptions import (
+    ConflictError,
+    DeadlinePassed,
+    IndexUnavailable,
+    LockNotAvailable,
+    StorageUnavailable,
+)
 from django_smarterbase.indexes.service import OpenWrite
 from django_smarterbase.steps import reach
 from django_smarterbase.tables import TableSchema
@@ -117,10 +123,10 @@ class UnitOfWork:
         except IntentLost:
             raise
         except WriteFailed as failure:
-            self._take_back(applied, book, intent, failure)
+            self._take_back(applied, book, intent, owner, failure)
             raise
         except Exception:
-            self._take_back(applied, book, intent)
+            self._take_back(applied, book, intent, owner)
             raise
         self._free(writes, book)
 
@@ -215,6 +221,7 @@ class UnitOfWork:
         applied: list[_Applied],
         book: ClaimBook,
         intent: IntentLog | None,
+        owner: str | None,
         failure: WriteFailed | None = None,
     ) -> None:
         """Undo what was applied, and give the claims back but those of documents that are, or may be, as the unit
@@ -222,7 +229,7 @@ class UnitOfWork:
         when another process decides the transaction: then nothing is undone here."""
         if intent is not None:
             intent.renew(at_once=True)
-        undone = self._undo(applied, intent)
+        undone = self._undo(applied, intent, owner)
         doubtful = undone.in_doubt | (failure.in_doubt if failure is not None else frozenset())
         try:
             book.give_back(undone.standing | doubtful)
@@ -235,23 +242,25 @@ class UnitOfWork:
             if undone.in_doubt:
                 raise let_stand(failure, undone.in_doubt) from failure
 
-    def _undo(self, applied: list[_Applied], intent: IntentLog | None) -> _Undone:
-        """Take applied writes back, last first."""
+    def _undo(self, applied: list[_Applied], intent: IntentLog | None, owner: str | None) -> _Undone:
+        """Take applied writes back, last first. Who has locked one of the rows since has read it, and goes before."""
         standing: set[str] = set()
         in_doubt: set[str] = set()
         for write, etag in reversed(applied):
             if write.undo_body is None and etag is None:
                 continue
-            failure = self._undo_one(write.reversed(etag), intent)
+            failure = self._undo_one(write.reversed(etag), intent, owner)
             if failure is not None:
                 (standing if failure.is_conflict else in_doubt).add(write.key)
         return _Undone(frozenset(standing), frozenset(in_doubt))
 
-    def _undo_one(self, write: DocumentWrite, intent: IntentLog | None) -> WriteFailed | None:
+    def _undo_one(self, write: DocumentWrite, intent: IntentLog | None, owner: str | None) -> WriteFailed | None:
         for _ in range(_ROUNDS):
-            until = time.monotonic() + self.resources.options.write_deadline
             try:
-                outcome = self._round([write], until, intent)
+                outcome = self._round([write], math.inf, intent, owner)
+            except LockNotAvailable:
+                owner = None
+                continue
             except (IndexUnavailable, StorageUnavailable) as error:
                 return WriteFailed(write, error)
             if outcome.failures:
@@ -280,9 +289,10 @@ def _releases(writes: Sequence[DocumentWrite]) -> Callable[[str, str, str], bool
     return lambda table, stem, claim: (table, stem, claim) in released
 
 
-def is_single_batch(writes: Sequence[DocumentWrite]) -> bool:
-    """Whether the writes are announced together, before any of them is applied."""
-    return len(list(islice(_batches(writes), 2))) < 2
+def is_announced_first(writes: Sequence[DocumentWrite]) -> bool:
+    """Whether all writes are announced together, before any of them is applied and before any claim is taken. Then a
+    lock that is waited for at that moment keeps nobody else waiting."""
+    return len(list(islice(_batches(writes), 2))) < 2 and not any(write.takes for write in writes)
 
 
 def _batches(writes: Sequence[DocumentWrite]) -> Iterator[list[DocumentWrite]]:

@@ -79,7 +79,7 @@ class LastChecks:
             "What the check has found is not kept in %r for the admin: %s",
             self._key,
             problem,
-            extra={"event": "check_not_kept", "database": self._database, "detail": problem},
+            extra={"event": "check_not_kept", "database": self._database, "key": self._key, "detail": problem},
         )
 
     def _put(self, checks: Mapping[str, LastCheck]) -> bool:

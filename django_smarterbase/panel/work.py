@@ -75,7 +75,7 @@ class _Work:
                 "A %s of database %r that was begun in the admin failed.",
                 self.job.kind,
                 self.alias,
-                extra={"event": "job_failed", "database": self.alias, "kind": str(self.job.kind)},
+                extra=_log_fields("job_failed", self),
             )
             self._give_up(f"It failed with {type(error).__name__}; the log of the server says more.")
         finally:
@@ -165,10 +165,10 @@ def _keep(work: _Work, board: JobBoard, ended: Callable[[Job], object]) -> None:
             ended(job)
     except DatabaseError:
         logger.exception(
-            "The end of a %s of database %r could not be entered in the log of the admin.",
+            "The end of a %s of database %r could not be noted.",
             job.kind,
             work.alias,
-            extra={"event": "job_not_logged", "database": work.alias, "kind": str(job.kind)},
+            extra=_log_fields("job_not_noted", work),
         )
     finally:
         connections.close_all()
@@ -184,7 +184,7 @@ def _show(work: _Work, board: JobBoard) -> None:
             "A %s of database %r stops, since another job took its place.",
             work.job.kind,
             work.alias,
-            extra={"event": "job_replaced", "database": work.alias, "kind": str(work.job.kind)},
+            extra=_log_fields("job_replaced", work),
         )
         work.stop.set()
     except StorageUnavailable as error:
@@ -193,8 +193,12 @@ def _show(work: _Work, board: JobBoard) -> None:
             work.job.kind,
             work.alias,
             error,
-            extra={"event": "job_not_shown", "database": work.alias, "kind": str(work.job.kind), "detail": str(error)},
+            extra={**_log_fields("job_not_shown", work), "detail": str(error)},
         )
+
+
+def _log_fields(event: str, work: _Work) -> dict[str, str]:
+    return {"event": event, "database": work.alias, "job": str(work.job.kind)}
 
 
 def _with_work(table: TableProgress, *, work: Work, now: float) -> TableProgress:

@@ -1,4 +1,4 @@
-"""A site for each module, on files; nothing is ever written beside it."""
+"""A site for each module, on files."""
 
 from __future__ import annotations
 
@@ -17,15 +17,9 @@ from .sides import Sides, opened
 def sides(
     tmp_path_factory: pytest.TempPathFactory, server: RedisServer, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[Sides]:
-    """The engine on files and stock SQLite, both empty, with the bestiary's tables."""
+    """The engine on files and stock SQLite, both empty, with the bestiary's tables. Nothing is written beside them."""
     location = str(tmp_path_factory.mktemp("hostile") / "objects")
     place = Place("zoo", location, server.url, write_deadline=0.3, trust_seconds=0.05, socket_timeout=2.0)
     with django_db_blocker.unblock(), opened(place) as sides:
         yield sides
-
-
-@pytest.fixture
-def inside(sides: Sides) -> Iterator[Sides]:
-    """The site, of which it is looked afterwards that nothing was written outside of it."""
-    yield sides
-    assert not sides.outside()
+        assert not sides.outside()

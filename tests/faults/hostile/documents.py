@@ -256,8 +256,8 @@ def _large(stem: str) -> Iterator[tuple[str, Any, dict[str, Any], str | None]]:
     yield "kind of ten million", spliced(stem, "kind", joined('"', million, '"')), {"kind": million}, None
     yield "ten million blanks", joined(text_of(stem)[:-1], times(" ", 10_000_000), "}"), {}, None
     yield "unknown attribute of ten million", spliced(stem, "lair", joined('"', million, '"')), {}, None
-    many = joined("[", times("1,", 300_000), "1]")
-    yield "traits of many numbers", spliced(stem, "traits", many), {"traits": {"times": [{"list": [1]}, 300_001]}}, None
+    many = joined("[", times("1,", 30_000), "1]")
+    yield "traits of many numbers", spliced(stem, "traits", many), {"traits": {"times": [{"list": [1]}, 30_001]}}, None
     attributes = ", ".join(f'"a{number}": {number}' for number in range(2000))
     yield "thousands of unknown attributes", text_of(stem)[:-1] + f", {attributes}}}", {}, '"a1999":1999'
 

@@ -62,7 +62,7 @@ def zoo(sides: Sides) -> Sides:
 
 
 @pytest.fixture
-def peaceful(zoo: Sides, inside: Sides) -> Iterator[Sides]:
+def peaceful(zoo: Sides) -> Iterator[Sides]:
     """The zoo, of which it is looked afterwards that the others are as they were."""
     yield zoo
     assert zoo.resources.indexes.state(connections[ALIAS].schema_of_model(Beast)).trusted

@@ -56,14 +56,14 @@ def examples(torture: bool) -> int:
     return 2000 if torture else 15
 
 
-def test_any_key_is_kept_found_and_refused_as_by_stock_sqlite(inside: Sides, examples: int) -> None:
+def test_any_key_is_kept_found_and_refused_as_by_stock_sqlite(sides: Sides, examples: int) -> None:
     model = KEYED["text"]
-    Comparison(inside, TEST).empty(model)
+    Comparison(sides, TEST).empty(model)
 
     @hunted(examples)
     @given(keys=st.lists(TEXTS, min_size=1, max_size=4))
     def hunt(keys: list[str]) -> None:
-        compared, rows = Comparison(inside, TEST), model.objects
+        compared, rows = Comparison(sides, TEST), model.objects
         for key in keys:
             compared.ask("create", lambda using: rows.using(using).create(key=key, mark="m").pk)  # noqa: B023
             compared.ask("get", lambda using: rows.using(using).get(key=key).pk)  # noqa: B023
@@ -78,14 +78,14 @@ def test_any_key_is_kept_found_and_refused_as_by_stock_sqlite(inside: Sides, exa
 
 
 @pytest.mark.parametrize("kind", VALUES)
-def test_any_value_is_kept_found_and_refused_as_by_stock_sqlite(inside: Sides, examples: int, kind: str) -> None:
+def test_any_value_is_kept_found_and_refused_as_by_stock_sqlite(sides: Sides, examples: int, kind: str) -> None:
     numbers = iter(range(1, 10**9))
-    Comparison(inside, TEST).empty(INDEXED[kind], UNIQUE[kind])
+    Comparison(sides, TEST).empty(INDEXED[kind], UNIQUE[kind])
 
     @hunted(examples)
     @given(value=VALUES[kind])
     def hunt(value: Any) -> None:
-        compared, key = Comparison(inside, TEST), next(numbers)
+        compared, key = Comparison(sides, TEST), next(numbers)
         for model in (INDEXED[kind], UNIQUE[kind]):
             rows = model.objects
             compared.ask("create", lambda using: rows.using(using).create(id=key, value=value).pk)  # noqa: B023
@@ -123,14 +123,14 @@ def damaged(sound: str) -> st.SearchStrategy[bytes]:
 
 
 def test_any_damage_to_a_document_is_corrupt_or_a_document_that_can_be_written_again(
-    inside: Sides, examples: int
+    sides: Sides, examples: int
 ) -> None:
-    key, rows = inside.key(Beast, "b"), Beast.objects.using(ALIAS)
+    key, rows = sides.key(Beast, "b"), Beast.objects.using(ALIAS)
 
     @hunted(examples * 8)
     @given(body=damaged(text_of("b", lair={"a": [1, 2.5]}, _claims=["tag/0"], _txn="t")))
     def hunt(body: bytes) -> None:
-        inside.put(key, body)
+        sides.put(key, body)
         found, corrupt = corrupt_for(lambda: [beast.name for beast in rows.scan()])
         if corrupt is None:
             assert found == ["b"]
@@ -139,9 +139,9 @@ def test_any_damage_to_a_document_is_corrupt_or_a_document_that_can_be_written_a
             assert rows.get().legs == 6
             TALLY.count(TEST, "damaged documents that were read")
         else:
-            assert (corrupt, inside.body(key)) == (key, body)
+            assert (corrupt, sides.body(key)) == (key, body)
             TALLY.count(TEST, "damaged documents that were corrupt")
-        inside.resources.store.delete(key)
+        sides.resources.store.delete(key)
 
     hunt()
 
@@ -159,17 +159,17 @@ SYSTEMS = {
 
 
 @pytest.mark.parametrize("target", SYSTEMS)
-def test_any_damage_to_a_system_object_is_named_or_ignored(inside: Sides, examples: int, target: str) -> None:
+def test_any_damage_to_a_system_object_is_named_or_ignored(sides: Sides, examples: int, target: str) -> None:
     rows, cages = Beast.objects.using(ALIAS), Cage.objects.using(ALIAS)
     rows.create(name="lion", kind="cat", tag="lion")
-    key = key_of(inside, target)
-    before = inside.body(key)
+    key = key_of(sides, target)
+    before = sides.body(key)
 
     @hunted(examples)
     @given(body=damaged(SYSTEMS[target]))
     def hunt(body: bytes) -> None:
-        inside.put(key, body)
-        inside.restart()
+        sides.put(key, body)
+        sides.restart()
         for act in (
             lambda: rows.filter(kind="cat").count(),
             lambda: rows.filter(name="lion").update(tag="lion"),
@@ -183,10 +183,10 @@ def test_any_damage_to_a_system_object_is_named_or_ignored(inside: Sides, exampl
         hunt()
     finally:
         if before is None:
-            inside.resources.store.delete(key)
+            sides.resources.store.delete(key)
         else:
-            inside.put(key, before)
-        inside.restart()
+            sides.put(key, before)
+        sides.restart()
         rows.all().delete()
         cages.all().delete()
         assert not connections[ALIAS].in_atomic_block

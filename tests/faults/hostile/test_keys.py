@@ -70,8 +70,8 @@ def everything(kind: str) -> Question:
 
 
 @pytest.mark.parametrize("kind", KEYED)
-def test_key_is_kept_found_and_refused_as_by_stock_sqlite(inside: Sides, kind: str) -> None:
-    compared, entries = Comparison(inside, TEST), entries_of(kind)
+def test_key_is_kept_found_and_refused_as_by_stock_sqlite(sides: Sides, kind: str) -> None:
+    compared, entries = Comparison(sides, TEST), entries_of(kind)
     assert entries
     compared.empty(KEYED[kind], LEAVES[kind])
     for phase in (writes, questions):
@@ -88,7 +88,7 @@ def test_key_is_kept_found_and_refused_as_by_stock_sqlite(inside: Sides, kind: s
     assert not compared.differences
 
 
-def test_keys_that_differ_are_never_taken_for_each_other(inside: Sides) -> None:
+def test_keys_that_differ_are_never_taken_for_each_other(sides: Sides) -> None:
     keys = [key for _, _, key in entries_of("text") if not any("\ud800" <= each <= "\udfff" for each in key)]
     keys = list(dict.fromkeys(keys))
     model = KEYED["text"]
@@ -97,7 +97,7 @@ def test_keys_that_differ_are_never_taken_for_each_other(inside: Sides) -> None:
         with transaction.atomic(using=using):
             return len(model.objects.using(using).bulk_create([model(key=key, mark="all") for key in keys]))
 
-    compared = Comparison(inside, TEST)
+    compared = Comparison(sides, TEST)
     compared.empty(model)
     compared.ask("filled", fill)
     compared.ask("all at once", lambda using: len(model.objects.using(using).in_bulk(keys)), (ALIAS, BARE))
@@ -105,12 +105,12 @@ def test_keys_that_differ_are_never_taken_for_each_other(inside: Sides) -> None:
     compared.ask_afresh("all rows", everything("text"))
     compared.check(model)
     assert not compared.differences
-    prefix = inside.resources.keys.table_prefix(model._meta.db_table)
-    assert len(list(inside.resources.store.list(prefix))) == len(keys) >= 200
+    prefix = sides.resources.keys.table_prefix(model._meta.db_table)
+    assert len(list(sides.resources.store.list(prefix))) == len(keys) >= 200
 
 
-def test_pair_is_kept_and_found_as_by_stock_sqlite(inside: Sides) -> None:
-    compared, rows = Comparison(inside, TEST), Pair.objects
+def test_pair_is_kept_and_found_as_by_stock_sqlite(sides: Sides) -> None:
+    compared, rows = Comparison(sides, TEST), Pair.objects
     for number, name, (left, right) in entries_of("pair"):
         for what, question in (
             ("create", lambda using: rows.using(using).create(left=left, right=right, mark=f"m{number}").pk),  # noqa: B023
@@ -126,8 +126,8 @@ def test_pair_is_kept_and_found_as_by_stock_sqlite(inside: Sides) -> None:
 
 
 @pytest.mark.parametrize("key", ["'abc'", "'٣'", "'1_0'", "'01'", "1.5", "9e999", "x'00'", "' 7 '", "1e18"])
-def test_key_that_raw_sql_puts_in_an_integer_column_is_read_from_the_index_as_it_is(inside: Sides, key: str) -> None:
-    model, compared = INDEXED["char"], Comparison(inside, TEST)
+def test_key_that_raw_sql_puts_in_an_integer_column_is_read_from_the_index_as_it_is(sides: Sides, key: str) -> None:
+    model, compared = INDEXED["char"], Comparison(sides, TEST)
     compared.empty(model)
 
     def insert(using: str) -> None:

@@ -61,7 +61,7 @@ def use(model: Any, using: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", MODELS, ids=lambda name: f"{name!r:.20}")
-def test_table_of_any_name_works_as_on_stock_sqlite_or_is_refused(inside: Sides, name: str) -> None:
+def test_table_of_any_name_works_as_on_stock_sqlite_or_is_refused(sides: Sides, name: str) -> None:
     model = MODELS[name]
     if name.lower().startswith("_sb_"):
         with pytest.raises(NotSupportedError, match="Give the model another db_table"):
@@ -73,13 +73,13 @@ def test_table_of_any_name_works_as_on_stock_sqlite_or_is_refused(inside: Sides,
     except OperationalError:
         assert outcome(lambda using: use(model, using), ALIAS) == ("error", "django.db.utils.OperationalError")
         return
-    compared = Comparison(inside, TEST)
+    compared = Comparison(sides, TEST)
     compared.ask("use", lambda using: use(model, using))
     compared.ask_afresh("rows", lambda using: list(model.objects.using(using).order_by("pk").values_list("pk", "code")))
     assert not compared.differences
 
 
-def test_tables_whose_names_are_refused_leave_the_connection_as_it_was(inside: Sides) -> None:
+def test_tables_whose_names_are_refused_leave_the_connection_as_it_was(sides: Sides) -> None:
     for model in (MODELS["_sb_pending"], MODELS["_SB_State"]):
         with pytest.raises(NotSupportedError):
             model.objects.using(ALIAS).count()
@@ -88,10 +88,10 @@ def test_tables_whose_names_are_refused_leave_the_connection_as_it_was(inside: S
 
 
 @pytest.fixture
-def lion(inside: Sides) -> Iterator[Sides]:
+def lion(sides: Sides) -> Iterator[Sides]:
     """One beast."""
     beasts().create(name="lion", kind="cat", tag="lion")
-    yield inside
+    yield sides
     beasts().all().delete()
 
 

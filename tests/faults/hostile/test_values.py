@@ -100,23 +100,23 @@ def run_through(compared: Comparison, kind: str, *, thorough: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", FIELDS)
-def test_value_is_kept_found_and_refused_as_by_stock_sqlite(inside: Sides, kind: str, torture: bool) -> None:
-    compared = Comparison(inside, TEST)
+def test_value_is_kept_found_and_refused_as_by_stock_sqlite(sides: Sides, kind: str, torture: bool) -> None:
+    compared = Comparison(sides, TEST)
     run_through(compared, kind, thorough=torture)
     assert not compared.differences
 
 
 @override_settings(USE_TZ=False)
-def test_moment_is_kept_found_and_refused_as_by_stock_sqlite_without_time_zones(inside: Sides) -> None:
-    compared = Comparison(inside, TEST)
+def test_moment_is_kept_found_and_refused_as_by_stock_sqlite_without_time_zones(sides: Sides) -> None:
+    compared = Comparison(sides, TEST)
     run_through(compared, "moment", thorough=False)
     assert not compared.differences
 
 
 @pytest.mark.parametrize("kind", ["char", "integer", "decimal", "moment", "binary"])
-def test_index_finds_a_value_whenever_it_has_a_code(inside: Sides, kind: str) -> None:
+def test_index_finds_a_value_whenever_it_has_a_code(sides: Sides, kind: str) -> None:
     rows = INDEXED[kind].objects.using(ALIAS)
-    Comparison(inside, TEST).empty(INDEXED[kind])
+    Comparison(sides, TEST).empty(INDEXED[kind])
     kept = []
     for first, _, value in entries_of(kind):
         try:

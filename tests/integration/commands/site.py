@@ -118,6 +118,14 @@ class Site:
         return {key: stored.body for key, stored in store.scan(prefix)}
 
 
+class RecordingSite(Site):
+    """It has a history of profiles."""
+
+    def options(self, **changes: Any) -> dict[str, Any]:
+        """The options of the database."""
+        return super().options(**{"profile_history": 10_000, **changes})
+
+
 class PlainSite(Site):
     """Its storage is one that the package knows nothing of, so nothing is conditional between processes."""
 

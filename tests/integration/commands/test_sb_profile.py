@@ -22,12 +22,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
+from pytest_django import DjangoDbBlocker
 
 import testproject
 from django_smarterbase.history import ProfileHistory, history_of, registry
 from django_smarterbase.ops import StorageOps
 from django_smarterbase.profiling import QueryProfile
-from tests.integration.commands.site import Site
+from testproject.services import RedisServer
+from tests.integration.commands.site import RecordingSite, Site, site_in
 
 MANAGE = Path(testproject.__file__).parent / "manage.py"
 MOMENT = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -37,6 +39,13 @@ MOMENT = datetime(2025, 3, 1, 12, tzinfo=UTC)
 def process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a new process would have: no history."""
     monkeypatch.setattr(registry, "_process", registry._Process())
+
+
+@pytest.fixture
+def site(tmp_path: Path, server: RedisServer, django_db_blocker: DjangoDbBlocker) -> Iterator[Site]:
+    """An open, empty site with a history."""
+    with django_db_blocker.unblock(), site_in(tmp_path / "objects", server, RecordingSite) as site:
+        yield site
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 from django_smarterbase.history import ProfileHistory, history_of, registry
 from django_smarterbase.profiling import QueryProfile
 from testproject.services import RedisServer
-from tests.integration.commands.site import Site, site_in
+from tests.integration.commands.site import RecordingSite, Site, site_in
 
 PATIENCE = 30.0  # seconds
 MOMENT = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -49,7 +49,7 @@ def site(
     tmp_path: Path, server: RedisServer, process: registry._Process, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[Site]:
     """An open, empty site."""
-    with django_db_blocker.unblock(), site_in(tmp_path / "objects", server) as site:
+    with django_db_blocker.unblock(), site_in(tmp_path / "objects", server, RecordingSite) as site:
         yield site
 
 

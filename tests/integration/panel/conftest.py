@@ -16,7 +16,7 @@ from django.test import Client, override_settings
 from pytest_django import DjangoDbBlocker
 
 from testproject.services import RedisServer
-from tests.integration.commands.site import Site, site_in
+from tests.integration.commands.site import RecordingSite, Site, site_in
 
 APPS = [
     "django.contrib.admin",
@@ -67,7 +67,7 @@ def site(tmp_path: Path, server: RedisServer, django_db_blocker: DjangoDbBlocker
         django_db_blocker.unblock(),
         override_settings(INSTALLED_APPS=APPS),
         override_settings(**PROJECT),
-        site_in(tmp_path / "objects", server) as site,
+        site_in(tmp_path / "objects", server, RecordingSite) as site,
     ):
         ContentType.objects.clear_cache()
         yield site

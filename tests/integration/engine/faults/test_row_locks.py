@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
 
@@ -235,6 +235,60 @@ def test_writer_that_waits_for_one_row_holds_no_other(filled: Ledger) -> None:
     writer.outcome()
     assert time.monotonic() - began < 2 * WRITE_DEADLINE
     assert views("title 2") == before + 20
+
+
+def test_statement_that_meets_a_conflict_takes_nothing_back_under_a_lock(
+    filled: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has locked a row has read what the statement had written of it, and builds on it."""
+    me, begin, undo = threading.get_ident(), UnitOfWork._begin, UnitOfWork._undo
+    lockers = list[InThread]()
+    has_locked = threading.Event()
+
+    def lock_and_add() -> None:
+        with locked("title 1") as article:
+            has_locked.set()
+            time.sleep(PATIENCE)
+            article.view_count += 100
+            article.save()
+
+    def begin_after_another(self: UnitOfWork, *args: Any) -> Any:
+        if threading.get_ident() == me:
+            monkeypatch.setattr(UnitOfWork, "_begin", begin)
+            InThread(lambda: update("title 2")).outcome()
+        return begin(self, *args)
+
+    def undo_after_a_lock(self: UnitOfWork, *args: Any) -> Any:
+        lockers.append(InThread(lock_and_add))
+        assert has_locked.wait(5)
+        return undo(self, *args)
+
+    Article.objects.filter(title__in=("title 1", "title 2")).update(view_count=0)
+    monkeypatch.setattr(UnitOfWork, "_begin", begin_after_another)
+    monkeypatch.setattr(UnitOfWork, "_undo", undo_after_a_lock)
+    assert Article.objects.filter(title__in=("title 1", "title 2")).update(view_count=F("view_count") + 1) == 2
+    for locker in lockers:
+        locker.outcome()
+    assert (views("title 1"), views("title 2")) == (101, 11)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_writer_that_waits_for_a_row_holds_no_unique_value(filled: Ledger, alone: bool) -> None:
+    """Else it and the holder of the row, who wants the value, would wait for each other."""
+
+    def rename() -> None:
+        with nullcontext() if alone else transaction.atomic():
+            Author.objects.filter(name="author 1").update(name="new")
+
+    with transaction.atomic():
+        Author.objects.select_for_update().get(name="author 1")
+        writer = InThread(rename)
+        assert writer.waits()
+        Author.objects.create(name="new")
+        began = time.monotonic()
+    assert time.monotonic() - began < WRITE_DEADLINE / 2
+    with pytest.raises(IntegrityError):
+        writer.outcome()
 
 
 def test_writer_of_another_row_does_not_wait(filled: Ledger) -> None:
