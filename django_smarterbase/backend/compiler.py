@@ -175,7 +175,9 @@ class SQLCompiler(NotingCompiler):
                 sql, params = self._sql_or_none()
             finally:
                 self.query.explain_info = info
-            request = self._request(sql) if sql else Request(QueryPlan(), self.operation, hints_of(self.query))
+            # It is explained, not run: the cursor must not take SQLite's EXPLAIN for it.
+            announced, self.connection.request = self.connection.request, None
+            request = announced or Request(QueryPlan(), self.operation, hints_of(self.query))
             inner = self._sqlite_plan(request.plan, f"{prefix} {sql}", params) if sql else []
             explanation = explain(self.connection, request, sql, inner)
         if info.format and info.format.lower() == "json":
@@ -184,7 +186,8 @@ class SQLCompiler(NotingCompiler):
             yield from explanation_text(explanation)
 
     def _sql_or_none(self) -> Sql:
-        """The SQL; empty for a query of which it is known that nothing can match."""
+        """The SQL, whose request is announced; empty for a query of which it is known that nothing can match."""
+        self._outermost = True
         try:
             sql: Sql = self.as_sql()
         except EmptyResultSet:

@@ -445,3 +445,10 @@ def test_lock_costs_a_second_reading_and_a_few_round_trips(site: Site, filled: L
     assert [profile.storage_ops.system for profile in queries.profiles] == [0, 0, 0]
     assert [profile.redis_ops.round_trips for profile in queries.profiles] == [1, 0, 3]
     assert site.redis_keys("locks") == []
+
+
+def test_locked_query_is_explained_without_a_lock(site: Site, filled: Ledger) -> None:
+    with transaction.atomic():
+        explained = Article.objects.select_for_update().filter(category="engines").explain()
+        assert "IndexLookup redis:articles-by-category" in explained
+        assert site.redis_keys("locks") == []
