@@ -19,6 +19,8 @@ from .tally import TALLY
 from .worker import CONTEXT, add_up, claim_names, join, start, work
 
 PROCESSES = 8
+#: What a long form may take on a machine that has much else to do. Seconds.
+PATIENCE = 5400.0
 TEST = "contention"
 
 
@@ -70,7 +72,7 @@ def test_no_update_is_lost_when_eight_processes_add(
     began = time.monotonic()
     gate = CONTEXT.Barrier(PROCESSES)
     processes = [start(add_up, here.place, gate, rows, times, number) for number in range(PROCESSES)]
-    assert join(processes, deadline=1800) == [0] * PROCESSES
+    assert join(processes, deadline=PATIENCE) == [0] * PROCESSES
     seconds = time.monotonic() - began
     server.start()
     total = Article.objects.using(ALIAS).aggregate(Sum("view_count"))["view_count__sum"]
@@ -89,7 +91,7 @@ def test_a_unique_value_has_one_winner_when_eight_processes_want_it(
     gate = CONTEXT.Barrier(PROCESSES)
     wins = CONTEXT.SimpleQueue()
     processes = [start(claim_names, here.place, gate, rounds, number, wins) for number in range(PROCESSES)]
-    assert join(processes, deadline=1800) == [0] * PROCESSES
+    assert join(processes, deadline=PATIENCE) == [0] * PROCESSES
     won = [wins.get() for _ in processes]  # what they have put fits into the pipe: nobody waited for this
     server.start()
     winners = Counter(name for names in won for name in names)
