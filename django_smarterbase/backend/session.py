@@ -217,6 +217,7 @@ class Session:
         """Run a writing statement, again whenever stored rows turn up that SQLite must see to judge it."""
         schemas = [self.wrapper.table_schema(table) for table in request.written]
         for schema in schemas:
+            self.resources.indexes.attend(schema)  # before it is asked for rivals: a new table has its index at once
             loader.overlay(schema)
         changes = ChangeReader(self.resources, self.workspace, loader.snapshot)
         numbering = Numbering(self.resources, self.workspace, loader.snapshot, schemas, request.auto_values)

@@ -56,6 +56,12 @@ def ask_and_end(world: World) -> None:
     ask(world, 0.3)
 
 
+def ask_and_die(world: World) -> None:
+    """Ask once, and be gone in the middle of the rebuild that this began."""
+    ask(world, 0.3)
+    os._exit(0)
+
+
 def ask_and_fork(world: World) -> None:
     """Ask, and have a forked child ask too while this process's rebuild is under way, which ends with the process."""
     service = world.service(auto_reindex=True)
@@ -105,6 +111,7 @@ def main(role: str, folder: str, url: str, name: str) -> None:
     auto.LOOK, auto.LEASE, rebuild.HOLD = LOOK, LEASE, LEASE / 2
     roles = {"ask": lambda: ask(world_of(folder, url, name), 20), "contend": lambda: contend(folder, 3)}
     roles["end"] = lambda: ask_and_end(world_of(folder, url, name))
+    roles["die"] = lambda: ask_and_die(world_of(folder, url, name))
     roles["fork"] = lambda: ask_and_fork(world_of(folder, url, name))
     roles[role]()
 

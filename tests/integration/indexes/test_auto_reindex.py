@@ -239,16 +239,27 @@ def test_four_processes_that_see_it_do_one_rebuild(folder_world: World, tmp_path
     assert folder_world.members("red") == {str(number) for number in range(50)}
 
 
-def test_a_process_that_ends_in_the_middle_is_quick_quiet_and_followed_by_another(
+def test_a_process_that_ends_in_the_middle_is_quick_and_gives_back_what_keeps_others_out(
     folder_world: World, tmp_path: Path, own_redis: RedisServer
 ) -> None:
     began = time.monotonic()
     out, err = ended(started("end", tmp_path, own_redis.url))
     assert out == "never answered\n"
     assert "being rebuilt in the background" in err
+    assert "was given up: the process ends" in err
     assert "Traceback" not in err
     assert "could not" not in err
     assert time.monotonic() - began < 5
+    assert folder_world.store.get(lease_key(folder_world)) is None
+    assert folder_world.redis_keys("builder") == []
+    assert folder_world.first.rebuild(SCHEMA).documents == 50
+
+
+def test_a_process_that_dies_in_the_middle_is_followed_by_another(
+    folder_world: World, tmp_path: Path, own_redis: RedisServer
+) -> None:
+    out, err = ended(started("die", tmp_path, own_redis.url))
+    assert (out, "being rebuilt in the background" in err) == ("never answered\n", True)
     assert folder_world.store.get(lease_key(folder_world)) is not None
     out, err = ended(started("ask", tmp_path, own_redis.url))
     assert out == "answered\n"

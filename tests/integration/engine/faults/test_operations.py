@@ -241,3 +241,10 @@ def test_many_to_many_prefetch_is_narrowed_by_the_through_table(groups: list[Gro
 def test_create_with_a_number_writes_one_object(groups: list[Group]) -> None:
     _, spent = cost(lambda: Group.objects.create(name="new"))
     assert (spent.reads, spent.writes, spent.lists) == (0, 1, 0)
+
+
+def test_first_document_of_a_table_with_a_unique_field_is_no_fallback(site: Site) -> None:
+    with profile_queries() as queries:
+        Author.objects.create(name="first")
+    assert [(profile.fallback, profile.index_used) for profile in queries.profiles] == [(False, "key")]
+    assert site.state(Author).reason is None
