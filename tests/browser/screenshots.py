@@ -79,6 +79,9 @@ get_redis_connection("smarterbase").delete("sb:{testproject:authors}:marker")
 """
 
 
+WRITE_DEADLINE = 6  # seconds
+
+
 @dataclass(frozen=True)
 class Picture:
     """A picture of a page, from its top down to ``height``; in full where that is less."""
@@ -112,7 +115,7 @@ def main() -> None:
             Path(folder),
             REDIS_URL=redis.url,
             SMARTERBASE_AUTO_REINDEX="0",
-            SMARTERBASE_WRITE_DEADLINE="6",
+            SMARTERBASE_WRITE_DEADLINE=str(WRITE_DEADLINE),
         ) as site,
         sync_playwright() as playwright,
     ):
@@ -142,7 +145,8 @@ def picture_site(browser: Browser, site: Site) -> None:
 
 
 def picture_job(page: Page, site: Site) -> None:
-    """A rebuild of all tables under way."""
+    """A rebuild of all tables under way, once the one with which the site starts is done."""
+    page.wait_for_timeout((WRITE_DEADLINE + 2) * 1000)
     page.set_viewport_size({"width": WIDE, "height": 800})
     page.goto(f"{site.url}{HEALTH}")
     page.get_by_role("button", name="Reindex all tables").click()
