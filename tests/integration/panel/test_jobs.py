@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -44,6 +44,31 @@ def filled(site: Site) -> Iterator[Site]:
             thread.join(PATIENCE)
 
 
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A rebuild that has read its documents goes on when this is set, or when it is to stop: it cannot be missed."""
+    monkeypatch.setattr(work, "EVERY", 0.05)
+    go_on = threading.Event()
+    show = work._ReindexWork._show
+
+    def show_and_wait(self: work._ReindexWork, works: list[Any], results: list[Any]) -> None:
+        show(self, works, results)
+        if not results and self.job.tables[0].status is Status.WAITING:
+            until(lambda: go_on.is_set() or self.stop.is_set())
+
+    monkeypatch.setattr(work._ReindexWork, "_show", show_and_wait)
+    yield go_on
+    go_on.set()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it; fail with what the job has come to when it takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, board().current()
+        time.sleep(0.02)
+
+
 def board() -> JobBoard:
     return JobBoard(connection.resources)
 
@@ -56,10 +81,7 @@ def current() -> Job:
 
 def ended() -> Job:
     """The job when it has come to its end."""
-    deadline = time.monotonic() + PATIENCE
-    while not current().has_ended:
-        assert time.monotonic() < deadline, current()
-        time.sleep(0.02)
+    until(lambda: current().has_ended)
     return current()
 
 
@@ -76,10 +98,7 @@ def logged() -> list[tuple[str, str, str]]:
 
 
 def await_log(message: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while logged()[-1][2] != message:
-        assert time.monotonic() < deadline, logged()
-        time.sleep(0.02)
+    until(lambda: logged()[-1][2] == message)
 
 
 def test_reindex_is_asked_about_before_anything_happens(filled: Site, root: Client) -> None:
@@ -132,19 +151,21 @@ def test_page_of_a_job_under_way_follows_it_with_and_without_script(filled: Site
     assert "data-under-way" not in get(root, JOB, part="1")
 
 
-def test_progress_is_seen_by_every_process(filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "EVERY", 0.05)
+def test_progress_is_seen_by_every_process(filled: Site, root: Client, waiting: threading.Event) -> None:
     begin(root, "reindex")
-    seen: list[tuple[Status, int]] = []
     parts: list[float] = []
-    while not (job := current()).has_ended:
-        (articles,) = job.tables
-        seen.append((articles.status, articles.documents))
-        parts.append(job.part)
-        time.sleep(0.02)
-    assert (Status.WAITING, 4) in seen
+
+    def is_waiting() -> bool:
+        parts.append(current().part)
+        return current().tables[0].status is Status.WAITING
+
+    until(is_waiting)
+    job = current()
+    assert job.tables[0].documents == 4
+    assert 0 < job.part < 1
+    waiting.set()
+    parts += [job.part, ended().part]
     assert parts == sorted(parts)
-    assert 0 < max(parts) < 1
 
 
 def test_thorough_reindex_reads_every_document(filled: Site, root: Client) -> None:
@@ -246,10 +267,7 @@ def test_log_speaks_the_language_of_who_began_the_job(filled: Site, root: Client
         from django_smarterbase.panel.wording import KINDS
 
         kind = str(KINDS[Kind.CHECK])
-    deadline = time.monotonic() + PATIENCE
-    while not logged()[-1][2].startswith(kind):
-        assert time.monotonic() < deadline, logged()
-        time.sleep(0.02)
+    until(lambda: logged()[-1][2].startswith(kind))
 
 
 def test_second_job_is_refused_while_one_is_under_way(filled: Site, root: Client) -> None:
@@ -275,13 +293,11 @@ def test_job_whose_process_died_is_shown_as_broken_off_and_can_be_replaced(fille
 
 
 def test_job_that_was_replaced_stops_and_leaves_the_index_as_it_was(
-    filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch
+    filled: Site, root: Client, waiting: threading.Event
 ) -> None:
-    monkeypatch.setattr(work, "EVERY", 0.05)
     epoch = epoch_of(filled)
     begin(root, "reindex")
-    while current().tables[0].status is not Status.WAITING:
-        time.sleep(0.01)
+    until(lambda: current().tables[0].status is Status.WAITING)
     other = replace(current(), id="other", user="ada", ended_at=datetime.now(UTC))
     replace_on_board(other)
     for thread in threading.enumerate():
@@ -300,14 +316,17 @@ def epoch_of(site: Site) -> str | None:
 
 def replace_on_board(job: Job) -> None:
     """Write as another process does, however often the one at work is faster."""
-    while True:
+
+    def is_written() -> bool:
         mine = board()
         mine.current()
         try:
             mine.update(job)
         except jobs.JobReplaced:
-            continue
-        return
+            return False
+        return True
+
+    until(is_written)
 
 
 def test_reindex_beside_sb_reindex_fails_and_says_why(filled: Site, root: Client) -> None:
@@ -322,13 +341,12 @@ def test_reindex_beside_sb_reindex_fails_and_says_why(filled: Site, root: Client
     assert filled.state(Article).trusted
 
 
-def test_sb_reindex_beside_a_job_leaves_the_table_to_it(filled: Site, root: Client) -> None:
+def test_sb_reindex_beside_a_job_leaves_the_table_to_it(filled: Site, root: Client, waiting: threading.Event) -> None:
     begin(root, "reindex")
-    with filled.redis() as client:
-        while not client.exists(f"sb:{{{filled.name}:articles}}:builder"):
-            time.sleep(0.01)
+    until(lambda: current().tables[0].status is Status.WAITING)
     with pytest.raises(Exception, match="1 of 1 tables were not rebuilt"):
         call_command("sb_reindex", "articles.Article", verbosity=0)
+    waiting.set()
     assert ended().went_well
 
 
