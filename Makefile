@@ -46,7 +46,7 @@ run: $(STAMP)  ## Serve the example site and its admin on 127.0.0.1:8000 (PORT=.
 	@SMARTERBASE_TOOLBAR=$(TOOLBAR) $(BIN)/python -m testproject.serve $(PORT)
 
 test: $(STAMP)  ## Run all tests, real Redis and S3 server included (ARGS="-k name")
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --durations 15 $(ARGS)
 
 test-fast: $(STAMP)  ## Run the unit tests only (ARGS="-k name")
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
@@ -62,7 +62,7 @@ toolbars: $(STAMP)  ## Test the debug toolbar's panel with older releases of the
 	done
 
 torture: $(STAMP)  ## Run the fault tests at length (ARGS="-k name")
-	@$(BIN)/python -m pytest tests/faults --torture $(ARGS)
+	@$(BIN)/python -m pytest tests/faults --torture --timeout 0 $(ARGS)
 
 lint: $(STAMP)  ## Check formatting, style and types
 	@$(BIN)/ruff format --check .

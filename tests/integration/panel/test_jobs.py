@@ -39,9 +39,7 @@ def filled(site: Site) -> Iterator[Site]:
     for number in range(4):
         Article.objects.create(author=author, title=str(number), category=f"c{number % 2}")
     yield site
-    for thread in threading.enumerate():
-        if thread.name.startswith("smarterbase-"):
-            thread.join(PATIENCE)
+    await_threads_of_jobs()
 
 
 @pytest.fixture
@@ -59,6 +57,14 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     monkeypatch.setattr(work._ReindexWork, "_show", show_and_wait)
     yield go_on
     go_on.set()
+
+
+def await_threads_of_jobs() -> None:
+    """Those only: a pool's threads and the sender of the history live as long as the process."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(tuple(f"smarterbase-{kind}" for kind in Kind)):
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -300,9 +306,7 @@ def test_job_that_was_replaced_stops_and_leaves_the_index_as_it_was(
     until(lambda: current().tables[0].status is Status.WAITING)
     other = replace(current(), id="other", user="ada", ended_at=datetime.now(UTC))
     replace_on_board(other)
-    for thread in threading.enumerate():
-        if thread.name.startswith("smarterbase-reindex"):
-            thread.join(PATIENCE)
+    await_threads_of_jobs()
     assert current() == other
     assert epoch_of(filled) == epoch
     assert filled.state(Article).trusted
