@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,21 +28,27 @@ class Told(list[tuple[str, dict[str, Any]]]):
         return [arguments for each, arguments in self if each == name]
 
 
+def pytest_configure() -> None:
+    """Have Ctrl-C do what it does: a shell that runs this in the background ignores it, and our children would too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def told() -> Iterator[Told]:
     """Every signal of the package that is sent during the test, in whatever thread."""
     told, receivers = Told(), []
-    for name, signal in vars(signals).items():
-        if isinstance(signal, Signal):
+    for name, sent in vars(signals).items():
+        if isinstance(sent, Signal):
 
             def receiver(sender: type, signal: Signal, name: str = name, **arguments: Any) -> None:
                 told.append((name, arguments))
 
-            signal.connect(receiver, weak=False)
-            receivers.append((signal, receiver))
+            sent.connect(receiver, weak=False)
+            receivers.append((sent, receiver))
     yield told
-    for signal, receiver in receivers:
-        signal.disconnect(receiver)
+    for sent, receiver in receivers:
+        sent.disconnect(receiver)
 
 
 @pytest.fixture(scope="session")

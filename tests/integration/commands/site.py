@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import redis
 from django.core.files.storage import storages
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import Model
 from django.test import override_settings
 
@@ -88,6 +88,18 @@ class Site:
         close_resources(self.name)
         breaker._breakers.pop(ALIAS, None)
         connection.settings_dict.update(NAME=self.name, OPTIONS=self.options(**options))
+
+    @contextmanager
+    def beside(self, alias: str = "second", **changes: Any) -> Iterator[dict[str, Any]]:
+        """The settings of another database, without documents; its connection ends with the block."""
+        settings = {**connections.settings["default"], "NAME": f"{self.name}b", **changes}
+        connections.settings[alias] = settings
+        try:
+            yield settings
+        finally:
+            connections[alias].close()
+            del connections[alias]
+            del connections.settings[alias]
 
     @contextmanager
     def redis(self) -> Iterator[redis.Redis]:

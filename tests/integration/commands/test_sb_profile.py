@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
 from pytest_django import DjangoDbBlocker
 
 import testproject
@@ -317,8 +316,7 @@ def test_command_refuses_what_it_cannot_understand(site: Site, arguments: list[s
 
 
 def test_several_databases_are_shown_one_after_another(filled: ProfileHistory, site: Site) -> None:
-    connections.settings["second"] = {**connections.settings["default"], "NAME": f"{site.name}-second"}
-    try:
+    with site.beside("second"):
         history_of("second").keep(profile("ListShelves", database="second"))
         shown = lines()
         assert [line for line in shown if line.startswith("Profiles of")] == [
@@ -330,8 +328,6 @@ def test_several_databases_are_shown_one_after_another(filled: ProfileHistory, s
             "Statements: 1, from 2025-03-01 06:00:00.000 to 06:00:00.000 CST",
         ]
         assert lines("--database", "second") == shown[-len(lines("--database", "second")) :]
-    finally:
-        del connections.settings["second"]
 
 
 def environment(site: Site, **changes: str) -> dict[str, str]:

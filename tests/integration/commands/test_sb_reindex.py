@@ -14,7 +14,7 @@ from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.core.management.base import CommandParser
-from django.db import connection, connections
+from django.db import connection
 from pytest_django import Settings
 
 from django_smarterbase.indexes import breaker
@@ -81,13 +81,10 @@ def flushed(filled: Site) -> Site:
 
 
 @pytest.fixture
-def second(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def second(site: Site) -> Iterator[dict[str, Any]]:
     """The settings of another database, without documents."""
-    settings = {**connections.settings["default"], "NAME": f"{site.name}b"}
-    monkeypatch.setitem(connections.settings, "second", settings)
-    yield settings
-    connections["second"].close()
-    del connections["second"]
+    with site.beside() as settings:
+        yield settings
 
 
 def corrupt(model: type[Article] | type[Author]) -> str:

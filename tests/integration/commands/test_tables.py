@@ -26,12 +26,10 @@ def press(site: Site) -> Iterator[None]:
 
 
 @pytest.fixture
-def second(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def second(site: Site) -> Iterator[str]:
     """The alias of another smarterbase database."""
-    monkeypatch.setitem(connections.settings, "second", {**connections.settings["default"], "NAME": f"{site.name}b"})
-    yield "second"
-    connections["second"].close()
-    del connections["second"]
+    with site.beside("second"):
+        yield "second"
 
 
 def tables(*labels: str, alias: str = "default") -> list[str]:

@@ -128,7 +128,7 @@ def test_writer_that_died_is_swept_when_its_deadline_is_over(world: World) -> No
     world.put("1", "blue")
     world.begin("2", "blue")
     assert world.first.sweep(SCHEMA) == 0
-    time.sleep(OPTIONS.write_deadline)
+    time.sleep(OPTIONS.write_deadline + 0.01)
     assert world.first.sweep(SCHEMA) == 2
     blue, red = world.first.read(SCHEMA, colored("blue")), world.first.read(SCHEMA, colored("red"))
     assert (blue.stems, blue.in_doubt) == (("1",), frozenset())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, connections
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -150,10 +149,9 @@ def test_database_without_a_cache_has_no_buttons(filled: Site, root: Client, mon
     assert "formaction" not in page
 
 
-def test_each_database_has_a_section(filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    second: dict[str, Any] = {**connections.settings["default"], "NAME": f"{filled.name}b"}
-    monkeypatch.setitem(connections.settings, "second", second)
-    page = get(root, HEALTH)
+def test_each_database_has_a_section(filled: Site, root: Client) -> None:
+    with filled.beside("second"):
+        page = get(root, HEALTH)
     assert "Database default" in text_of(page)
     assert "Database second" in text_of(page)
     labels = [row[0] for row in rows_of(page)]
@@ -162,12 +160,9 @@ def test_each_database_has_a_section(filled: Site, root: Client, monkeypatch: py
     assert (first[1], other[1]) == ("trusted", "no index")
 
 
-def test_database_that_cannot_be_looked_at_leaves_the_others(
-    filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken = {**connections.settings["default"], "NAME": "x", "OPTIONS": filled.options(storage="missing")}
-    monkeypatch.setitem(connections.settings, "broken", broken)
-    page = get(root, HEALTH)
+def test_database_that_cannot_be_looked_at_leaves_the_others(filled: Site, root: Client) -> None:
+    with filled.beside("broken", OPTIONS=filled.options(storage="missing")):
+        page = get(root, HEALTH)
     assert "It cannot be looked at:" in text_of(page)
     assert row_of(page, "articles.Article ")[1] == "trusted"
 

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.db import connections
 from django.test import Client
 
 from django_smarterbase.history import history_of
@@ -332,22 +331,19 @@ def test_slow_is_what_the_database_calls_slow(site: Site, root: Client) -> None:
     assert "from 1.5 ms on" in text_of(page)
 
 
-def test_several_databases_are_shown_together_or_one_by_one(
-    site: Site, root: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_databases_are_shown_together_or_one_by_one(site: Site, root: Client) -> None:
     assert 'name="database"' not in get(root, PROFILES)
-    second = {**connections.settings["default"], "NAME": f"{site.name}b", "OPTIONS": site.options(slow_ms=1000)}
-    monkeypatch.setitem(connections.settings, "second", second)
-    keep([BY_INDEX, SCAN])
-    keep([AUTHORS, SCAN], database="second")
-    page = get(root, PROFILES, o="method")
+    with site.beside("second", OPTIONS=site.options(slow_ms=1000)):
+        keep([BY_INDEX, SCAN])
+        keep([AUTHORS, SCAN], database="second")
+        page = get(root, PROFILES, o="method")
+        of_second = get(root, PROFILES, o="method", database="second")
     assert methods(page) == ["GetAuthor", "ListArticles", "SearchTitles"]
     assert (figures(page)["Queries"], figures(page)["Slow"]) == ("4", "1")
     assert "Database second: the shared history" in text_of(page)
     assert "from 100 ms on, from 1,000 ms on" in text_of(page)
-    page = get(root, PROFILES, o="method", database="second")
-    assert methods(page) == ["GetAuthor", "SearchTitles"]
-    assert "Database default:" not in text_of(page)
+    assert methods(of_second) == ["GetAuthor", "SearchTitles"]
+    assert "Database default:" not in text_of(of_second)
 
 
 def test_profiles_of_a_project_that_calls_the_database_otherwise_are_shown_too(root: Client) -> None:
