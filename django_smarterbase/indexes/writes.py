@@ -57,7 +57,8 @@ class _Piece:
 class _Begun:
     """What begin was asked for; ``pieces`` grow as documents are announced, in the order of their stems.
 
-    A document that another transaction than ``owner`` has locked is waited for, unless ``owner`` is None.
+    A document that another transaction than ``owner`` has locked is waited for, unless ``owner`` is None. ``missed``
+    are the ready epochs that Redis was asked for once more, in case they were registered just after it was asked.
     """
 
     schema: TableSchema
@@ -65,6 +66,7 @@ class _Begun:
     owner: str | None
     token: str = field(default_factory=new_token)
     pieces: list[_Piece] = field(default_factory=list)
+    missed: set[str | None] = field(default_factory=set)
 
 
 class OpenWrite:
@@ -174,7 +176,7 @@ class Writer:
                 begun.pieces.append(self._announce(begun, begun.changes[at : at + PIECE]))
         except _Degraded as cause:
             began = time.monotonic()
-            self._degrade(begun.schema, cause, hopeful=hopeful and isinstance(cause, _Unregistered))
+            self._degrade(begun, cause, hopeful=hopeful and isinstance(cause, _Unregistered))
             return self._open(begun, degraded=True, began=began)
         return self._open(begun, degraded=False)
 
@@ -226,16 +228,17 @@ class Writer:
                 raise _Degraded(str(problem)) from problem
         time.sleep(random.uniform(0, _BUSY_PAUSE))
 
-    def _degrade(self, schema: TableSchema, cause: _Degraded, *, hopeful: bool) -> None:
+    def _degrade(self, begun: _Begun, cause: _Degraded, *, hopeful: bool) -> None:
         """Make sure that nobody trusts the sets that will miss this write, before it is made.
 
-        Raises _Registering instead when ``hopeful`` and an index is being made: the change would cut that short.
+        Raises _Registering instead when ``hopeful`` and an index is being made, which the change would cut short, or
+        was made since Redis was asked.
         """
-        room = self._room
+        room, schema = self._room, begun.schema
 
         def suspect(entry: ManifestEntry | None) -> ManifestEntry:
-            if hopeful and entry is not None and entry.building is not None:
-                raise _Registering
+            if hopeful and entry is not None:
+                self._go_back_if_made(begun, entry)
             return suspected(entry)
 
         if room.redis is not None and room.options.on_index_outage == "refuse":
@@ -251,6 +254,14 @@ class Writer:
             # Without conditional writes a rebuild may have overwritten the change unseen; then once more.
             if room.store.conditional or room.manifest.fresh().entries.get(schema.table) == entry:
                 return
+
+    @staticmethod
+    def _go_back_if_made(begun: _Begun, entry: ManifestEntry) -> None:
+        if entry.building is not None:
+            raise _Registering
+        if entry.ready and entry.epoch not in begun.missed:
+            begun.missed.add(entry.epoch)
+            raise _Registering
 
 
 def _texts(schema: TableSchema, change: Change) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from django.core.files.storage import InMemoryStorage
@@ -11,6 +12,7 @@ from django.core.files.storage import InMemoryStorage
 from django_smarterbase.exceptions import ConflictError, IndexUnavailable
 from django_smarterbase.indexes.rebuild import Rebuild
 from django_smarterbase.indexes.service import Change, FallbackReason, IndexService, IndexUntrusted
+from django_smarterbase.indexes.writes import Writer
 from django_smarterbase.ops import counting
 from django_smarterbase.storage.memory import MemoryStore
 
@@ -41,6 +43,25 @@ def test_first_write_leaves_a_table_with_documents_to_the_rebuild(world: World) 
     assert world.first.state(SCHEMA).reason is FallbackReason.NOT_BUILT
     world.first.rebuild(SCHEMA)
     assert world.members("red") == {"old", "1"}
+
+
+def test_write_that_asked_redis_just_before_the_birth_asks_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    announce, asked = Writer._announce, []
+
+    def announce_before_the_birth(writer: Writer, *arguments: Any) -> Any:
+        asked.append(writer)
+        try:
+            return announce(writer, *arguments)
+        finally:
+            if len(asked) == 1:
+                world.service()._writer._midwife.attend(SCHEMA)
+
+    monkeypatch.setattr(Writer, "attend", lambda *_: None)
+    monkeypatch.setattr(Writer, "_announce", announce_before_the_birth)
+    write = world.begin("1", "red")
+    monkeypatch.undo()
+    assert (write.degraded, len(asked)) == (False, 2)
+    assert world.first.state(SCHEMA).trusted
 
 
 def test_births_of_many_processes_at_once_make_one_trusted_index(world: World) -> None:
