@@ -124,7 +124,7 @@ class Breaker:
             self._log.warning(
                 "Redis (cache %r) cannot be used: %s. %s",
                 self.alias,
-                problem,
+                problem.rstrip("."),
                 self._outage,
                 extra={"event": "redis_unreachable", "cache": self.alias, "detail": problem},
             )

@@ -6,7 +6,9 @@ import os
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
 
+from django_smarterbase.history import history_of
 from testproject.articles.demo import launch
 from testproject.articles.demo.story import Story
 from testproject.environment import Environment
@@ -39,6 +41,8 @@ class Command(BaseCommand):
                 self._place(environment)
                 story = Story(self, redis)
                 story.tell()
+                # What waits to be sent would meet a Redis that has ended, and the last thing said would be a warning.
+                history_of(DEFAULT_DB_ALIAS).flush()
         except ServiceError as error:
             raise CommandError(str(error)) from error
         self._conclude(story)
