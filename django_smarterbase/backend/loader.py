@@ -108,9 +108,12 @@ class Loader:
         if index is None:
             self.fetch(schema, self._stems_of(schema, [(value,) for value in values]))
             return
-        for start in range(0, len(values), _ENTRIES_A_READ):
-            clause = tuple(IndexEntry(index, (value,)) for value in values[start : start + _ENTRIES_A_READ])
-            self.consult(schema, IndexCondition((clause, *narrowed_by.clauses)))
+        entries = tuple(IndexEntry(index, (value,)) for value in values)
+        for start in range(0, len(entries), _ENTRIES_A_READ):
+            piece, rest = entries[start : start + _ENTRIES_A_READ], entries[start:]
+            conditions = (IndexCondition((clause, *narrowed_by.clauses)) for clause in (piece, rest))
+            if not self.consult(schema, *conditions):
+                return
 
     def _stems_of(self, schema: TableSchema, pks: Iterable[tuple[Value, ...]]) -> list[str]:
         columns = [schema.by_name[name] for name in schema.pk]
@@ -120,23 +123,27 @@ class Loader:
         )
         return list(dict.fromkeys(stems))
 
-    def consult(self, schema: TableSchema, condition: IndexCondition) -> None:
-        """Load what the index names, or scan when it may not be trusted."""
+    def consult(self, schema: TableSchema, condition: IndexCondition, otherwise: IndexCondition | None = None) -> bool:
+        """Load what the index names, or scan when it may not be trusted; returns whether the index has answered.
+
+        ``otherwise`` is what a scan looks for in place of ``condition``, so that it need not be made once more.
+        """
         if self.access == "scan":
             self.scan(schema)
-            return
+            return False
         reading = self.ask(schema, condition)
         if reading is None:
             if self._repeatable or not condition.clauses:
                 self.scan(schema)
             else:
-                self._scan_for(schema, condition)
+                self._scan_for(schema, otherwise or condition)
             if self.account.fallback_reason is FallbackReason.NOT_BUILT:
                 self._mention_missing_index(schema)
-            return
+            return False
         for clause in condition.clauses:
             self.account.indexes.append(clause[0].index.name)
         self.fetch(schema, reading.stems or ())
+        return True
 
     def _mention_missing_index(self, schema: TableSchema) -> None:
         """Warn, once a process, that a table with documents has no index. An empty one gets it with its first."""
