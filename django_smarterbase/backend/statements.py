@@ -122,7 +122,7 @@ class StatementRunner:
             fallback=fallback is not None,
             fallback_reason=fallback,
             error=run.error,
-            plan=tuple(explain_text(request.plan, fallback if account.scanned else None)),
+            plan=_plan_lines(request.plan, account),
             fingerprint=fingerprint(query, params),
             filter_values=self._filter_values(request),
         )
@@ -148,6 +148,12 @@ class _Run:
     started_at: datetime
     duration: float
     error: str | None
+
+
+def _plan_lines(plan: QueryPlan, account: Account) -> tuple[str, ...]:
+    if account.scanned:
+        return tuple(explain_text(plan, account.fallback_reason))
+    return tuple(explain_text(plan, alone=_index_used(account) if account.indexes else None))
 
 
 def _index_used(account: Account) -> str:

@@ -22,15 +22,21 @@ _SHOWN: Final = 10  # values that the text names of each list
 _LONG: Final = 40  # characters of a value that the text shows
 
 
-def explain_text(plan: QueryPlan, fallback_reason: str | None = None) -> Iterator[str]:
-    """The plan alone, for whoever records it: one line a step, in the order of execution. No value is in it."""
+def explain_text(plan: QueryPlan, fallback_reason: str | None = None, *, alone: str | None = None) -> Iterator[str]:
+    """The plan alone, for whoever records it: one line a step, in the order of execution. No value is in it.
+
+    ``alone`` names what answered in place of a scan of the table, since it knew all that was asked.
+    """
     if not plan.steps:
         yield "Nothing is read."
     for step in plan.steps:
+        if alone is not None and isinstance(step.path, Scan):
+            yield f"{name_of(step)}: {alone} alone, O(1)"
+            continue
         complexity = "O(n)" if isinstance(step.path, Scan) else "O(1)"
         exact = isinstance(step.path, IndexLookup) and step.path.exact
-        alone = ", answers count(), exists() and primary keys alone" if exact else ""
-        yield f"{name_of(step)}: {describe(step.path)}, {complexity}{alone}"
+        suffices = ", answers count(), exists() and primary keys alone" if exact else ""
+        yield f"{name_of(step)}: {describe(step.path)}, {complexity}{suffices}"
     if fallback_reason is not None:
         yield f"FALLBACK: the index is not trusted now ({fallback_reason}); its steps are full scans, O(n)."
 

@@ -117,6 +117,21 @@ def test_answer_from_the_index_alone_reads_nothing(authors: list[Author], ask: C
     assert cost(ask) == (answer, Cost(trips=1))
 
 
+def test_plan_of_an_answer_from_the_index_alone_says_so_and_during_an_outage_that_it_scans(
+    site: Site, authors: list[Author]
+) -> None:
+    with profile_queries() as queries:
+        assert Article.objects.count() == ARTICLES
+        assert Article.objects.index_counts("category") == {"databases": ARTICLES}
+        site.server.kill()
+        assert Article.objects.count() == ARTICLES
+    counted, by_value, scanned = (profile.plan for profile in queries.profiles)
+    assert counted == ("articles: redis:articles-all alone, O(1)",)
+    assert by_value == ("articles: redis:articles-by-category alone, O(1)",)
+    assert scanned[0] == "articles: Scan of every document, O(n)"
+    assert scanned[1].startswith("FALLBACK: ")
+
+
 def test_create_writes_one_object_and_reads_none(authors: list[Author]) -> None:
     _, spent = cost(lambda: Article.objects.create(author=authors[0], category="new", title="new"))
     assert spent == Cost(writes=1, trips=2)  # begin and finish
