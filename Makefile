@@ -10,6 +10,8 @@ PORT ?= 8000
 TOOLBAR ?= 0
 # The last releases of the majors before the one that requirements/dev.txt locks, and the oldest that is supported.
 TOOLBARS ?= 5.0.0 5.2.0 6.3.0 7.1.1
+# Processes that run the tests side by side; 0 is this one alone.
+WORKERS ?= 3
 APPS ?=
 ARGS ?=
 VENV := .venv
@@ -45,8 +47,8 @@ demo: $(STAMP)  ## Run the main job, an outage of Redis included (S3=1: against 
 run: $(STAMP)  ## Serve the example site and its admin on 127.0.0.1:8000 (PORT=..., TOOLBAR=1)
 	@SMARTERBASE_TOOLBAR=$(TOOLBAR) $(BIN)/python -m testproject.serve $(PORT)
 
-test: $(STAMP)  ## Run all tests, real Redis and S3 server included (ARGS="-k name")
-	@$(BIN)/python -m pytest --durations 15 $(ARGS)
+test: $(STAMP)  ## Run all tests, real Redis and S3 server included (ARGS="-k name", WORKERS=3)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --durations 15 $(ARGS)
 
 test-fast: $(STAMP)  ## Run the unit tests only (ARGS="-k name")
 	@$(BIN)/python -m pytest tests/unit $(ARGS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
@@ -20,6 +21,18 @@ from .tally import TALLY
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture", action="store_true", help="run the fault tests at length")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of several processes each tells what it did to the one that reports."""
+    to_reporter = getattr(session.config, "workeroutput", None)
+    if to_reporter is not None:
+        to_reporter["tally"] = TALLY.as_dict()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    TALLY.add(getattr(node, "workeroutput", {}).get("tally", {"counts": {}, "notes": {}}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

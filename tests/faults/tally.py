@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from typing import Any
 
 
 class Tally:
@@ -28,6 +29,20 @@ class Tally:
         """What was counted for a test so far."""
         with self._lock:
             return Counter(self._counts.get(test, Counter()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``add`` understands, of types that go from process to process."""
+        with self._lock:
+            return {"counts": {test: dict(counts) for test, counts in self._counts.items()}, "notes": {**self._notes}}
+
+    def add(self, other: dict[str, Any]) -> None:
+        """Add what another process did."""
+        for test, counts in other["counts"].items():
+            for what, times in counts.items():
+                self.count(test, what, times)
+        for test, notes in other["notes"].items():
+            for text in notes:
+                self.note(test, text)
 
     def lines(self) -> list[str]:
         """The report."""
