@@ -149,7 +149,9 @@ def test_writer_of_many_batches_waits_before_the_first_whichever_row_is_locked(
 
 
 @pytest.mark.parametrize(
-    ("write", "step"), [(update, "_write"), (update_two, "_write"), (update_two, "_begin")], ids=str
+    ("write", "step"),
+    [(update, "_write"), (update_two, "_write"), (update_two, "_begin")],
+    ids=["one written", "two written", "two begun"],
 )
 def test_locker_waits_for_a_writer_that_may_land_at_any_moment(
     filled: Ledger, monkeypatch: pytest.MonkeyPatch, write: Callable[[], Any], step: str
