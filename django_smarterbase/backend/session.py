@@ -10,7 +10,6 @@ import logging
 import math
 import os
 import random
-import sqlite3
 import time
 from collections.abc import Collection, Iterable
 from functools import partial
@@ -49,12 +48,15 @@ _SAVEPOINT: Final = "_sb_statement"
 
 
 class Session:
-    """The statements of one connection. Not thread-safe, as a connection is not."""
+    """The statements of one connection for one tenant, or for none. Not thread-safe, as a connection is not.
 
-    def __init__(self, wrapper: DatabaseWrapper, resources: Resources, sqlite: sqlite3.Connection) -> None:
+    One that goes on for another tenant takes over the workspace, which is empty outside of a transaction.
+    """
+
+    def __init__(self, wrapper: DatabaseWrapper, resources: Resources, workspace: Workspace) -> None:
         self.wrapper = wrapper
         self.resources = resources
-        self.workspace = Workspace(sqlite)
+        self.workspace = workspace
         self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
@@ -111,7 +113,7 @@ class Session:
             logger.warning(
                 "Abandoned transactions could not be looked for: %s",
                 error,
-                extra={"event": "recovery_postponed", "database": self.wrapper.alias, "detail": str(error)},
+                extra={"event": "recovery_postponed", **self.resources.origin, "detail": str(error)},
             )
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:

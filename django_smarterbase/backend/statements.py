@@ -108,6 +108,7 @@ class StatementRunner:
             method=request.hints.name or caller_method(),
             model=request.model,
             database=self.wrapper.alias,
+            tenant=self.session.resources.tenant,
             operation=request.operation,
             complexity="O(n)" if account.scanned else "O(1)",
             index_used=_index_used(account),
@@ -176,7 +177,7 @@ def commit_recorded(alias: str, session: Session) -> None:
             run = _Run(ops, started_at, (time.perf_counter() - begun) * 1000, error)
             slow_ms = session.resources.options.slow_ms
             if written != 0 and wanted(run.duration, slow_ms):
-                record_made(lambda: _commit_profile(alias, written, run), slow_ms)
+                record_made(lambda: _commit_profile(session, alias, written, run), slow_ms)
 
 
 def _tell_conflict(raised: BaseException, alias: str, operation: Operation, model: str | None) -> None:
@@ -184,11 +185,12 @@ def _tell_conflict(raised: BaseException, alias: str, operation: Operation, mode
         send(conflict_raised, Session, database=alias, operation=operation, model=model, error=raised)
 
 
-def _commit_profile(alias: str, written: int | None, run: _Run) -> QueryProfile:
+def _commit_profile(session: Session, alias: str, written: int | None, run: _Run) -> QueryProfile:
     return QueryProfile(
         method=hints_of(None).name or caller_method(),
         model=None,
         database=alias,
+        tenant=session.resources.tenant,
         operation="commit",
         complexity="O(1)",
         index_used=KEY,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from django_smarterbase.history.history import ProfileHistory
+from django_smarterbase.tenancy import origin
 
 logger = logging.getLogger("django_smarterbase.query")
 
@@ -84,7 +85,7 @@ class Sender:
                 logger.exception(
                     "The profiles of database %r cannot be sent.",
                     history.alias,
-                    extra={"event": "profiles_unsent", "database": history.alias},
+                    extra={"event": "profiles_unsent", **origin(history.alias, history.tenant)},
                 )
                 self._troubled.add(history)
             return False
