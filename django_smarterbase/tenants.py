@@ -44,8 +44,8 @@ class tenant:  # noqa: N801 - it reads as a noun at its place of use, like trans
     tenants: within it the database's own rows are meant. Blocks may be nested, the innermost one counts.
 
     The block holds for this thread or asyncio task, for the tasks that are started in it and for ``sync_to_async``; not
-    for a ``threading.Thread``. Which tenant a statement is for is decided when it runs: a query set that was made in one
-    block and is evaluated in another reads the other's rows.
+    for a ``threading.Thread``. Which tenant a statement is for is decided when it runs: a query set that was made in
+    one block and is evaluated in another reads the other's rows.
 
     Raises InvalidTenant, ImproperlyConfigured for an alias that is no smarterbase database, and TenantInTransaction in
     a transaction that belongs to another tenant. RuntimeError tells that blocks were left in another order than they

@@ -26,6 +26,7 @@ from django_smarterbase.backend.resources import Resources, resources_for
 from django_smarterbase.backend.schema import DatabaseSchemaEditor
 from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.statements import StatementRunner, commit_recorded
+from django_smarterbase.backend.table_references import verify_tables
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import TenantInTransaction
 from django_smarterbase.planner.obstacles import Obstacle
@@ -40,6 +41,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
     ``statement`` and ``request`` are those of the ORM statement that is being compiled and run; None for raw SQL.
     ``defining`` is above 0 while a schema editor works on scratch tables, whose SQL concerns no documents.
+    ``constraints_disabled`` says that foreign keys are not verified, though the option may be on.
     """
 
     display_name = "smarterbase"
@@ -55,6 +57,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         self.statement: Statement | None = None
         self.request: Request | None = None
         self.defining = 0
+        self.constraints_disabled = False
         self.catalog = Catalog(self)
         self._session: Session | None = None
 
@@ -90,8 +93,8 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         if session is None or not session.in_transaction or session.resources.tenant == tenant:
             return
         raise TenantInTransaction(
-            f"The open transaction on database {self.alias!r} belongs to {_called(session.resources.tenant)}, and was to "
-            f"go on for {_called(tenant)}. A transaction has one tenant: open atomic() within the tenant's block."
+            f"The open transaction on database {self.alias!r} belongs to {_called(session.resources.tenant)}, and "
+            f"was to go on for {_called(tenant)}. It has one tenant only: open atomic() within the block of tenant()."
         )
 
     def get_connection_params(self) -> dict[str, Any]:
@@ -152,14 +155,28 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         return index_counts(self, model, field)
 
     def disable_constraint_checking(self) -> bool:
-        """Foreign keys are not enforced; the SQLite schema editor wants to hear that checks are off."""
+        """Verify no foreign keys until ``enable_constraint_checking``. Returns True, without which SQLite's schema
+        editor refuses to work."""
+        self.constraints_disabled = True
         return True
 
     def enable_constraint_checking(self) -> None:
-        """Foreign keys are not enforced."""
+        """Verify foreign keys again, if the option ``check_foreign_keys`` is on."""
+        self.constraints_disabled = False
 
     def check_constraints(self, table_names: Sequence[str] | None = None) -> None:
-        """Foreign keys are not enforced."""
+        """Verify the foreign keys of these tables, reading all of their rows, with the option ``check_foreign_keys``.
+
+        Without names: of all tables, or, in a transaction, those that it has changed. Raises IntegrityError.
+        """
+        if self.defining or not self.features.supports_foreign_keys:
+            return
+        if table_names is not None:
+            verify_tables(self, table_names)
+        elif self.session.in_transaction:
+            self.session.verify_pending()
+        else:
+            verify_tables(self, self.introspection.django_table_names(only_existing=True))
 
     def is_in_memory_db(self) -> bool:
         """False: what counts is in the storage, and a connection may be closed at any time."""

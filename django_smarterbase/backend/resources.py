@@ -21,8 +21,7 @@ from django_smarterbase.storage.sequences import Sequences
 from django_smarterbase.tables import Row, TableSchema
 from django_smarterbase.tenancy import origin
 
-
-#: Of how many tenants a process keeps the resources. Of others they are made anew, as for a process that has just begun.
+#: Of how many tenants a process keeps the resources. Of others they are made anew, as in a process that has just begun.
 TENANTS_OPEN: Final = 100
 
 
@@ -33,9 +32,7 @@ class Resources:
     as fields of a log record. All tenants share the store.
     """
 
-    def __init__(
-        self, database: str, name: str, options: Options, storage: Storage, tenant: str | None = None
-    ) -> None:
+    def __init__(self, database: str, name: str, options: Options, storage: Storage, tenant: str | None = None) -> None:
         self.database = database
         self.name = name
         self.tenant = tenant

@@ -190,11 +190,18 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         self.connection.session.workspace.altered()
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        if exc_type is None and self.connection.in_atomic_block:
+            self._verify_references()
         self.connection.defining += 1
         try:
             super().__exit__(exc_type, exc_value, traceback)
         finally:
             self.connection.defining -= 1
+
+    def _verify_references(self) -> None:
+        """Verify the foreign keys of what the migration itself has written: COMMIT does not, as checks are off."""
+        self.connection.enable_constraint_checking()
+        self.connection.check_constraints()
 
     def _tagged_default(self, field: Field[Any, Any]) -> Any:
         value: Value

@@ -170,8 +170,8 @@ class IndexService:
                 redis.forget(pattern)
         except (RedisDown, IndexDamaged) as error:
             raise IndexUnavailable(
-                f"The index sets of {self._room.objects.prefix()!r} were not deleted: {error}. Its objects are gone, so "
-                "nobody trusts the sets; do it again when Redis answers, to free their memory."
+                f"The index sets of {self._room.objects.prefix()!r} were not deleted: {error}. Its objects are gone, "
+                "so nobody trusts the sets; do it again when Redis answers, to free their memory."
             ) from error
 
     def lock(self, schema: TableSchema, token: str, stems: Sequence[str], wish: Wish) -> list[str]:

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -105,7 +105,7 @@ class S3Store(ObjectStore):
             for found in page.get("CommonPrefixes", ()):
                 yield found["Prefix"][len(self._root) + len(prefix) :].removesuffix("/")
 
-    def _pages(self, prefix: str, **parameters: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, prefix: str, **parameters: Any) -> Iterator[Mapping[str, Any]]:
         parameters["Prefix"] = self._root + prefix
         while True:
             count_list(prefix)

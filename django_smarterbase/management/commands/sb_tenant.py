@@ -41,6 +41,7 @@ done all the same.
 
 exit status: 0 when every run went well, otherwise 1"""
 
+
 class Command(BaseCommand):
     """Runs commands for tenants."""
 
