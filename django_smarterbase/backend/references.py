@@ -53,8 +53,8 @@ class _Reference:
         referrer = f"{_field(_schema_of(self.write), self.key.column)} of {self.write.stem!r}"
         label, name = self.target.label, _name(self.target, self.key.target_column)
         return IntegrityError(
-            f"FOREIGN KEY constraint failed: {referrer} is {self.value!r}, but no {label} has that value in {name}. Save "
-            f"the {label} before or in the same transaction, or correct the value."
+            f"FOREIGN KEY constraint failed: {referrer} is {self.value!r}, but no {label} has that value in {name}. "
+            f"Save the {label} before or in the same transaction, or correct the value."
         )
 
 

@@ -14,6 +14,7 @@ class Flushed:
     """A history that notes when it is flushed."""
 
     alias = "default"
+    tenant = None
 
     def __init__(self, outcomes=()):
         self.outcomes = list(outcomes)
@@ -114,6 +115,7 @@ def test_end_gives_up_on_a_history_that_hangs():
 
     class Hanging:
         alias = "default"
+    tenant = None
 
         def flush(self):
             return hanging.wait(30)
