@@ -16,11 +16,24 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """An open block: ``tenants`` are ``{database alias: tenant or None}`` within it."""
+    """An open block; ``tenants`` are ``{database alias: tenant or None}`` within it, by the outer blocks too."""
 
-    tenants: Mapping[str, str | None]
     opener: object
+    alias: str
+    tenants: Mapping[str, str | None]
     outer: _Block | None
+
+
+def _within(outer: _Block | None, opener: object, alias: str, tenant: str | None) -> _Block:
+    others = outer.tenants if outer is not None else {}
+    return _Block(opener, alias, {**others, alias: tenant}, outer)
+
+
+def _without(block: _Block | None, opener: object) -> _Block | None:
+    """The chain without the innermost block of ``opener``."""
+    if block is None or block.opener is opener:
+        return block.outer if block is not None else None
+    return _within(_without(block.outer, opener), block.opener, block.alias, block.tenants[block.alias])
 
 
 _innermost: ContextVar[_Block | None] = ContextVar("smarterbase_tenants", default=None)
@@ -39,18 +52,14 @@ def origin(alias: str, tenant: str | None) -> dict[str, str]:
 
 def open_block(opener: object, alias: str, tenant: str | None) -> None:
     """Work for ``tenant`` in this context until ``opener`` closes the block."""
-    outer = _innermost.get()
-    others = outer.tenants if outer is not None else {}
-    _innermost.set(_Block({**others, alias: tenant}, opener, outer))
+    _innermost.set(_within(_innermost.get(), opener, alias, tenant))
 
 
 def close_block(opener: object) -> bool:
-    """Go back to what was before the innermost block; False, and nothing is changed, when another has opened it."""
+    """End the block of ``opener``. False when others were opened within it and are still open, which go on."""
     block = _innermost.get()
-    if block is None or block.opener is not opener:
-        return False
-    _innermost.set(block.outer)
-    return True
+    _innermost.set(_without(block, opener))
+    return block is not None and block.opener is opener
 
 
 def following(function: Callable[P, object]) -> Callable[P, object]:

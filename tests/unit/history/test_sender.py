@@ -115,7 +115,6 @@ def test_end_gives_up_on_a_history_that_hangs():
 
     class Hanging:
         alias = "default"
-    tenant = None
 
         def flush(self):
             return hanging.wait(30)
