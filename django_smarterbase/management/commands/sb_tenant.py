@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from ...exceptions import InvalidTenant
 from ...tenants import tenant, tenants
@@ -80,16 +81,17 @@ class Command(BaseCommand):
         self._run(names, using, command, verbose=options["verbosity"] > 0)
 
     def _run(self, names: list[str], using: str | None, command: list[str], *, verbose: bool) -> None:
-        failed = []
+        failed: list[str] = []
+        stdout, stderr = self.stdout._out, self.stderr._out
         for name in names:
             if verbose and len(names) > 1:
                 self.stdout.write(self.style.MIGRATE_HEADING(f"Tenant {name}:"))
             try:
                 with tenant(name, using=using):
-                    call_command(*command, stdout=self.stdout, stderr=self.stderr)
+                    call_command(*command, stdout=stdout, stderr=stderr)
             except InvalidTenant as error:
                 raise CommandError(str(error)) from error
-            except CommandError as error:
+            except (CommandError, DatabaseError) as error:
                 if len(names) == 1:
                     raise
                 failed.append(name)

@@ -20,7 +20,6 @@ from django_smarterbase.tenants import current_tenant, tenant, tenants
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import Site
 
-
 PK = uuid.UUID("00000000-0000-7000-8000-000000000001")
 
 
@@ -74,7 +73,7 @@ def test_unique_value_and_primary_key_can_be_had_by_each_tenant(site: Site) -> N
     made = []
     for name in (None, "acme", "globex"):
         with tenant(name):
-            made.append(Author.objects.create(pk="00000000-0000-7000-8000-000000000001", name="ann"))
+            made.append(Author.objects.create(pk=PK, name="ann"))
             made[-1].articles.create(title="t", category="c")
     for name in (None, "acme", "globex"):
         with tenant(name):
