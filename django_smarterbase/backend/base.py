@@ -176,7 +176,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         elif self.session.in_transaction:
             self.session.verify_pending()
         else:
-            verify_tables(self, self.introspection.django_table_names(only_existing=True))
+            verify_tables(self, self.introspection.django_table_names())
 
     def is_in_memory_db(self) -> bool:
         """False: what counts is in the storage, and a connection may be closed at any time."""

@@ -242,7 +242,7 @@ class TestCommands:
         with site.redis() as client:
             client.delete(*redis_keys(site, "acme"))
         (table,) = json.loads(run("sb_check", "articles.Author", "--tenant", "globex", "--json"))["tables"]
-        assert (table["documents"], table["sound"]) == (1, True)
+        assert (table["found"]["documents"], table["sound"]) == (1, True)
         with pytest.raises(CommandError):
             run("sb_check", "articles.Author", "--tenant", "acme")
 
