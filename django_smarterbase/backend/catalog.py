@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.apps import apps as installed_apps
 from django.apps.registry import Apps
-from django.db import router
+from django.db import connections, router
 from django.db.models import Model
 from django.db.utils import ProgrammingError
 
@@ -170,10 +170,33 @@ class Catalog:
         pending = self.wrapper.session.workspace.pending_one(key)
         return pending.body is not None if pending is not None else resources.store.get(key) is not None
 
+    def refuse_join_across(self, tables: Iterable[str]) -> None:
+        """Raise ProgrammingError for a statement that reads a table which the routers keep in another database.
+
+        Here it would look like an empty one. A statement about a model that itself is kept elsewhere knows better.
+        """
+        if len(connections.settings) == 1:
+            return
+        statement = self.wrapper.statement
+        model = statement.model if statement is not None else None
+        if model is not None and not self._is_here(model):
+            return
+        for table in tables:
+            other = self.model_of(table)
+            if other is not None and other is not model and not self._is_here(other):
+                raise ProgrammingError(
+                    f"{other._meta.label} is in the database {router.db_for_read(other)!r}, so a statement on "
+                    f"{self.wrapper.alias!r} cannot read it. Query it there, and use what that gives, as in "
+                    "filter(field__in=list(...)); use prefetch_related() in place of select_related()."
+                )
+
+    def _is_here(self, model: type[Model]) -> bool:
+        return bool(router.allow_migrate_model(self.wrapper.alias, model))
+
     def target_of(self, key: ForeignKey) -> TableSchema | None:
         """The table to which a foreign key refers; None when that lies in another database, or nobody knows it."""
         model = self.model_of(key.target)
-        if model is None or not router.allow_migrate_model(self.wrapper.alias, model):
+        if model is None or not self._is_here(model):
             return None
         schema = self.of_model(model)
         return schema if key.target_column in schema.by_name else None
@@ -183,11 +206,7 @@ class Catalog:
         statement = self.wrapper.statement
         model = statement.model if statement is not None else None
         self._registered(installed_apps if model is None else model._meta.apps, table)
-        here = (
-            each
-            for each in self._models.values()
-            if not each._meta.swapped and router.allow_migrate_model(self.wrapper.alias, each)
-        )
+        here = (each for each in self._models.values() if not each._meta.swapped and self._is_here(each))
         return [
             (schema, key) for schema in map(self.of_model, here) for key in schema.foreign_keys if key.target == table
         ]

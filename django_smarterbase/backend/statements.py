@@ -91,6 +91,7 @@ class StatementRunner:
         # By its counters a statement is known to have waited for Redis in vain, so that it does not wait again.
         with counting() as ops:
             try:
+                self.wrapper.catalog.refuse_join_across(request.plan.tables)
                 self.session.run(request, self.execution)
             except BaseException as raised:
                 error = type(raised).__name__
