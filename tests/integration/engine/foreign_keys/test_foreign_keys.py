@@ -87,6 +87,13 @@ class TestReferences:
         with pytest.raises(IntegrityError, match=BROKEN):
             Volume.objects.create(pk=8, sequel_of_id=9)
 
+    def test_reference_to_a_proxy_is_one_to_its_table(self, ann: Writer) -> None:
+        volume = Volume.objects.create(ghost_id=ann.pk)
+        with pytest.raises(IntegrityError, match=r"Volume\.ghost"):
+            Volume.objects.create(ghost_id=MISSING)
+        with pytest.raises(IntegrityError, match=rf"Volume\.ghost of '{volume.pk}' refers to it"):
+            Writer.objects.filter(pk=ann.pk).delete()
+
     def test_many_to_many_table_is_verified(self, ann: Writer) -> None:
         volume = Volume.objects.create()
         volume.readers.add(ann)

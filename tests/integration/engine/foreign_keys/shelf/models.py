@@ -19,6 +19,14 @@ class Writer(Shelved):
     name = models.CharField(max_length=50)
 
 
+class Ghostwriter(Writer):
+    """A proxy: the same table."""
+
+    class Meta:
+        app_label = "shelf"
+        proxy = True
+
+
 class Country(Shelved):
     """Referred to by a unique field."""
 
@@ -30,6 +38,7 @@ class Volume(Shelved):
 
     writer = models.ForeignKey(Writer, models.DO_NOTHING, null=True)
     country = models.ForeignKey(Country, models.DO_NOTHING, to_field="code", null=True)
+    ghost = models.ForeignKey(Ghostwriter, models.DO_NOTHING, null=True, related_name="+")
     sequel_of = models.ForeignKey("self", models.DO_NOTHING, null=True)
     unindexed = models.ForeignKey(Writer, models.DO_NOTHING, null=True, related_name="+", db_index=False)
     unchecked = models.ForeignKey(Writer, models.DO_NOTHING, null=True, related_name="+", db_constraint=False)
