@@ -237,7 +237,7 @@ def _foreign_keys(model: type[Model]) -> Iterator[ForeignKey]:
         remote: Any = field.remote_field
         if remote is None or not getattr(field, "db_constraint", False) or not isinstance(remote.model, type):
             continue
-        meta = cast("type[Model]", remote.model._meta.concrete_model)._meta
+        meta = cast("Any", remote.model)._meta.concrete_model._meta
         target = meta.get_field(remote.field_name)
         if target in meta.local_concrete_fields:
             yield ForeignKey(column_name(field), meta.db_table, column_name(target))
