@@ -104,8 +104,9 @@ def test_unknown_option_is_named_with_the_nearest_one(project):
     assert options.check_option_names() == [
         Error(
             "Unknown smarterbase option 'trust_second'. Did you mean 'trust_seconds'? The options are: "
-            "allow_eviction, auto_reindex, cache, check_foreign_keys, concurrency, fsync, max_scan_objects, on_corrupt, "
-            "on_index_outage, profile_history, profile_sampling, show_values, slow_ms, storage, trust_seconds, write_deadline.",
+            "allow_eviction, auto_reindex, cache, check_foreign_keys, concurrency, fsync, max_scan_objects, "
+            "on_corrupt, on_index_outage, profile_history, profile_sampling, show_values, slow_ms, storage, "
+            "trust_seconds, write_deadline.",
             hint="Correct or remove it in DATABASES['objects']['OPTIONS'].",
             obj=OBJ,
             id="smarterbase.E001",

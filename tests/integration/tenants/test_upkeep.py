@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+import unittest
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,10 +15,11 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.transaction import TransactionManagementError
+from django.test import TestCase
 
 from django_smarterbase import contenttypes
 from django_smarterbase.backend import resources
-from django_smarterbase.exceptions import IndexUnavailable
+from django_smarterbase.exceptions import IndexUnavailable, TenantInTransaction
 from django_smarterbase.history import history_of, registry
 from django_smarterbase.indexes import auto
 from django_smarterbase.profiling import QueryProfile, profile_queries
@@ -25,6 +27,7 @@ from django_smarterbase.recent import Recent
 from django_smarterbase.tenants import delete_tenant, tenant, tenants
 from testproject.articles.models import Author
 from tests.integration.commands.site import Site
+from tests.integration.engine.faults.abandoned import abandon
 
 PATIENCE = 20.0  # seconds
 
@@ -222,6 +225,60 @@ def test_log_names_the_tenant_whose_index_is_lost(site: Site, caplog: pytest.Log
         list(Author.objects.filter(name="x"))
     (record,) = (each for each in caplog.records if each.event == "index_untrusted")
     assert (record.database, record.tenant, record.table) == ("default", "acme", "authors")
+
+
+def test_transaction_of_a_dead_process_is_decided_by_the_next_one_in_its_tenant(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> None:
+        author = Author.objects.create(name="ann")
+        author.articles.create(title="t", category="c")
+
+    with tenant("acme"):
+        abandon(monkeypatch, work)
+        site.restart()
+        intents = connection.resources.keys.intent_prefix()
+        assert intents == f"{site.name}/_tenants/acme/_sb/intents/"
+        assert len(list(connection.resources.store.list(intents))) == 1
+    Author.objects.count()  # whoever works for nobody has nothing to decide
+
+    def is_decided() -> bool:
+        with tenant("acme"):
+            return [author.articles.count() for author in Author.objects.all()] == [1]
+
+    wait_until(is_decided)
+    assert list(connection.resources.store.list(intents)) == []
+    assert not Author.objects.exists()
+
+
+def test_all_tests_of_a_test_case_can_work_for_one_tenant(site: Site) -> None:
+    class Tests(TestCase):
+        databases = frozenset(("default",))
+
+        @classmethod
+        def setUpClass(cls) -> None:
+            cls.enterClassContext(tenant("acme"))
+            super().setUpClass()
+
+        @classmethod
+        def setUpTestData(cls) -> None:
+            Author.objects.create(name="ann")
+
+        def test_one(self) -> None:
+            Author.objects.create(name="bob")
+            with tenant("acme"):
+                self.assertEqual(Author.objects.count(), 2)  # noqa: PT009
+
+        def test_two(self) -> None:
+            self.assertEqual(Author.objects.count(), 1)  # noqa: PT009
+            with self.assertRaises(TenantInTransaction):  # noqa: PT027
+                tenant(None).__enter__()
+
+    make("acme")
+    result = unittest.TestResult()
+    unittest.TestSuite([Tests("test_one"), Tests("test_two")]).run(result)
+    assert (result.testsRun, result.errors, result.failures) == (2, [], [])
+    assert not Author.objects.exists()
 
 
 class TestCommands:
