@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSchemaEditor
 from django.db.models import Field, Model
+from django.db.utils import IntegrityError
 
 from django_smarterbase.backend.catalog import creation_sql
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
@@ -191,17 +192,21 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         if exc_type is None and self.connection.in_atomic_block:
-            self._verify_references()
+            try:
+                # Those of what the migration itself has written. COMMIT does not, as checks are off.
+                self.connection.enable_constraint_checking()
+                self.connection.check_constraints()
+            except IntegrityError as error:
+                self._leave(type(error), error, error.__traceback__)
+                raise
+        self._leave(exc_type, exc_value, traceback)
+
+    def _leave(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         self.connection.defining += 1
         try:
             super().__exit__(exc_type, exc_value, traceback)
         finally:
             self.connection.defining -= 1
-
-    def _verify_references(self) -> None:
-        """Verify the foreign keys of what the migration itself has written: COMMIT does not, as checks are off."""
-        self.connection.enable_constraint_checking()
-        self.connection.check_constraints()
 
     def _tagged_default(self, field: Field[Any, Any]) -> Any:
         value: Value

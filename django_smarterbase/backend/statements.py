@@ -187,18 +187,21 @@ def _tell_conflict(raised: BaseException, alias: str, operation: Operation, mode
 
 
 def _commit_profile(session: Session, alias: str, written: int | None, run: _Run) -> QueryProfile:
+    account = session.account
     return QueryProfile(
         method=hints_of(None).name or caller_method(),
         model=None,
         database=alias,
         tenant=session.resources.tenant,
         operation="commit",
-        complexity="O(1)",
-        index_used=KEY,
+        complexity="O(n)" if account.scanned else "O(1)",
+        index_used=_index_used(account),
         started_at=run.started_at,
         duration=run.duration,
         storage_ops=run.ops.storage,
         redis_ops=run.ops.redis,
         result_count=written,
+        fallback=account.fallback_reason is not None,
+        fallback_reason=account.fallback_reason,
         error=run.error,
     )

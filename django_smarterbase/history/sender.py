@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import Final
+from weakref import WeakSet
 
 from django_smarterbase.history.history import ProfileHistory
 from django_smarterbase.tenancy import origin
@@ -28,7 +29,7 @@ class Sender:
         self._hurry = threading.Event()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
-        self._troubled: set[ProfileHistory] = set()
+        self._troubled: WeakSet[ProfileHistory] = WeakSet()
 
     def notice(self, fill: float) -> None:
         """A ring is so full (0 to 1) with profiles that wait: see to them soon. Returns at once."""

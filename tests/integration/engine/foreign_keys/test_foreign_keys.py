@@ -263,6 +263,15 @@ class TestTransactions:
                 connection.check_constraints()
             transaction.set_rollback(True)
 
+    def test_migration_that_writes_a_reference_which_leads_nowhere_is_refused(self, site: Site) -> None:
+        with pytest.raises(IntegrityError, match=BROKEN), connection.schema_editor(atomic=True):
+            Volume.objects.create(writer_id=MISSING)
+        assert not connection.in_atomic_block
+        assert not Volume.objects.exists()
+        with connection.schema_editor(atomic=True):
+            Volume.objects.create(writer=Writer.objects.create(name="ann"))
+        assert Volume.objects.get().writer.name == "ann"
+
     def test_constraint_checks_can_be_disabled(self, site: Site) -> None:
         with connection.constraint_checks_disabled():
             Volume.objects.create(writer_id=MISSING)
@@ -336,6 +345,15 @@ class TestCosts:
         at, de = Country.objects.create(code="at"), Country.objects.create(code="de")
         Volume.objects.create(country=at)
         assert spent(lambda: Country.objects.filter(pk=de.pk).delete())[-1] == ("commit", 0, 0, 3)
+
+    def test_commit_that_scans_says_so(self, site: Site) -> None:
+        ann = Writer.objects.create(name="ann")
+        Volume.objects.create()
+        with profile_queries() as queries, transaction.atomic():
+            Writer.objects.filter(pk=ann.pk).delete()
+        commit = queries.profiles[-1]
+        assert (commit.operation, commit.complexity, commit.index_used) == ("commit", "O(n)", "none:full-scan")
+        assert commit.fallback is False
 
     def test_nothing_is_asked_when_it_is_off(self, site: Site) -> None:
         site.restart(trust_seconds=50, write_deadline=60)
