@@ -412,3 +412,4 @@ class TestHistory:
         assert redis_keys(site, "acme")
         delete_tenant("acme")
         assert redis_keys(site, "acme") == []
+        assert "acme" not in [history.tenant for history in recording.opened()]

@@ -71,6 +71,10 @@ def test_no_two_tenants_share_a_key(name: str, tenant: str, other_name: str, oth
 @example("shop", "acme", "shop/_tenants/acme", "t", "t")
 @example("shop", "acme", "shop", "t", "_tenants")
 @example("a", "b", "a@b", "t", "t")
+@example("a", "b", "a.b", "t", "t")
+@example("a", "b", "a-b", "t", "t")
+@example("a", "b", "a_b", "t", "t")
+@example("a", "b", "a~b", "t", "t")
 def test_no_tenant_shares_a_key_with_a_database(name: str, tenant: str, database: str, table: str, its: str) -> None:
     keys, tenants = Keyspace(database), Keyspace(name, tenant)
     assert object_keys(keys, its).isdisjoint(object_keys(tenants, table))
