@@ -22,10 +22,12 @@ from django_smarterbase.backend import resources
 from django_smarterbase.exceptions import IndexUnavailable, TenantInTransaction
 from django_smarterbase.history import history_of, registry
 from django_smarterbase.indexes import auto
+from django_smarterbase.management.census import Census
 from django_smarterbase.panel import work
 from django_smarterbase.panel.jobs import Job, JobBoard, Kind, TableProgress
 from django_smarterbase.profiling import QueryProfile, profile_queries
 from django_smarterbase.recent import Recent
+from django_smarterbase.signals import index_rebuilt
 from django_smarterbase.tenants import current_tenant, delete_tenant, tenant, tenants
 from testproject.articles.models import Author
 from tests.integration.commands.site import Site
@@ -215,8 +217,23 @@ def test_index_of_a_tenant_is_rebuilt_in_the_background(site: Site, monkeypatch:
             assert [author.name for author in Author.objects.filter(name="of acme")] == ["of acme"]
         return queries.profiles[0].index_used == "redis:authors-by-name"
 
+    told: list[str | None] = []
+
+    def tell(**_arguments: Any) -> None:
+        told.append(current_tenant())
+
+    index_rebuilt.connect(tell)
     wait_until(is_answered)
+    index_rebuilt.disconnect(tell)
+    assert told == ["acme"]
     assert redis_keys(site, "globex") == before
+
+
+def test_census_counts_the_documents_of_the_tenant(site: Site) -> None:
+    make("acme")
+    with tenant("acme"), Census() as census:
+        wait_until(lambda: census.documents("default", "authors") is not None)
+        assert census.documents("default", "authors") == 1
 
 
 def test_log_names_the_tenant_whose_index_is_lost(site: Site, caplog: pytest.LogCaptureFixture) -> None:
