@@ -13,7 +13,8 @@ from django_smarterbase.conf import ENGINE
 
 
 class SmarterBaseConfig(AppConfig):
-    """Registers the system checks and the history, and sees to the indexes of new tables after ``migrate``."""
+    """Registers the system checks and the history, keeps the content types of tenants apart, and sees to the indexes of
+    new tables after ``migrate``."""
 
     name = "django_smarterbase"
     verbose_name = _("SmarterBase")
@@ -21,10 +22,11 @@ class SmarterBaseConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks; they look at the settings when they run, not now."""
-        from django_smarterbase import checks, history
+        from django_smarterbase import checks, contenttypes, history
 
         checks.register_all()
         history.install()
+        contenttypes.separate_content_types()
         post_migrate.connect(_attend_tables, dispatch_uid="django_smarterbase.attend_tables")
 
 

@@ -20,6 +20,7 @@ class Options:
     ``trust_seconds`` and ``write_deadline`` are seconds; both must be the same in all processes that share a
     database. ``concurrency`` bounds the requests that one process has under way in the object store. With
     ``auto_reindex`` a process that finds an index untrusted rebuilds it in the background, unless another one does.
+    With ``check_foreign_keys`` references are verified when they are written.
 
     ``profile_history`` is how many profiles the history of all processes holds, 0 for none; ``profile_sampling`` the
     share of ordinary profiles that are kept, from 0 to 1; ``slow_ms`` from how many ms on a statement is slow, and so
@@ -38,6 +39,7 @@ class Options:
     allow_eviction: bool = False
     show_values: bool = False
     auto_reindex: bool = True
+    check_foreign_keys: bool = False
     profile_history: int = 10_000
     profile_sampling: float = 1.0
     slow_ms: float = 100.0
@@ -63,6 +65,7 @@ class Options:
         if self.max_scan_objects is not None:
             _positive("max_scan_objects", self.max_scan_objects)
         _switch("show_values", self.show_values)
+        _switch("check_foreign_keys", self.check_foreign_keys)
         _count("profile_history", self.profile_history)
         _share("profile_sampling", self.profile_sampling)
         _positive("slow_ms", self.slow_ms)

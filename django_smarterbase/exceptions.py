@@ -7,6 +7,8 @@ SmarterBaseError
 ├── FullScanRefused        (OperationalError)  ``require_index()`` and no index can answer
 ├── IndexUnavailable       (OperationalError)  Redis cannot answer and the caller asked for no fallback
 ├── LockNotAvailable       (OperationalError)  another transaction has locked a row
+├── InvalidTenant          (ValueError)        what cannot be the name of a tenant
+├── TenantInTransaction    (TransactionManagementError)  the tenant was switched within a transaction
 ├── HistoryUnavailable                         the history of profiles could not be cleared
 ├── StorageUnavailable     (OperationalError)  the object store cannot be reached
 ├── PreconditionFailed                         a conditional write met another ETag; inside the package only
@@ -17,6 +19,7 @@ Every message names what was concerned (model, key, value), the limit that was m
 
 from typing import Final
 
+from django.db.transaction import TransactionManagementError
 from django.db.utils import DataError, OperationalError
 
 _MEND: Final = 'Mend or remove the object, or set the option on_corrupt = "skip" to let scans pass over it.'
@@ -56,6 +59,14 @@ class IndexUnavailable(SmarterBaseError, OperationalError):
 
 class LockNotAvailable(SmarterBaseError, OperationalError):
     """A row is locked by another transaction: for too long, or ``nowait`` was asked for."""
+
+
+class InvalidTenant(SmarterBaseError, ValueError):
+    """A name that no tenant can have: empty, too long, or no text."""
+
+
+class TenantInTransaction(SmarterBaseError, TransactionManagementError):
+    """A transaction belongs to one tenant, and was to go on for another."""
 
 
 class HistoryUnavailable(SmarterBaseError):

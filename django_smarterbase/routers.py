@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import connections, router
 from django.db.models import Model
 
 from django_smarterbase.conf import ENGINE
@@ -49,7 +49,8 @@ def is_smarterbase_model(model: type[Model]) -> bool:
 
 
 class SmarterBaseRouter:
-    """Send models with a SmarterBaseManager to the smarterbase database; have no opinion on others.
+    """Send models with a SmarterBaseManager to the smarterbase database; have no opinion on others, but that they are
+    not where Django would look for them when it follows a relation from there.
 
     A router that is to decide otherwise for some model stands before this one in ``DATABASE_ROUTERS``.
 
@@ -60,11 +61,13 @@ class SmarterBaseRouter:
 
     def db_for_read(self, model: type[Model], **hints: Any) -> str | None:
         """The database of ``model``: that of the instance at hand when it is a smarterbase one."""
-        return _database(model, hints.get("instance"))
+        instance = hints.get("instance")
+        return router.db_for_read(model) if _leads_out(model, instance) else _database(model, instance)
 
     def db_for_write(self, model: type[Model], **hints: Any) -> str | None:
         """As ``db_for_read``."""
-        return _database(model, hints.get("instance"))
+        instance = hints.get("instance")
+        return router.db_for_write(model) if _leads_out(model, instance) else _database(model, instance)
 
     def allow_relation(self, obj1: Model, obj2: Model, **hints: Any) -> bool | None:
         """Allow relations among smarterbase models. Others are left to Django, which wants one database for both."""
@@ -81,6 +84,15 @@ class SmarterBaseRouter:
         if is_smarterbase_model(model):
             return db == smarterbase_alias()
         return False if db != "default" and db in smarterbase_aliases() else None
+
+
+def _leads_out(model: type[Model], instance: Model | None) -> bool:
+    """Whether a relation leads from ``instance``, in a smarterbase database, to a model that has no table there.
+
+    Django takes both for neighbours. Without the instance, all routers are asked where the model is.
+    """
+    database = instance._state.db if instance is not None else None
+    return database != "default" and database in smarterbase_aliases() and not is_smarterbase_model(model)
 
 
 def _database(model: type[Model], instance: Model | None) -> str | None:

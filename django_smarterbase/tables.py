@@ -77,6 +77,15 @@ class UniqueRule:
     expressions: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """What stands in ``column`` also stands in ``target_column`` of a row of the table ``target``."""
+
+    column: str
+    target: str
+    target_column: str
+
+
 @dataclass(frozen=True)
 class TableSchema:
     """A table as the model in the query has it.
@@ -94,6 +103,7 @@ class TableSchema:
     numbers_rows: bool = False
     indexes: tuple[IndexDefinition, ...] = ()
     unique: tuple[UniqueRule, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()  # but those with db_constraint=False
     field_names: Mapping[str, str] = field(default_factory=dict, compare=False)  # column -> model field
 
     def __hash__(self) -> int:

@@ -56,7 +56,7 @@ class Admission:
                 corrupt = CorruptDocument(self._key(stem), str(reason))
                 if not skip:
                     raise corrupt from reason
-                extra = {"event": "document_skipped", "database": self.resources.database, "key": corrupt.key}
+                extra = {"event": "document_skipped", **self.resources.origin, "key": corrupt.key}
                 logger.warning("%s It is passed over.", corrupt, extra=extra)
                 skipped.add(stem)
         return skipped

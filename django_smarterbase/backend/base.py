@@ -26,10 +26,14 @@ from django_smarterbase.backend.resources import Resources, resources_for
 from django_smarterbase.backend.schema import DatabaseSchemaEditor
 from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.statements import StatementRunner, commit_recorded
+from django_smarterbase.backend.table_references import verify_tables
+from django_smarterbase.backend.workspace import Workspace
+from django_smarterbase.exceptions import TenantInTransaction
 from django_smarterbase.planner.obstacles import Obstacle
 from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.tables import TableSchema
+from django_smarterbase.tenancy import tenant_of
 
 
 class DatabaseWrapper(sqlite_base.DatabaseWrapper):
@@ -37,6 +41,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
     ``statement`` and ``request`` are those of the ORM statement that is being compiled and run; None for raw SQL.
     ``defining`` is above 0 while a schema editor works on scratch tables, whose SQL concerns no documents.
+    ``constraints_disabled`` says that foreign keys are not verified, though the option may be on.
     """
 
     display_name = "smarterbase"
@@ -52,21 +57,45 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         self.statement: Statement | None = None
         self.request: Request | None = None
         self.defining = 0
+        self.constraints_disabled = False
         self.catalog = Catalog(self)
         self._session: Session | None = None
 
     @property
     def resources(self) -> Resources:
-        """The store, indexes and sequences that this process shares. Raises ImproperlyConfigured."""
-        return resources_for(self.alias, self.settings_dict)
+        """The store, indexes and sequences that this process shares, of the tenant for which this context works.
+
+        Raises ImproperlyConfigured.
+        """
+        return resources_for(self.alias, self.settings_dict, tenant_of(self.alias))
 
     @property
     def session(self) -> Session:
-        """The session of the open connection, which is opened when there is none."""
+        """The session of the open connection, which is opened when there is none, for the tenant for which this context
+        works. Raises TenantInTransaction."""
         self.ensure_connection()
         if self._session is None:
             raise ImproperlyConfigured("A smarterbase connection is opened by Django, not by hand.")
+        if self._session.resources.tenant != tenant_of(self.alias):
+            self.refuse_other_tenant(tenant_of(self.alias))
+            self._begin_session(self._session.workspace)
         return self._session
+
+    def _begin_session(self, workspace: Workspace) -> None:
+        """Go on for the tenant for which this context works, and look for transactions that a dead process has left
+        there: at most one listing in ``write_deadline`` for all connections of this process."""
+        self._session = Session(self, self.resources, workspace)
+        self._session.look_for_abandoned_transactions()
+
+    def refuse_other_tenant(self, tenant: str | None) -> None:
+        """Raise TenantInTransaction if a transaction is open that belongs to another tenant than this."""
+        session = self._session
+        if session is None or not session.in_transaction or session.resources.tenant == tenant:
+            return
+        raise TenantInTransaction(
+            f"The open transaction on database {self.alias!r} belongs to {_called(session.resources.tenant)}, and "
+            f"was to go on for {_called(tenant)}. It has one tenant only: open atomic() within the block of tenant()."
+        )
 
     def get_connection_params(self) -> dict[str, Any]:
         """Parameters for sqlite3: always a database in memory. Raises ImproperlyConfigured without a NAME."""
@@ -85,15 +114,12 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
     @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Open a workspace, and look for transactions that a dead process has left: at most one listing in
-        ``write_deadline`` for all connections of this process. Redis is not asked.
-        """
+        """Open a workspace and a session. Redis is not asked."""
         sqlite = super().get_new_connection(conn_params)
         sqlite.execute("PRAGMA foreign_keys = OFF")
         sqlite.execute("PRAGMA secure_delete = OFF")  # on in some builds; the memory of rows is no secret here
         sqlite.execute("PRAGMA recursive_triggers = ON")
-        self._session = Session(self, self.resources, sqlite)
-        self._session.look_for_abandoned_transactions()
+        self._begin_session(Workspace(sqlite))
         return sqlite
 
     def create_cursor(self, name: str | None = None) -> Any:
@@ -129,25 +155,44 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         return index_counts(self, model, field)
 
     def disable_constraint_checking(self) -> bool:
-        """Foreign keys are not enforced; the SQLite schema editor wants to hear that checks are off."""
+        """Verify no foreign keys until ``enable_constraint_checking``. Returns True, without which SQLite's schema
+        editor refuses to work."""
+        self.constraints_disabled = True
         return True
 
     def enable_constraint_checking(self) -> None:
-        """Foreign keys are not enforced."""
+        """Verify foreign keys again, if the option ``check_foreign_keys`` is on."""
+        self.constraints_disabled = False
 
     def check_constraints(self, table_names: Sequence[str] | None = None) -> None:
-        """Foreign keys are not enforced."""
+        """Verify the foreign keys of these tables, reading all of their rows, with the option ``check_foreign_keys``.
+
+        Without names: of all tables, or, in a transaction, those that it has changed. Raises IntegrityError.
+        """
+        if self.defining or not self.features.supports_foreign_keys:
+            return
+        if table_names is not None:
+            verify_tables(self, table_names)
+        elif self.session.in_transaction:
+            self.session.verify_pending()
+        else:
+            verify_tables(self, self.introspection.django_table_names())
 
     def is_in_memory_db(self) -> bool:
         """False: what counts is in the storage, and a connection may be closed at any time."""
         return False
 
+    def _set_autocommit(self, autocommit: bool) -> None:
+        if not autocommit:
+            self.session  # noqa: B018 - the transaction that begins belongs to the tenant of now
+        super()._set_autocommit(autocommit)
+
     def _commit(self) -> None:
-        if self.connection is None:
+        if self.connection is None or self._session is None:
             return
         try:
             with self.wrap_database_errors:
-                commit_recorded(self.alias, self.session)
+                commit_recorded(self.alias, self._session)
                 self.connection.commit()
         except DatabaseError:
             raise
@@ -158,13 +203,14 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
             raise
 
     def _rollback(self) -> None:
-        if self.connection is not None:
+        if self.connection is not None and self._session is not None:
             super()._rollback()
-            self.session.rolled_back()
+            self._session.rolled_back()
 
     def _savepoint_rollback(self, sid: str) -> None:
         super()._savepoint_rollback(sid)
-        self.session.rolled_back_to_savepoint()
+        if self._session is not None:
+            self._session.rolled_back_to_savepoint()
 
     @async_unsafe
     def close(self) -> None:
@@ -176,3 +222,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         if self._session is not None:
             self._session.release_locks()
             self._session = None
+
+
+def _called(tenant: str | None) -> str:
+    return "no tenant" if tenant is None else f"the tenant {tenant!r}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.apps import apps as installed_apps
 from django.apps.registry import Apps
+from django.db import connections, router
 from django.db.models import Model
 from django.db.utils import ProgrammingError
 
@@ -20,7 +22,7 @@ from django_smarterbase.planner.obstacles import Hindrance, Obstacle, obstacles_
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
 from django_smarterbase.planner.planner import plan_statement
 from django_smarterbase.planner.scopes import Statement
-from django_smarterbase.tables import Affinity, Column, TableSchema
+from django_smarterbase.tables import Affinity, Column, ForeignKey, TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -130,11 +132,8 @@ class Catalog:
         if _is_opaque(statement, sql):
             read = self.raw_tables(qmark(sql)).read
             return QueryPlan(tuple(Step(table, table, Scan()) for table in read), read)
-        previous, self.wrapper.statement = self.wrapper.statement, statement
-        try:
+        with self.seen_from(statement):
             return plan_statement(statement, self.find, self.wrapper)
-        finally:
-            self.wrapper.statement = previous
 
     def obstacles(self, statement: Statement, sql: str) -> tuple[Obstacle, ...]:
         """Why a compiled statement scans, if it does."""
@@ -170,6 +169,56 @@ class Catalog:
         key = resources.keys.schema(table)
         pending = self.wrapper.session.workspace.pending_one(key)
         return pending.body is not None if pending is not None else resources.store.get(key) is not None
+
+    def refuse_join_across(self, tables: Iterable[str]) -> None:
+        """Raise ProgrammingError for a statement that reads a table which the routers keep in another database.
+
+        Here it would look like an empty one. A statement about a model that itself is kept elsewhere knows better.
+        """
+        if len(connections.settings) == 1:
+            return
+        statement = self.wrapper.statement
+        model = statement.model if statement is not None else None
+        if model is not None and not self._is_here(model):
+            return
+        for table in tables:
+            other = self.model_of(table)
+            if other is not None and other is not model and not self._is_here(other):
+                raise ProgrammingError(
+                    f"{other._meta.label} is in the database {router.db_for_read(other)!r}, so a statement on "
+                    f"{self.wrapper.alias!r} cannot read it. Query it there, and use what that gives, as in "
+                    "filter(field__in=list(...)); use prefetch_related() in place of select_related()."
+                )
+
+    def _is_here(self, model: type[Model]) -> bool:
+        return bool(router.allow_migrate_model(self.wrapper.alias, model))
+
+    def target_of(self, key: ForeignKey) -> TableSchema | None:
+        """The table to which a foreign key refers; None when that lies in another database, or nobody knows it."""
+        model = self.model_of(key.target)
+        if model is None or not self._is_here(model):
+            return None
+        schema = self.of_model(model)
+        return schema if key.target_column in schema.by_name else None
+
+    def referrers(self, table: str) -> list[tuple[TableSchema, ForeignKey]]:
+        """The foreign keys to ``table`` of the models in this database, each with the table that has it."""
+        statement = self.wrapper.statement
+        model = statement.model if statement is not None else None
+        self._registered(installed_apps if model is None else model._meta.apps, table)
+        here = (each for each in self._models.values() if not each._meta.swapped and self._is_here(each))
+        return [
+            (schema, key) for schema in map(self.of_model, here) for key in schema.foreign_keys if key.target == table
+        ]
+
+    @contextmanager
+    def seen_from(self, statement: Statement | None) -> Iterator[None]:
+        """Find tables as ``statement`` does, whose models may be those of a migration."""
+        previous, self.wrapper.statement = self.wrapper.statement, statement
+        try:
+            yield
+        finally:
+            self.wrapper.statement = previous
 
     def ensure_model(self, model: type[Model]) -> None:
         """Make the scratch table of a model that a migration is at work on."""

@@ -159,7 +159,7 @@ class ClaimBook:
                     error,
                     extra={
                         "event": "claim_unreadable",
-                        "database": self.resources.database,
+                        **self.resources.origin,
                         "table": table,
                         "key": key,
                     },

@@ -153,7 +153,7 @@ class Loader:
                 "%s has documents but no index yet. Queries scan the stored objects; run manage.py sb_reindex %s.",
                 schema.label,
                 schema.label,
-                extra={"event": "index_not_built", "database": self.resources.database, "table": schema.table},
+                extra={"event": "index_not_built", **self.resources.origin, "table": schema.table},
             )
 
     def ask(self, schema: TableSchema, condition: IndexCondition, *, members: bool = True) -> Reading | None:
@@ -330,7 +330,7 @@ class Loader:
         self._log_skipped(f"{error} It is passed over.", error.key)
 
     def _log_skipped(self, message: str, key: str) -> None:
-        extra = {"event": "document_skipped", "database": self.resources.database, "key": key}
+        extra = {"event": "document_skipped", **self.resources.origin, "key": key}
         logger.warning("%s", message, extra=extra)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -14,7 +14,16 @@ from django.db.models import AutoField, BigAutoField, Field, Model, SmallAutoFie
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.sql import Query
 
-from django_smarterbase.tables import Affinity, Column, IndexDefinition, Kind, TableSchema, UniqueRule, Value
+from django_smarterbase.tables import (
+    Affinity,
+    Column,
+    ForeignKey,
+    IndexDefinition,
+    Kind,
+    TableSchema,
+    UniqueRule,
+    Value,
+)
 
 _KINDS: Final = {
     "BooleanField": Kind.BOOL,
@@ -71,6 +80,7 @@ def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
         auto=meta.pk.column if isinstance(meta.pk, (AutoField, BigAutoField, SmallAutoField)) else None,
         indexes=tuple(_indexes(model, indexable, pk)),
         unique=tuple(_unique_rules(model, connection)),
+        foreign_keys=tuple(_foreign_keys(model)),
         field_names={column_name(field): field.name for field in fields},
     )
 
@@ -220,6 +230,17 @@ def _unique_rules(model: type[Model], connection: BaseDatabaseWrapper) -> Iterat
     for constraint in meta.constraints:
         if isinstance(constraint, UniqueConstraint) and local.issuperset(constraint.fields):
             yield _constraint_rule(model, constraint, connection)
+
+
+def _foreign_keys(model: type[Model]) -> Iterator[ForeignKey]:
+    for field in model._meta.local_concrete_fields:
+        remote: Any = field.remote_field
+        if remote is None or not getattr(field, "db_constraint", False) or not isinstance(remote.model, type):
+            continue
+        meta = cast("Any", remote.model)._meta.concrete_model._meta
+        target = meta.get_field(remote.field_name)
+        if target in meta.local_concrete_fields:
+            yield ForeignKey(column_name(field), meta.db_table, column_name(target))
 
 
 def _constraint_rule(model: type[Model], constraint: Any, connection: Any) -> UniqueRule:

@@ -226,7 +226,7 @@ class Recovery:
         return False
 
     def _log_fields(self, event: str, key: str) -> dict[str, str]:
-        return {"event": event, "database": self.resources.database, "key": key}
+        return {"event": event, **self.resources.origin, "key": key}
 
     def _carry_out(self, intent: Intent) -> bool | None:
         """Whether the transaction was completed or else taken back; None when its documents changed meanwhile."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Final
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import InvalidStorageError, Storage, storages
@@ -12,29 +12,40 @@ from django_smarterbase.backend.soundness import check_key, check_nulls
 from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.indexes.service import IndexService
+from django_smarterbase.recent import Recent
 from django_smarterbase.storage.codec import Document, DocumentCodec
 from django_smarterbase.storage.history import History
 from django_smarterbase.storage.keys import Keyspace
 from django_smarterbase.storage.opening import open_store
 from django_smarterbase.storage.sequences import Sequences
 from django_smarterbase.tables import Row, TableSchema
+from django_smarterbase.tenancy import origin
+
+#: Of how many tenants a process keeps the resources. Of others they are made anew, as in a process that has just begun.
+TENANTS_OPEN: Final = 100
 
 
 class Resources:
-    """One database of this process. Thread-safe. ``database`` is the alias that opened it, for signals and logs."""
+    """One database of this process, or one tenant of it. Thread-safe.
 
-    def __init__(self, database: str, name: str, options: Options, storage: Storage) -> None:
+    ``database`` is the alias that opened it, for signals and logs; ``origin`` is that and the tenant, if there is one,
+    as fields of a log record. All tenants share the store.
+    """
+
+    def __init__(self, database: str, name: str, options: Options, storage: Storage, tenant: str | None = None) -> None:
         self.database = database
         self.name = name
+        self.tenant = tenant
         self.options = options
         self.storage = storage
-        self.keys = Keyspace(name)
+        self.keys = Keyspace(name, tenant)
         self.store = open_store(storage, options, self.keys)
         self.sequences = Sequences(self.store, self.keys)
         self.indexes = IndexService(
             store=self.store,
             keys=self.keys,
             name=name,
+            tenant=tenant,
             database=database,
             alias=options.cache,
             options=options,
@@ -43,6 +54,11 @@ class Resources:
         self.unindexed_tables: set[str] = set()
         self._histories: dict[str, History] = {}
         self._codecs: dict[str, DocumentCodec] = {}
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """``{"database": alias}``, and ``"tenant"`` if there is one."""
+        return origin(self.database, self.tenant)
 
     def codec(self, schema: TableSchema) -> DocumentCodec:
         """The codec of a table as its migrations left it when this process last looked."""
@@ -101,29 +117,38 @@ class Resources:
         self._histories.pop(table, None)
 
 
+_Key = tuple[str, str | None, Options, int]  # NAME, tenant, options, and which storage object
+
 _lock = threading.Lock()
-_open: dict[tuple[str, Options, int], Resources] = {}
+_open: dict[_Key, Resources] = {}
+_of_tenants: Recent[_Key, Resources] = Recent(TENANTS_OPEN)
 
 
-def resources_for(database: str, settings: dict[str, Any]) -> Resources:
-    """The resources of ``DATABASES[database]``, opened once a process. Raises ImproperlyConfigured.
+def resources_for(database: str, settings: dict[str, Any], tenant: str | None = None) -> Resources:
+    """The resources of ``DATABASES[database]``, opened once a process, or those of a tenant of it.
 
-    Another storage object under the alias (``override_settings``) or other options open other resources.
+    Another storage object under the alias (``override_settings``) or other options open other resources. Raises
+    ImproperlyConfigured and InvalidTenant.
     """
     options = Options.parse(settings["OPTIONS"])
     storage = _storage(options.storage)
-    key = (settings["NAME"], options, id(storage))
+    key = (settings["NAME"], tenant, options, id(storage))
+    if tenant is not None:
+        return _of_tenants.get(key, lambda: Resources(database, settings["NAME"], options, storage, tenant))
     with _lock:
         if key not in _open:
             _open[key] = Resources(database, settings["NAME"], options, storage)
         return _open[key]
 
 
-def close_resources(name: str) -> None:
-    """Forget what this process knows of the databases of this NAME, whose objects are gone."""
-    with _lock:
-        for key in [key for key in _open if key[0] == name]:
-            del _open[key]
+def close_resources(name: str, tenant: str | None = None) -> None:
+    """Forget what this process knows of the databases of this NAME and their tenants, whose objects are gone; with
+    ``tenant``, of that one only."""
+    _of_tenants.discard(lambda key: key[0] == name and tenant in (None, key[1]))
+    if tenant is None:
+        with _lock:
+            for key in [key for key in _open if key[0] == name]:
+                del _open[key]
 
 
 def _storage(alias: str) -> Storage:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSchemaEditor
 from django.db.models import Field, Model
+from django.db.utils import IntegrityError
 
 from django_smarterbase.backend.catalog import creation_sql
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
@@ -190,6 +191,17 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         self.connection.session.workspace.altered()
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        if exc_type is None and self.connection.in_atomic_block:
+            try:
+                # Those of what the migration itself has written. COMMIT does not, as checks are off.
+                self.connection.enable_constraint_checking()
+                self.connection.check_constraints()
+            except IntegrityError as error:
+                self._leave(type(error), error, error.__traceback__)
+                raise
+        self._leave(exc_type, exc_value, traceback)
+
+    def _leave(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         self.connection.defining += 1
         try:
             super().__exit__(exc_type, exc_value, traceback)

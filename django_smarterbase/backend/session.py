@@ -10,16 +10,14 @@ import logging
 import math
 import os
 import random
-import sqlite3
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from django.db.utils import IntegrityError
-
 from django_smarterbase.backend.changes import ChangeReader
-from django_smarterbase.backend.claims import ClaimTaken, claim_rule
+from django_smarterbase.backend.claims import ClaimTaken
+from django_smarterbase.backend.commit_errors import advice, applied, commit_error
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
@@ -27,12 +25,14 @@ from django_smarterbase.backend.locked_run import lock_rows
 from django_smarterbase.backend.locking import TransactionLocks
 from django_smarterbase.backend.numbers import Numbering, raise_sequences
 from django_smarterbase.backend.recovery import TransactionUndecided, recovery_of
+from django_smarterbase.backend.references import verify_references
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_announced_first
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import ConflictError, SmarterBaseError
+from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.signals import send, statement_retried
 from django_smarterbase.tables import TableSchema
 
@@ -49,17 +49,21 @@ _SAVEPOINT: Final = "_sb_statement"
 
 
 class Session:
-    """The statements of one connection. Not thread-safe, as a connection is not."""
+    """The statements of one connection for one tenant, or for none. Not thread-safe, as a connection is not.
 
-    def __init__(self, wrapper: DatabaseWrapper, resources: Resources, sqlite: sqlite3.Connection) -> None:
+    One that goes on for another tenant takes over the workspace, which is empty outside of a transaction.
+    """
+
+    def __init__(self, wrapper: DatabaseWrapper, resources: Resources, workspace: Workspace) -> None:
         self.wrapper = wrapper
         self.resources = resources
-        self.workspace = Workspace(sqlite)
+        self.workspace = workspace
         self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
         self.locks = self._no_locks()
+        self.written_by: Statement | None = None  # the last one that wrote, whose models tell of foreign keys
         self._transaction: Snapshot | None = None
 
     @property
@@ -111,7 +115,7 @@ class Session:
             logger.warning(
                 "Abandoned transactions could not be looked for: %s",
                 error,
-                extra={"event": "recovery_postponed", "database": self.wrapper.alias, "detail": str(error)},
+                extra={"event": "recovery_postponed", **self.resources.origin, "detail": str(error)},
             )
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
@@ -124,6 +128,8 @@ class Session:
                 writes = [write for write in writes if write.key not in standing]
                 self.await_decision(write.built_on for write in writes if write.built_on is not None)
                 raise_sequences(self.resources, snapshot, writes)
+                self.written_by = self.wrapper.statement
+                verify_references(self, writes)
                 failure = self._commit_alone(writes)
                 if failure is None:
                     return
@@ -141,10 +147,10 @@ class Session:
                 )
                 _pause(attempt)
         if failure is not None and isinstance(failure.error, ClaimTaken):
-            raise _commit_error(failure) from failure
+            raise commit_error(failure) from failure
         raise ConflictError(
             f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a "
-            f"row. {_applied(standing)}; {_advice(standing)}run the statement again."
+            f"row. {applied(standing)}; {advice(standing)}run the statement again."
         )
 
     def _commit_alone(self, writes: list[DocumentWrite]) -> WriteFailed | None:
@@ -189,6 +195,8 @@ class Session:
         changes = ChangeReader(self.resources, self.workspace, snapshot)
         for write in writes:
             changes.stage(write)
+        if writes:
+            self.written_by = self.wrapper.statement
         if self.reloads:
             self._empty(snapshot)
 
@@ -280,13 +288,10 @@ class Session:
         locks.release()
 
     def _write_pending(self) -> int:
+        self.account = Account()
+        writes = self._pending_writes(self.snapshot())
+        verify_references(self, writes)
         snapshot, self._transaction = self._transaction or Snapshot(), None
-        pending = self.workspace.pending()
-        changes = ChangeReader(self.resources, self.workspace, snapshot)
-        writes = [
-            changes.staged(document, self._schema_of_pending(document.table, snapshot) if document.table else None)
-            for document in pending
-        ]
         owner = self._secure(writes, snapshot) if writes else None
         intent = Intent.of(self.resources, writes) if len(writes) > 1 else None
         if intent is not None:
@@ -301,11 +306,22 @@ class Session:
         if intent is not None:
             intent.remove()
         if failure is not None:
-            raise _commit_error(failure) from failure
+            raise commit_error(failure) from failure
         self.migrating.clear()
         self.workspace.clear_pending()
         self._empty(snapshot)
         return len(writes)
+
+    def _pending_writes(self, snapshot: Snapshot) -> list[DocumentWrite]:
+        changes = ChangeReader(self.resources, self.workspace, snapshot)
+        return [
+            changes.staged(document, self._schema_of_pending(document.table, snapshot) if document.table else None)
+            for document in self.workspace.pending()
+        ]
+
+    def verify_pending(self) -> None:
+        """Verify the foreign keys that the transaction touches, as COMMIT is going to. Raises IntegrityError."""
+        verify_references(self, self._pending_writes(self.snapshot()))
 
     def _secure(self, writes: list[DocumentWrite], snapshot: Snapshot) -> str | None:
         """Make sure of what the transaction rests on, before anything of it is written. Returns whose locks are its own
@@ -351,37 +367,6 @@ class Session:
     def _empty(self, snapshot: Snapshot) -> None:
         self.workspace.empty(snapshot.tables)
         snapshot.workspace_emptied()
-
-
-def _commit_error(failure: WriteFailed) -> Exception:
-    """The conflict as Django users know it."""
-    write = failure.write
-    label = write.schema.label if write.schema is not None else "a system object"
-    if isinstance(failure.error, ClaimTaken) and write.schema is not None:
-        rule = next((rule for rule in write.schema.unique if rule.name == claim_rule(failure.error.claim)), None)
-        columns = ", ".join(f"{write.schema.table}.{column}" for column in (rule.columns if rule else ()))
-        return IntegrityError(
-            f"UNIQUE constraint failed: {columns or failure.error.rule} ({label} {failure.error.holder!r} has the "
-            "value)"
-        )
-    if write.base_etag is None and write.schema is not None:
-        columns = ", ".join(f"{write.schema.table}.{column}" for column in write.schema.pk)
-        return IntegrityError(
-            f"UNIQUE constraint failed: {columns} (another transaction has committed {write.key!r} meanwhile)"
-        )
-    return ConflictError(
-        f"{label}: another writer changed {write.key!r} after this transaction had read it. "
-        f"{_applied(failure.standing)} of the transaction; {_advice(failure.standing)}run it again."
-    )
-
-
-def _applied(standing: Collection[str]) -> str:
-    """What was applied of a unit that failed: what others have built on cannot be taken back."""
-    return f"Only the changes of {', '.join(sorted(standing))} were applied" if standing else "Nothing was applied"
-
-
-def _advice(standing: Collection[str]) -> str:
-    return "read what stands before you " if standing else ""
 
 
 def _pause(attempt: int) -> None:

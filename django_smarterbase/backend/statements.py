@@ -91,6 +91,7 @@ class StatementRunner:
         # By its counters a statement is known to have waited for Redis in vain, so that it does not wait again.
         with counting() as ops:
             try:
+                self.wrapper.catalog.refuse_join_across(request.plan.tables)
                 self.session.run(request, self.execution)
             except BaseException as raised:
                 error = type(raised).__name__
@@ -108,6 +109,7 @@ class StatementRunner:
             method=request.hints.name or caller_method(),
             model=request.model,
             database=self.wrapper.alias,
+            tenant=self.session.resources.tenant,
             operation=request.operation,
             complexity="O(n)" if account.scanned else "O(1)",
             index_used=_index_used(account),
@@ -182,7 +184,7 @@ def commit_recorded(alias: str, session: Session) -> None:
             run = _Run(ops, started_at, (time.perf_counter() - begun) * 1000, error)
             slow_ms = session.resources.options.slow_ms
             if written != 0 and wanted(run.duration, slow_ms):
-                record_made(lambda: _commit_profile(alias, written, run), slow_ms)
+                record_made(lambda: _commit_profile(session, alias, written, run), slow_ms)
 
 
 def _tell_conflict(raised: BaseException, alias: str, operation: Operation, model: str | None) -> None:
@@ -190,18 +192,22 @@ def _tell_conflict(raised: BaseException, alias: str, operation: Operation, mode
         send(conflict_raised, Session, database=alias, operation=operation, model=model, error=raised)
 
 
-def _commit_profile(alias: str, written: int | None, run: _Run) -> QueryProfile:
+def _commit_profile(session: Session, alias: str, written: int | None, run: _Run) -> QueryProfile:
+    account = session.account
     return QueryProfile(
         method=hints_of(None).name or caller_method(),
         model=None,
         database=alias,
+        tenant=session.resources.tenant,
         operation="commit",
-        complexity="O(1)",
-        index_used=KEY,
+        complexity="O(n)" if account.scanned else "O(1)",
+        index_used=_index_used(account),
         started_at=run.started_at,
         duration=run.duration,
         storage_ops=run.ops.storage,
         redis_ops=run.ops.redis,
         result_count=written,
+        fallback=account.fallback_reason is not None,
+        fallback_reason=account.fallback_reason,
         error=run.error,
     )

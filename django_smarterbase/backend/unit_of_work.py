@@ -173,7 +173,7 @@ class UnitOfWork:
                 try:
                     book.free(write.schema.table, write.stem, write.frees)
                 except StorageUnavailable as error:
-                    extra = {"event": "claims_left", "database": self.resources.database, "detail": str(error)}
+                    extra = {"event": "claims_left", **self.resources.origin, "detail": str(error)}
                     logger.warning("A claim that %r gave up stays behind: %s", write.key, error, extra=extra)
 
     def _round(
@@ -234,7 +234,7 @@ class UnitOfWork:
         try:
             book.give_back(undone.standing | doubtful)
         except StorageUnavailable as error:
-            extra = {"event": "claims_left", "database": self.resources.database, "detail": str(error)}
+            extra = {"event": "claims_left", **self.resources.origin, "detail": str(error)}
             logger.warning("Claims of writes that were taken back stay behind as orphans: %s", error, extra=extra)
         self.took_back = not undone.standing and not doubtful
         if failure is not None:

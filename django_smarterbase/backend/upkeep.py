@@ -63,14 +63,14 @@ def delete_claims(resources: Resources, table: str) -> None:
 
 
 def delete_database(resources: Resources) -> None:
-    """Delete every object of a database, system objects included."""
+    """Delete every object of a database, its tenants and system objects included; or of a tenant."""
     for listed in list(resources.store.list(resources.keys.prefix())):
         resources.store.delete(listed.key)
 
 
 def copy_database(source: Resources, target: Resources) -> None:
-    """Copy every document and system object but the index manifest: the copy's indexes are not built."""
+    """Copy every document and system object but the index manifests: the copy's indexes are not built."""
     prefix = source.keys.prefix()
     for key, stored in source.store.scan(prefix):
-        if key != source.keys.manifest():
+        if not source.keys.is_manifest(key):
             target.store.put(target.keys.prefix() + key.removeprefix(prefix), stored.body)

@@ -19,6 +19,7 @@ W006   models with a SmarterBaseManager and no SmarterBaseRouter
 W007   Redis may evict index sets (connects; runs with ``check --database``)
 W008   the server behind the storage ignores conditions (connects; runs with ``check --database``)
 W009   the debug toolbar that has the panel is too old (run by the toolbar)
+W010   with check_foreign_keys, deletes scan
 =====  =========================================================================================
 """
 
@@ -28,7 +29,7 @@ from collections.abc import Callable
 
 from django.core.checks import CheckMessage, Tags, register
 
-from django_smarterbase.checks import caches, options, routing, storage
+from django_smarterbase.checks import caches, options, references, routing, storage
 
 #: Checks that look at settings only.
 STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
@@ -46,6 +47,7 @@ STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
     storage.check_storage_is_private,
     storage.check_conditional_writes,
     routing.check_router,
+    references.check_foreign_key_indexes,
 )
 #: Checks that connect, and so find nothing unless databases are named.
 CONNECTING: tuple[Callable[..., list[CheckMessage]], ...] = (caches.check_eviction, storage.check_conditions_hold)

@@ -14,6 +14,6 @@ in a ring of the process, from which the oldest are dropped, and counted, when i
 
 from django_smarterbase.history.history import ProfileHistory
 from django_smarterbase.history.page import HistoryPage, News
-from django_smarterbase.history.registry import histories, history_of, install
+from django_smarterbase.history.registry import forget_tenant, histories, history_of, install
 
-__all__ = ["HistoryPage", "News", "ProfileHistory", "histories", "history_of", "install"]
+__all__ = ["HistoryPage", "News", "ProfileHistory", "forget_tenant", "histories", "history_of", "install"]

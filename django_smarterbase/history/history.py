@@ -28,6 +28,8 @@ logger = logging.getLogger("django_smarterbase.query")
 
 #: How many profiles a process itself holds, at most.
 RING: Final = 2000
+#: How many it holds of a tenant, of which there may be many.
+RING_OF_TENANT: Final = 200
 _BATCH: Final = 200
 _REST: Final = 5.0  # seconds for which Redis is left alone after a failure
 _PATIENCE: Final = 1.0  # seconds for which a reader waits for a batch that is being sent
@@ -47,15 +49,16 @@ class _Own:
 
 
 class ProfileHistory:
-    """The profiles of one database. Thread-safe. Read it from ``history_of()``.
+    """The profiles of one database, or of one tenant of it. Thread-safe. Read it from ``history_of()``.
 
     Reading and following never raise for a Redis that is down, and wait for it once in five seconds at most.
     """
 
-    def __init__(self, alias: str, name: str, options: Options) -> None:
+    def __init__(self, alias: str, name: str, options: Options, tenant: str | None = None) -> None:
         self.alias = alias
+        self.tenant = tenant
         self.options = options
-        self._size = max(1, min(options.profile_history, RING))
+        self._size = max(1, min(options.profile_history, RING if tenant is None else RING_OF_TENANT))
         self._own = self._nothing()
         self._problem: str | None = None
         self._unavailable_since: datetime | None = None
@@ -64,7 +67,7 @@ class ProfileHistory:
             # One of its own: whether statements may ask Redis is not for a thread in the background to decide.
             breaker = Breaker(options.cache, failures=1, rest=_REST, outage=_OUTAGE, log=logger, announced=False)
             client = RedisClient(options.cache, breaker)
-            self._stream = Stream(client, IndexKeys(name).history, options.profile_history)
+            self._stream = Stream(client, IndexKeys(name, tenant).history, options.profile_history)
 
     @property
     def is_on(self) -> bool:
@@ -93,6 +96,11 @@ class ProfileHistory:
         if overfull and self._stream is not None:
             send(profiles_dropped, ProfileHistory, number=1, error=None)
         return waiting / self._size if self._stream is not None else 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether profiles wait to be sent."""
+        return self._stream is not None and bool(self._own.ring.waiting(1).kept)
 
     def flush(self, patience: float = -1) -> bool:
         """Send what waits; one round trip for 200 profiles. Returns whether nothing waits any more.

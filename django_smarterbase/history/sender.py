@@ -6,8 +6,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from typing import Final
+from weakref import WeakSet
 
 from django_smarterbase.history.history import ProfileHistory
+from django_smarterbase.tenancy import origin
 
 logger = logging.getLogger("django_smarterbase.query")
 
@@ -27,7 +29,7 @@ class Sender:
         self._hurry = threading.Event()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
-        self._troubled: set[ProfileHistory] = set()
+        self._troubled: WeakSet[ProfileHistory] = WeakSet()
 
     def notice(self, fill: float) -> None:
         """A ring is so full (0 to 1) with profiles that wait: see to them soon. Returns at once."""
@@ -84,7 +86,7 @@ class Sender:
                 logger.exception(
                     "The profiles of database %r cannot be sent.",
                     history.alias,
-                    extra={"event": "profiles_unsent", "database": history.alias},
+                    extra={"event": "profiles_unsent", **origin(history.alias, history.tenant)},
                 )
                 self._troubled.add(history)
             return False

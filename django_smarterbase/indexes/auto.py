@@ -20,6 +20,7 @@ from typing import Final
 from ..exceptions import IndexUnavailable, SmarterBaseError
 from ..ops import counting
 from ..tables import TableSchema
+from ..tenancy import following
 from .answers import FallbackReason, IndexState
 from .definitions import definition
 from .inspection import Inspector
@@ -111,7 +112,7 @@ class AutoRepair:
         if time.monotonic() < table.next_look or not self._begin(table):
             return
         name = f"smarterbase-reindex-{schema.table}"
-        thread = threading.Thread(target=self._look, args=(schema, table), name=name, daemon=True)
+        thread = threading.Thread(target=following(self._look), args=(schema, table), name=name, daemon=True)
         _threads.add(thread)
         thread.start()
 
@@ -198,7 +199,7 @@ class AutoRepair:
             if lease.is_due and not lease.renew():
                 raise IndexUnavailable(f"another process has taken over the lease on the rebuild of {schema.label}")
 
-        extra = {"event": "rebuild_started", "database": self._room.database, "table": schema.table}
+        extra = {"event": "rebuild_started", **self._room.origin, "table": schema.table}
         logger.info("The index of table %r is being rebuilt in the background.", schema.table, extra=extra)
         report = self._rebuilder.rebuild(schema, full=False, progress=advance, automatic=True)
         logger.info(

@@ -7,6 +7,7 @@ import threading
 from typing import Final, Literal
 
 from ..signals import index_trusted, index_untrusted, send
+from ..tenancy import origin
 from .answers import FallbackReason, IndexUntrusted
 
 logger = logging.getLogger("django_smarterbase.index")
@@ -22,8 +23,9 @@ class TrustLog:
     the first one is told.
     """
 
-    def __init__(self, database: str) -> None:
+    def __init__(self, database: str, tenant: str | None = None) -> None:
         self._database = database
+        self._origin = origin(database, tenant)
         self._lock = threading.Lock()
         self._trusted: dict[str, bool] = {}  # as it was told last
 
@@ -38,7 +40,7 @@ class TrustLog:
                 why,
                 extra={
                     "event": "index_untrusted",
-                    "database": self._database,
+                    **self._origin,
                     "table": table,
                     "reason": why.reason.value,
                     "detail": why.detail,
@@ -59,7 +61,7 @@ class TrustLog:
         if change is None:
             return
         if change == "again":
-            extra = {"event": "index_trusted", "database": self._database, "table": table}
+            extra = {"event": "index_trusted", **self._origin, "table": table}
             logger.info("The index of table %r is trusted again.", table, extra=extra)
         send(index_trusted, TrustLog, database=self._database, table=table)
 

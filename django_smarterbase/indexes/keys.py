@@ -1,6 +1,7 @@
 """Every Redis key of the package, built here and in the scripts that continue these formats.
 
-With NAME and table percent-encoded, ``B`` the base ``sb:{<NAME>:<table>}:`` and ``E`` an epoch::
+With NAME and table percent-encoded, ``B`` the base ``sb:{<NAME>:<table>}:`` and ``E`` an epoch. A tenant has
+``<NAME>@<tenant>`` in place of NAME, which no encoded NAME can be::
 
     B marker            hash epoch, run_id: the complete epoch, and the run of the server that completed it
     B live              hash {epoch: state definition run_id}: the epochs that writers feed
@@ -87,18 +88,28 @@ class HistoryKeys:
 
 @dataclass(frozen=True, slots=True)
 class IndexKeys:
-    """The keys of the database ``name``."""
+    """The keys of the database ``name``, or of one of its tenants."""
 
     name: str
+    tenant: str | None = None
 
     def table(self, table: str) -> TableKeys:
         """The keys of ``table``."""
-        return TableKeys(f"sb:{{{part(self.name)}:{part(table)}}}:")
+        return TableKeys(f"sb:{{{self._owner}:{part(table)}}}:")
 
     @property
     def history(self) -> HistoryKeys:
         """The keys of the history of profiles."""
-        return HistoryKeys(f"sb:{{{part(self.name)}}}:")
+        return HistoryKeys(f"sb:{{{self._owner}}}:")
+
+    @property
+    def patterns(self) -> tuple[str, str]:
+        """The glob patterns of all keys of tables, and of the history; they match no keys of others."""
+        return f"sb:{{{self._owner}:*", f"{self.history.base}*"
+
+    @property
+    def _owner(self) -> str:
+        return part(self.name) if self.tenant is None else f"{part(self.name)}@{part(self.tenant)}"
 
 
 def without_value(key: str) -> str:

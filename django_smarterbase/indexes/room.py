@@ -10,6 +10,7 @@ from ..exceptions import CorruptDocument
 from ..storage.base import ObjectStore, Stored
 from ..storage.keys import Keyspace, may_be_stem
 from ..tables import Row, TableSchema
+from ..tenancy import origin
 from .client import IndexDamaged, RedisClient
 from .encoding import entries_of
 from .health import TrustLog
@@ -29,9 +30,11 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """``redis`` is None when no cache is configured; ``database`` is the alias in DATABASES."""
+    """``redis`` is None when no cache is configured; ``database`` is the alias in DATABASES, ``tenant`` None for what
+    belongs to no tenant."""
 
     database: str
+    tenant: str | None
     store: ObjectStore
     objects: Keyspace
     names: IndexKeys
@@ -46,9 +49,14 @@ class Room:
         """The write deadline in milliseconds."""
         return int(self.options.write_deadline * 1000)
 
+    @property
+    def origin(self) -> dict[str, str]:
+        """``{"database": alias}``, and ``"tenant"`` if there is one, as fields of a log record."""
+        return origin(self.database, self.tenant)
+
     def log_fields(self, event: str, schema: TableSchema, problem: object) -> dict[str, str]:
         """The fields of a log record about a table."""
-        return {"event": event, "database": self.database, "table": schema.table, "detail": str(problem)}
+        return {"event": event, **self.origin, "table": schema.table, "detail": str(problem)}
 
     def keys(self, schema: TableSchema) -> TableKeys:
         """The Redis keys of a table."""

@@ -83,7 +83,7 @@ class RowLocks:
             logger.warning(
                 "Rows cannot be locked: %s. Conflicts are found when transactions commit.",
                 problem,
-                extra={"event": "locks_unavailable", "database": self._room.database, "detail": str(problem)},
+                extra={"event": "locks_unavailable", **self._room.origin, "detail": str(problem)},
             )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from django.core.exceptions import ImproperlyConfigured
 
 from ..conf import Options
+from ..exceptions import IndexUnavailable
 from ..outlook import Outlook
 from ..storage.base import ObjectStore
 from ..storage.keys import Keyspace
@@ -24,7 +25,7 @@ from .answers import (
 )
 from .auto import AutoRepair
 from .checking import Auditor
-from .client import RedisClient
+from .client import IndexDamaged, RedisClient, RedisDown
 from .findings import AuditStage, TableFindings
 from .health import TrustLog
 from .inspection import Inspector
@@ -59,7 +60,8 @@ __all__ = [
 class IndexService:
     """Reads, writes and rebuilds the index sets of one database. Thread-safe.
 
-    ``alias`` names the cache that holds the sets, or is None; ``name`` is the database's NAME, ``database`` its alias.
+    ``alias`` names the cache that holds the sets, or is None; ``name`` is the database's NAME, ``database`` its alias;
+    ``tenant`` is whose sets they are, if they are a tenant's.
     ``decode`` turns an object into a row and may raise CorruptDocument. Making one costs no request.
     """
 
@@ -70,6 +72,7 @@ class IndexService:
         keys: Keyspace,
         name: str,
         database: str,
+        tenant: str | None = None,
         alias: str | None,
         options: Options,
         decode: Decode,
@@ -81,14 +84,15 @@ class IndexService:
             )
         room = Room(
             database=database,
+            tenant=tenant,
             store=store,
             objects=keys,
-            names=IndexKeys(name),
+            names=IndexKeys(name, tenant),
             redis=RedisClient(alias) if alias is not None else None,
             manifest=Manifest(store, keys.manifest(), options.trust_seconds),
             options=options,
             decode=decode,
-            trust_log=TrustLog(database),
+            trust_log=TrustLog(database, tenant),
         )
         self._room = room
         self._sweeper = Sweeper(room)
@@ -152,6 +156,23 @@ class IndexService:
         then it may raise LockNotAvailable.
         """
         return self._writer.begin(schema, changes, owner=owner)
+
+    def erase(self) -> None:
+        """Delete every Redis key of the database, or of the tenant, its history included. Its objects must be gone.
+
+        A SCAN of all keys that Redis holds. Raises IndexUnavailable.
+        """
+        redis = self._room.redis
+        if redis is None:
+            return
+        try:
+            for pattern in self._room.names.patterns:
+                redis.forget(pattern)
+        except (RedisDown, IndexDamaged) as error:
+            raise IndexUnavailable(
+                f"The index sets of {self._room.objects.prefix()!r} were not deleted: {error}. Its objects are gone, "
+                "so nobody trusts the sets; do it again when Redis answers, to free their memory."
+            ) from error
 
     def lock(self, schema: TableSchema, token: str, stems: Sequence[str], wish: Wish) -> list[str]:
         """Lock rows for the transaction ``token`` for ``write_deadline``; locks that it has are made to last again.

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from ..exceptions import SmarterBaseError
+from ..tenancy import following
 from .tables import connection_of
 
 
@@ -42,7 +43,8 @@ class Census:
             self._asked.add(asked)
             self._todo.put(asked)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="smarterbase-census", daemon=True)
+                target = following(self._work)
+                self._thread = threading.Thread(target=target, name="smarterbase-census", daemon=True)
                 self._thread.start()
         return self._numbers.get(asked)
 

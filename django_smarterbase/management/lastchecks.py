@@ -60,7 +60,7 @@ class LastChecks:
     def __init__(self, resources: Resources) -> None:
         self._store = resources.store
         self._key = resources.keys.checks()
-        self._database = resources.database
+        self._origin = resources.origin
 
     def read(self) -> dict[str, LastCheck]:
         """``{table: its last check}``: one GET. What cannot be read counts as nothing. Raises StorageUnavailable."""
@@ -79,7 +79,7 @@ class LastChecks:
             "What the check has found is not kept in %r for the admin: %s",
             self._key,
             problem,
-            extra={"event": "check_not_kept", "database": self._database, "key": self._key, "detail": problem},
+            extra={"event": "check_not_kept", **self._origin, "key": self._key, "detail": problem},
         )
 
     def _put(self, checks: Mapping[str, LastCheck]) -> bool:
@@ -102,7 +102,7 @@ class LastChecks:
                 "%r is not a list of checks (%.200r) and will be replaced by the next check.",
                 self._key,
                 error,
-                extra={"event": "checks_unreadable", "database": self._database, "key": self._key},
+                extra={"event": "checks_unreadable", **self._origin, "key": self._key},
             )
             return {}
 

@@ -21,6 +21,7 @@ from ..exceptions import SmarterBaseError
 from ..indexes.breaker import breaker_of
 from ..indexes.service import FallbackReason, IndexService, IndexState, RebuildReport
 from ..tables import TableSchema
+from ..tenancy import following
 from .tables import Models, connection_of, tables_of
 
 WORKERS: Final = 16  # tables at a time
@@ -181,7 +182,7 @@ class Reindexer:
             futures.append(Future[Result]())
             todo.put((work, futures[-1]))
         for _ in range(min(WORKERS, len(futures))):
-            threading.Thread(target=self._work_off, args=(todo,), name="sb_reindex", daemon=True).start()
+            threading.Thread(target=following(self._work_off), args=(todo,), name="sb_reindex", daemon=True).start()
         return futures
 
     def _work_off(self, todo: SimpleQueue[tuple[Work, Future[Result]]]) -> None:

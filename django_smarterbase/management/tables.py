@@ -33,7 +33,7 @@ def chosen_databases(names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in ours:
             raise CommandError(
-                f"{name!r} is no database with the engine {ENGINE!r}.{_did_you_mean(name, ours)} "
+                f"{name!r} is no database with the engine {ENGINE!r}.{did_you_mean(name, ours)} "
                 f"Those are: {', '.join(ours)}."
             )
     return list(dict.fromkeys(names)) or ours
@@ -113,10 +113,11 @@ def _unknown(label: str, named: dict[str, Models]) -> str:
     if label in apps.app_configs:
         return f"The app {label!r} has no models, so there is nothing to do for it."
     shown = [model._meta.label for model in _all_models()]
-    return f"No installed app or model is called {label!r}.{_did_you_mean(label, [*apps.app_configs, *shown])}"
+    return f"No installed app or model is called {label!r}.{did_you_mean(label, [*apps.app_configs, *shown])}"
 
 
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """`` Did you mean ...?`` with the nearest of the ``known`` names, "" when none is near."""
     by_lower = {each.lower(): each for each in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=_NEAR)
     return f" Did you mean {' or '.join(repr(by_lower[each]) for each in near)}?" if near else ""

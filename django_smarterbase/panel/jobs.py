@@ -148,7 +148,7 @@ class JobBoard:
     def __init__(self, resources: Resources) -> None:
         self._store = resources.store
         self._key = resources.keys.job()
-        self._database = resources.database
+        self._origin = resources.origin
         self._etag: str | None = None
 
     def current(self) -> Job | None:
@@ -185,7 +185,7 @@ class JobBoard:
                 "%r is not a job (%.200r) and will be replaced by the next one.",
                 self._key,
                 error,
-                extra={"event": "job_unreadable", "database": self._database, "key": self._key},
+                extra={"event": "job_unreadable", **self._origin, "key": self._key},
             )
             return None
 

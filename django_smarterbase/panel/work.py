@@ -26,6 +26,7 @@ from ..management.reindex import Outcome, Reindexer, Result, Work, survey
 from ..management.tables import models_of_tables
 from ..management.ticker import Activity, Stage
 from ..profiling.recorder import unrecorded
+from ..tenancy import following, origin, tenant_of
 from .jobs import Job, JobBoard, JobReplaced, Kind, Status, TableProgress, Verdict
 
 logger = logging.getLogger("django_smarterbase.index")
@@ -43,7 +44,8 @@ _VERDICTS: Final = {
 def start(alias: str, job: Job, board: JobBoard, ended: Callable[[Job], object]) -> None:
     """Carry out a job that was begun on ``board``, in the background. ``ended`` is called with what came of it."""
     work = _CheckWork(alias, job) if job.kind is Kind.CHECK else _ReindexWork(alias, job)
-    keeper = threading.Thread(target=_keep, args=(work, board, ended), name=f"smarterbase-{job.kind}", daemon=True)
+    name = f"smarterbase-{job.kind}"
+    keeper = threading.Thread(target=following(_keep), args=(work, board, ended), name=name, daemon=True)
     keeper.start()
 
 
@@ -154,7 +156,7 @@ class _CheckWork(_Work):
 
 
 def _keep(work: _Work, board: JobBoard, ended: Callable[[Job], object]) -> None:
-    threading.Thread(target=work.run, name=f"smarterbase-{work.job.kind}-work", daemon=True).start()
+    threading.Thread(target=following(work.run), name=f"smarterbase-{work.job.kind}-work", daemon=True).start()
     while not work.done.wait(EVERY):
         _show(work, board)
     job = replace(work.job, seen_at=datetime.now(UTC), ended_at=datetime.now(UTC))
@@ -198,7 +200,7 @@ def _show(work: _Work, board: JobBoard) -> None:
 
 
 def _log_fields(event: str, work: _Work) -> dict[str, str]:
-    return {"event": event, "database": work.alias, "job": str(work.job.kind)}
+    return {"event": event, **origin(work.alias, tenant_of(work.alias)), "job": str(work.job.kind)}
 
 
 def _with_work(table: TableProgress, *, work: Work, now: float) -> TableProgress:

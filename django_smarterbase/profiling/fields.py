@@ -15,6 +15,7 @@ def flat_fields(profile: QueryProfile) -> dict[str, Field]:
     storage, redis = profile.storage_ops, profile.redis_ops
     return {
         "database": profile.database,
+        "tenant": profile.tenant,
         "model": profile.model,
         "method": profile.method,
         "operation": profile.operation,

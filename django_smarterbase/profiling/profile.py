@@ -42,7 +42,8 @@ class QueryProfile:
     ``plan`` are the lines of the executed plan, as ``explain()`` prints them; a COMMIT has none. ``fingerprint`` is
     equal for statements of one process with the same SQL and parameters, and tells nobody what these are (see
     ``profiling.fingerprint``); "" for a COMMIT. ``filter_values`` are conditions as a query set's arguments say them
-    (``"status='published'"``), None unless ``show_values`` is on.
+    (``"status='published'"``), None unless ``show_values`` is on. ``tenant`` is the tenant of ``database`` for which
+    the statement ran, None outside of any.
     """
 
     method: str
@@ -65,6 +66,7 @@ class QueryProfile:
     plan: tuple[str, ...] = ()
     fingerprint: str = ""
     filter_values: tuple[str, ...] | None = None
+    tenant: str | None = None
 
     @property
     def bytes_read(self) -> int:
@@ -118,7 +120,8 @@ class QueryProfile:
         return "\n".join(" " * indent + line for line in lines)
 
     def _facts(self) -> list[tuple[str, object]]:
-        facts: list[tuple[str, object]] = [("Index", self.index_used), ("Storage ops", self.storage_ops.total)]
+        facts: list[tuple[str, object]] = [] if self.tenant is None else [("Tenant", self.tenant)]
+        facts += [("Index", self.index_used), ("Storage ops", self.storage_ops.total)]
         if self.storage_ops.system:
             facts.append(("System ops", self.storage_ops.system))
         facts.append(("Results", "unknown" if self.result_count is None else self.result_count))

@@ -74,6 +74,14 @@ class ObjectStore(ABC):
         that is replaced meanwhile may be listed twice.
         """
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """The names of the folders in the folder ``prefix`` (which ends with a slash) that hold objects, each once.
+
+        Here a listing of all these objects; adapters that know better do it in less. Raises StorageUnavailable.
+        """
+        found = (listed.key.removeprefix(prefix).partition("/") for listed in self.list(prefix))
+        yield from dict.fromkeys(name for name, slash, _rest in found if slash)
+
     def listings(self, objects: int) -> int:
         """How many requests the listing of so many objects takes."""
         return 1

@@ -73,6 +73,15 @@ class FileSystemStore(ObjectStore):
                 if info is not None:
                     yield Listed(key, files.etag_of(info), info.st_size)
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        count_list(prefix)
+        inner: builtins.list[str] = []
+        for _key in self._files(prefix, inner):
+            pass
+        for folder in inner:
+            if next(self._keys(folder), None) is not None:  # folders stay when their last file goes
+                yield folder.removeprefix(prefix).removesuffix("/")
+
     def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
         root, ops = f"{self._location}/", storage_ops()
         for key in self._keys(prefix):

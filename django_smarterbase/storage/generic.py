@@ -63,6 +63,11 @@ class GenericStore(ObjectStore):
                     yield Listed(key, "", -1)
             folders += [f"{folder}{name}/" for name in inner if f"{folder}{name}/".startswith(prefix)]
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        for name in self._listdir(prefix)[0]:
+            if next(self.list(f"{prefix}{name}/"), None) is not None:  # some storages keep empty folders
+                yield name
+
     def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
         for key, stored in self.get_many(listed.key for listed in self.list(prefix)):
             if stored is not None:

@@ -12,13 +12,14 @@ Under the storage's location, with NAME the database's name::
     <NAME>/_sb/intents/<id>.json                        the writes of a transaction that is being committed
     <NAME>/_sb/leases/<name>.json                       who does a job that only one process may do
     <NAME>/_sb/probe/<token>.json                       a short-lived object that tests the store
+    <NAME>/_tenants/<tenant>/                           what belongs to a tenant: all of the above once more
     _sb/probe/, _sb/temp/, _sb/locks/                    the adapters' own, shared by all databases of a location
 
 A *part* is text percent-encoded (UTF-8, upper-case hexadecimal) outside ``[A-Za-z0-9_-]`` and inner dots, so that it
 can be neither ``.`` nor ``..`` nor hold a separator. What text cannot say is marked by ``=``, which no encoded text
 holds: ``=e`` the empty string, ``=n`` NULL, ``=b`` bytes (base64url without padding), ``=h`` the SHA-256 that
 ends a name longer than 200 bytes. A *stem* is the parts of a primary key joined by ``!``. A folder that would be
-called ``_sb`` (a table, or a part of NAME) has its underscore encoded.
+called ``_sb`` or ``_tenants`` (a table, a tenant, or a part of NAME) has its underscore encoded.
 
 Stems differ by case alone, so the file system under a location must tell case apart.
 """
@@ -36,14 +37,18 @@ from urllib.parse import quote, unquote_to_bytes
 
 from django.core.exceptions import ImproperlyConfigured
 
+from ..exceptions import InvalidTenant
 from ..tables import Value
 
 SYSTEM: Final = "_sb"
+TENANTS: Final = "_tenants"
 TEMPORARY: Final = f"{SYSTEM}/temp"
 LOCKS: Final = f"{SYSTEM}/locks"
 SUFFIX: Final = ".json"
 _SYSTEM_START: Final = f"{SYSTEM}/"
 _SYSTEM_FOLDER: Final = f"/{SYSTEM}/"
+_MANIFEST: Final = f"manifest{SUFFIX}"
+_RESERVED: Final = frozenset((SYSTEM, TENANTS))
 
 _LIMIT = 200  # bytes of a stem or folder; with the suffix it stays below the 255 bytes of a file name
 _KEPT = 128  # bytes of an over-long name that stand before its hash
@@ -105,6 +110,21 @@ def is_object_key(key: str) -> bool:
     return "\0" not in key and _NOT_A_NAME.isdisjoint(key.split("/"))
 
 
+def tenant_folder(tenant: str) -> str:
+    """The folder of a tenant: one to one, so that no two share a key. Raises InvalidTenant."""
+    if not tenant:
+        raise InvalidTenant("A tenant's name must not be empty. For what belongs to no tenant use tenant(None).")
+    if not tenant.isascii() and tenant.encode(errors="replace").decode() != tenant:
+        raise InvalidTenant(f"The tenant's name {tenant!r:.200} is not Unicode text: it holds half a character.")
+    encoded = _encode(tenant)
+    if len(encoded) > _LIMIT:
+        raise InvalidTenant(
+            f"The tenant's name {tenant!r:.200} takes {len(encoded)} bytes in a key, and {_LIMIT} is the limit (a "
+            "character other than A-Z, a-z, 0-9, - and _ takes three or more). Use a shorter one, such as a slug."
+        )
+    return _folder(tenant)
+
+
 def probe(token: str) -> str:
     """The key of a probe of the whole location, outside of any database."""
     return f"{SYSTEM}/probe/{_encode(token)}{SUFFIX}"
@@ -122,9 +142,12 @@ def fence_file(folder: str, role: str) -> str:
 
 
 class Keyspace:
-    """The keys of the database ``name``. Slashes in it make folders. Raises ImproperlyConfigured for an empty part."""
+    """The keys of the database ``name``, or of one of its tenants. Slashes in ``name`` make folders.
 
-    def __init__(self, name: str) -> None:
+    Raises ImproperlyConfigured for an empty part, and InvalidTenant.
+    """
+
+    def __init__(self, name: str, tenant: str | None = None) -> None:
         parts = name.split("/")
         if not all(parts):
             raise ImproperlyConfigured(
@@ -132,12 +155,27 @@ class Keyspace:
                 "more names with single slashes between them, such as 'shop' or 'shop/eu'."
             )
         self.name = name
-        self._root = "/".join(_folder(part) for part in parts) + "/"
+        self._database = "/".join(_folder(part) for part in parts) + "/"
+        self._root = self._database if tenant is None else f"{self.tenants_prefix()}{tenant_folder(tenant)}/"
         self._system = f"{self._root}{SYSTEM}/"
 
     def prefix(self) -> str:
-        """The prefix of every object of the database."""
+        """The prefix of every object of the database, those of its tenants included; or of the tenant."""
         return self._root
+
+    def tenants_prefix(self) -> str:
+        """The prefix of every object of the database's tenants."""
+        return f"{self._database}{TENANTS}/"
+
+    def tenant_of_folder(self, folder: str) -> str | None:
+        """The tenant whose objects lie in this folder of ``tenants_prefix()``; None for a foreign folder."""
+        texts = pk_texts(folder)
+        if texts is None or len(texts) != 1 or not texts[0]:
+            return None
+        try:
+            return texts[0] if tenant_folder(texts[0]) == folder else None
+        except InvalidTenant:
+            return None
 
     def document(self, table: str, stem: str) -> str:
         """The key of a document. Raises ValueError for a text that ``stem()`` cannot have made."""
@@ -168,7 +206,11 @@ class Keyspace:
 
     def manifest(self) -> str:
         """The key of the manifest of the indexes."""
-        return f"{self._system}manifest{SUFFIX}"
+        return self._system + _MANIFEST
+
+    def is_manifest(self, key: str) -> bool:
+        """Whether ``key`` is of a manifest, of the database itself or of one of its tenants."""
+        return key.endswith(_SYSTEM_FOLDER + _MANIFEST)
 
     def checks(self) -> str:
         """The key of what the last checks have found."""
@@ -269,7 +311,7 @@ def _shorten(encoded: str) -> str:
 def _folder(name: str) -> str:
     encoded = _shorten(_encode(name))
     # An escape that encoding never makes for a letter or underscore, so no other name can have this folder.
-    return f"%5F{encoded[1:]}" if encoded.lower() == SYSTEM else encoded
+    return f"%5F{encoded[1:]}" if encoded.lower() in _RESERVED else encoded
 
 
 def _values(stem: str) -> tuple[Value, ...] | None:

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -94,17 +94,26 @@ class S3Store(ObjectStore):
         return self._pool.map(self._keyed, keys)
 
     def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:
-        page: dict[str, Any] = {"Prefix": self._root + prefix}
-        if start_after is not None:
-            page["StartAfter"] = self._root + start_after
+        after = {"StartAfter": self._root + start_after} if start_after is not None else {}
+        for page in self._pages(prefix, **after):
+            for found in page.get("Contents", ()):
+                yield Listed(found["Key"][len(self._root) :], found["ETag"], found["Size"])
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        # One request for a thousand of them, however many objects they hold.
+        for page in self._pages(prefix, Delimiter="/"):
+            for found in page.get("CommonPrefixes", ()):
+                yield found["Prefix"][len(self._root) + len(prefix) :].removesuffix("/")
+
+    def _pages(self, prefix: str, **parameters: Any) -> Iterator[Mapping[str, Any]]:
+        parameters["Prefix"] = self._root + prefix
         while True:
             count_list(prefix)
-            response = self._client.send("list_objects_v2", prefix, **page)
-            for found in response.get("Contents", ()):
-                yield Listed(found["Key"][len(self._root) :], found["ETag"], found["Size"])
-            if not response.get("IsTruncated"):
+            page = self._client.send("list_objects_v2", prefix, **parameters)
+            yield page
+            if not page.get("IsTruncated"):
                 return
-            page["ContinuationToken"] = response["NextContinuationToken"]
+            parameters["ContinuationToken"] = page["NextContinuationToken"]
 
     def listings(self, objects: int) -> int:
         return max(1, math.ceil(objects / _PAGE))

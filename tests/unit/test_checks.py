@@ -15,7 +15,7 @@ from django.test.utils import isolate_apps
 import django_smarterbase
 from django_smarterbase import checks
 from django_smarterbase.apps import SmarterBaseConfig
-from django_smarterbase.checks import caches, options, routing, storage, toolbar
+from django_smarterbase.checks import caches, options, references, routing, storage, toolbar
 from django_smarterbase.history import registry
 from django_smarterbase.models import SmarterBaseModel
 from django_smarterbase.routers import ENGINE, SmarterBaseRouter
@@ -36,6 +36,15 @@ with isolate_apps("django.contrib.messages"):
             app_label = "messages"
 
     class Tag(models.Model):
+        class Meta:
+            app_label = "messages"
+
+    class Note(SmarterBaseModel):
+        article = models.ForeignKey(Article, models.CASCADE)
+        unindexed = models.ForeignKey(Article, models.CASCADE, db_index=False, related_name="+")
+        unchecked = models.ForeignKey(Article, models.CASCADE, db_index=False, db_constraint=False, related_name="+")
+        only = models.OneToOneField(Article, models.CASCADE, related_name="+")
+
         class Meta:
             app_label = "messages"
 
@@ -95,8 +104,9 @@ def test_unknown_option_is_named_with_the_nearest_one(project):
     assert options.check_option_names() == [
         Error(
             "Unknown smarterbase option 'trust_second'. Did you mean 'trust_seconds'? The options are: "
-            "allow_eviction, auto_reindex, cache, concurrency, fsync, max_scan_objects, on_corrupt, on_index_outage, "
-            "profile_history, profile_sampling, show_values, slow_ms, storage, trust_seconds, write_deadline.",
+            "allow_eviction, auto_reindex, cache, check_foreign_keys, concurrency, fsync, max_scan_objects, "
+            "on_corrupt, on_index_outage, profile_history, profile_sampling, show_values, slow_ms, storage, "
+            "trust_seconds, write_deadline.",
             hint="Correct or remove it in DATABASES['objects']['OPTIONS'].",
             obj=OBJ,
             id="smarterbase.E001",
@@ -601,3 +611,31 @@ def test_panel_in_a_toolbar_that_is_too_old_is_a_warning():
         )
     ]
     assert toolbar.check_toolbar("5.0.0") == toolbar.check_toolbar("10.1.0") == []
+
+
+def test_foreign_keys_without_index_are_named_when_they_are_verified(project, monkeypatch):
+    monkeypatch.setattr(apps, "get_models", lambda **_: [Article, Tag, Note])
+    assert references.check_foreign_key_indexes() == []
+    project["check_foreign_keys"] = True
+    assert references.check_foreign_key_indexes() == [
+        Warning(
+            "The option check_foreign_keys is on, and these foreign keys have no index, so each deletion of a row that "
+            "they may refer to reads their whole table: messages.Note.unindexed.",
+            hint="Leave db_index=False away, or give them db_constraint=False.",
+            obj=OBJ,
+            id="smarterbase.W010",
+        )
+    ]
+
+
+def test_verified_foreign_keys_want_a_cache(project):
+    project.update(check_foreign_keys=True, cache=None)
+    assert references.check_foreign_key_indexes() == [
+        Warning(
+            "The option check_foreign_keys is on and there is no cache, so each deletion of a row reads every table "
+            "that refers to its table.",
+            hint="Name a cache for the indexes in the option cache, or turn check_foreign_keys off.",
+            obj=OBJ,
+            id="smarterbase.W010",
+        )
+    ]

@@ -20,6 +20,7 @@ from ..ending import ended_by_sigterm
 from ..helping import TeachingFormatter
 from ..progress import Expected, ReindexDisplay, unknown
 from ..tables import chosen_databases, chosen_models
+from ..tenant import add_tenant_argument, within_tenant
 from ..view import NoCanvas
 
 INTERRUPTED: Final = 130  # the exit status of a program that Ctrl-C ended
@@ -100,6 +101,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
         )
+        add_tenant_argument(parser)
         parser.add_argument(
             "--sample",
             type=_count,
@@ -127,8 +129,13 @@ class Command(BaseCommand):
         """Check once, or until it is told to end. Raises CommandError."""
         heed_no_color(self)
         names = options["database"]
+        aliases = chosen_databases([names] if isinstance(names, str) else names)
+        with within_tenant(options["tenant"], aliases):
+            self._handle(aliases, options)
+
+    def _handle(self, aliases: list[str], options: dict[str, Any]) -> None:
         scope = Scope(
-            databases=tuple(chosen_databases([names] if isinstance(names, str) else names)),
+            databases=tuple(aliases),
             chosen=chosen_models(options["labels"]),
             sample=options["sample"],
             repair=options["repair"],

@@ -19,6 +19,7 @@ from ...profiling import QueryProfile, Selection
 from ..ending import ended_by_sigterm
 from ..profile_report import LISTED, console_of, line_of, show, show_blocks
 from ..tables import chosen_databases
+from ..tenant import add_tenant_argument, within_tenant
 
 EVERY: Final = 0.5  # seconds between two looks of --follow
 _AGE: Final = re.compile(r"(\d+)([smhdw])")
@@ -76,6 +77,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
         )
+        add_tenant_argument(parser)
         parser.add_argument("--method", metavar="NAME", help="only statements of this method")
         parser.add_argument("--model", metavar="app_label.Model", help="only statements about this model")
         parser.add_argument(
@@ -99,6 +101,10 @@ class Command(BaseCommand):
         """Show, follow or clear. Raises CommandError."""
         names = options["database"]
         aliases = chosen_databases([names] if isinstance(names, str) else names)
+        with within_tenant(options["tenant"], aliases):
+            self._handle(aliases, options)
+
+    def _handle(self, aliases: list[str], options: dict[str, Any]) -> None:
         histories = [history for history in map(history_of, aliases) if history.is_on]
         if not histories:
             raise CommandError(

@@ -15,6 +15,7 @@ from ..helping import TeachingFormatter
 from ..progress import Expected, ReindexDisplay, unknown
 from ..reindex import Outcome, Reindexer, Result, Survey, Task, survey
 from ..tables import Models, chosen_databases, chosen_models
+from ..tenant import add_tenant_argument, within_tenant
 from ..view import NoCanvas
 from ..wording import refusal_as_json, sentence, table_as_json
 
@@ -86,6 +87,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
         )
+        add_tenant_argument(parser)
         parser.add_argument("--dry-run", action="store_true", help="say what would be done and why; write nothing")
         parser.add_argument(
             "--full", action="store_true", help="read every document, those too that Redis knows by their ETag"
@@ -100,7 +102,7 @@ class Command(BaseCommand):
         names = options["database"]
         aliases = chosen_databases([names] if isinstance(names, str) else names)  # call_command() may pass one name
         models = chosen_models(options["labels"])
-        with ended_by_sigterm():
+        with within_tenant(options["tenant"], aliases), ended_by_sigterm():
             self._handle(aliases, models, options)
 
     def _handle(self, aliases: list[str], models: Models | None, options: dict[str, Any]) -> None:

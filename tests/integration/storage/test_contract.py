@@ -330,3 +330,19 @@ def test_verify_conditions_is_true_where_conditions_hold_between_processes(store
     assert store.verify_conditions() is (kind != "generic")
     assert store.conditional is (kind != "generic")
     assert list(store.list("")) == []
+
+
+def test_folders_are_those_that_hold_objects_each_once(store):
+    tenants = Keyspace("db").tenants_prefix()
+    for name in ("a", "b", "b/c", "é"):
+        keys = Keyspace("db", name)
+        store.put(keys.manifest(), b"{}")
+        store.put(keys.document("t", "1"), b"{}")
+    store.put(f"{tenants}stray.json", b"{}")
+    store.put(key(1), b"{}")
+    emptied = Keyspace("db", "b").prefix()
+    for listed in list(store.list(emptied)):
+        store.delete(listed.key)
+
+    assert sorted(store.folders(tenants)) == ["%C3%A9", "a", "b%2Fc"]
+    assert list(store.folders("nowhere/")) == []

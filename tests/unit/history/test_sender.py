@@ -14,6 +14,7 @@ class Flushed:
     """A history that notes when it is flushed."""
 
     alias = "default"
+    tenant = None
 
     def __init__(self, outcomes=()):
         self.outcomes = list(outcomes)

@@ -36,7 +36,9 @@ TABLES = (
 
 @pytest.fixture
 def resources() -> Any:
-    return SimpleNamespace(database="default", store=MemoryStore(InMemoryStorage(), Options()), keys=Keyspace("n"))
+    return SimpleNamespace(
+        origin={"database": "default"}, store=MemoryStore(InMemoryStorage(), Options()), keys=Keyspace("n")
+    )
 
 
 def board(resources: Any) -> JobBoard:

@@ -93,6 +93,7 @@ def test_as_dict_survives_json_and_holds_every_fact(make_profile):
         "plan": [],
         "fingerprint": "",
         "filter_values": None,
+        "tenant": None,
         "bytes_read": 2048,
         "full_scan": False,
         "cost_usd": pytest.approx(0.0000008),
@@ -111,10 +112,12 @@ def test_flat_fields_are_of_simple_types_and_hold_every_fact(make_profile):
         fallback_reason=FallbackReason.UNREACHABLE,
         duration=1.23456,
         error="CorruptDocument",
+        tenant="acme",
     )
 
     assert flat_fields(profile) == {
         "database": "default",
+        "tenant": "acme",
         "model": "articles.Article",
         "method": "ListAuthorArticles",
         "operation": "select",

@@ -1,0 +1,1 @@
+"""An application with foreign keys of every kind."""
