@@ -1,0 +1,111 @@
+"""The shop for a test of its own, and the middle of a test, in which Redis may be killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+
+from django_smarterbase.indexes import breaker
+from django_smarterbase.profiling.profile import QueryProfile
+from django_smarterbase.profiling.recorder import add_sink, remove_sink
+from testproject.services import RedisServer
+from tests.acceptance.ecosystem.project.shop import assortment
+
+STOCK = settings.PLACE == "sqlite"
+#: How a test with a middle is run.
+WAYS = {"sqlite": ["stock"], "files": ["redis", "outage"], "s3": ["outage"]}[settings.PLACE]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests that have a middle with Redis and without."""
+    if "midway" in metafunc.fixturenames:
+        metafunc.parametrize("midway", WAYS, indirect=True)
+
+
+class Midway:
+    """Called in the middle of a test. There Redis is killed, if there is a ``server`` to kill.
+
+    ``profiles`` are those of all statements of the test so far, in all threads; none on stock SQLite.
+    """
+
+    def __init__(self, server: RedisServer | None) -> None:
+        self.profiles: list[QueryProfile] = []
+        self._server = server
+        self._middle: int | None = None
+
+    def __call__(self) -> None:
+        """The middle is here."""
+        self._middle = len(self.profiles)
+        if self._server is not None:
+            self._server.kill()
+
+    def verify(self) -> None:
+        """The first half was answered by indexes; the second too, unless Redis was killed, which its profiles show."""
+        assert self._middle is not None, "The test never came to its middle."
+        first, second = self.profiles[: self._middle], self.profiles[self._middle :]
+        assert first
+        assert second
+        assert not [profile for profile in first if profile.fallback]
+        assert any(profile.fallback for profile in second) == (self._server is not None)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer | None]:
+    """The Redis of the settings; None for stock SQLite."""
+    if STOCK:
+        yield None
+        return
+    with RedisServer(urlsplit(settings.REDIS_URL).port) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: RedisServer | None) -> str:
+    """In place of the outer tests' Redis."""
+    if settings.PLACE == "s3":
+        _make_bucket(**settings.BUCKET["OPTIONS"])
+    return settings.REDIS_URL
+
+
+def _make_bucket(bucket_name: str, endpoint_url: str, access_key: str, secret_key: str, region_name: str, **_) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        region_name=region_name,
+    )
+    client.create_bucket(Bucket=bucket_name)
+    client.close()
+
+
+@pytest.fixture(autouse=True)
+def _database(transactional_db: None, redis_server: RedisServer | None) -> Iterator[None]:
+    """Every test commits. What a test before has done to Redis is mended, so that indexes are trusted."""
+    if redis_server is not None and redis_server.pid is None:
+        redis_server.start()
+        breaker._breakers.clear()
+        call_command("sb_reindex", verbosity=0)
+    yield
+
+
+@pytest.fixture
+def midway(request: pytest.FixtureRequest, _database: None, redis_server: RedisServer | None) -> Iterator[Midway]:
+    """What the test calls in its middle; see ``Midway``."""
+    midway = Midway(redis_server if request.param == "outage" else None)
+    add_sink(midway.profiles.append)
+    yield midway
+    remove_sink(midway.profiles.append)
+    if not STOCK:
+        midway.verify()
+
+
+@pytest.fixture
+def shop(_database: None) -> None:
+    """The products of ``assortment``."""
+    assortment.fill()

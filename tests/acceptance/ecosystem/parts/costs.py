@@ -1,0 +1,3 @@
+"""What the engine does for common steps: statements, and requests for documents."""
+
+from __future__ import annotations

@@ -1,0 +1,42 @@
+"""The parts of Django, and its neighbours, on the engine and on stock SQLite: one set of tests, the same answers.
+
+The tests are in ``parts``. Each module there is run by pytest-django in a process of its own. On the engine, each of
+its tests that has a middle is run twice: with Redis, and with Redis killed in the middle.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from testproject.services import S3Server
+from tests.acceptance.ecosystem.places import SETTINGS, Place
+
+FOLDER = Path(__file__).parent / "parts"
+PARTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in {"__init__", "conftest"})
+#: Parts with settings of their own.
+OWN_SETTINGS = {"custom_user": f"{SETTINGS}_members"}
+#: Parts that say what the engine does for an answer, which stock SQLite has no figures for.
+ENGINE_ONLY = {"costs"}
+#: Parts whose requests are worth their time on S3.
+ON_S3 = {"admin", "media", "rest"}
+_PASSED = re.compile(r"^(\d+) passed in ", re.MULTILINE)
+
+RUNS = [
+    *((part, "sqlite") for part in PARTS if part not in ENGINE_ONLY),
+    *((part, "files") for part in PARTS),
+    *((part, "s3") for part in PARTS if part in ON_S3),
+]
+
+
+@pytest.mark.parametrize("part, kind", RUNS, ids=lambda name: name)
+def test_part_works_as_on_sqlite(part: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    endpoint = ""
+    if kind == "s3":
+        server: S3Server = request.getfixturevalue("s3_server")
+        endpoint = server.endpoint_url
+    place = Place(kind, tmp_path, endpoint, OWN_SETTINGS.get(part, SETTINGS))
+    done = place.pytest("-q", str(FOLDER / f"{part}.py"))
+    assert _PASSED.search(done.stdout), done.stdout  # and none was skipped
