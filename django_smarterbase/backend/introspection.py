@@ -17,8 +17,8 @@ class DatabaseIntrospection(SQLiteIntrospection):
     connection: DatabaseWrapper
 
     def get_table_list(self, cursor: Any) -> list[TableInfo]:
-        """The tables with a schema object, and those that raw DDL made in this workspace. One listing."""
-        names = set(self.connection.catalog.migrated_tables())
+        """The tables with a schema object, and those that raw DDL made. Two listings."""
+        names = {*self.connection.catalog.migrated_tables(), *self.connection.catalog.raw_tables_kept()}
         names |= {name for name in self._workspace_tables() if self.connection.catalog.model_of(name) is None}
         return [TableInfo(name, "t") for name in sorted(names)]
 

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.operations import DatabaseOperations as SQLiteOperations
 
 from django_smarterbase.backend.document_writes import WriteFailed
+from django_smarterbase.backend.shown_sql import EmptyTable, ResetSequences
 from django_smarterbase.backend.upkeep import delete_documents
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
-
-
-class FlushStatement(str):
-    """One statement of ``sql_flush``: SQL to show, and the ``table`` that it empties or whose sequence it resets."""
-
-    table: str
-    resets_sequence: bool
-
-    def __new__(cls, sql: str, table: str, *, resets_sequence: bool = False) -> FlushStatement:
-        statement = super().__new__(cls, sql)
-        statement.table = table
-        statement.resets_sequence = resets_sequence
-        return statement
 
 
 class DatabaseOperations(SQLiteOperations):
@@ -56,22 +44,24 @@ class DatabaseOperations(SQLiteOperations):
         statements: list[str] = []
         for table in names:
             (sql,) = super().sql_flush(style, [table])
-            statements.append(FlushStatement(sql, table))
+            statements.append(EmptyTable(sql, table))
         if reset_sequences:
             for table in names:
-                (sql,) = self.sequence_reset_by_name_sql(style, [{"table": table, "column": None}])
-                statements.append(FlushStatement(sql, table, resets_sequence=True))
+                statements += self.sequence_reset_by_name_sql(style, [{"table": table, "column": None}])
         return statements
+
+    def sequence_reset_by_name_sql(self, style: Any, sequences: Sequence[dict[str, Any]]) -> list[str]:
+        """SQLite's one UPDATE, which a cursor carries out on the sequence objects, transaction or not."""
+        tables = [sequence["table"] for sequence in sequences]
+        return [ResetSequences(sql, tables) for sql in super().sequence_reset_by_name_sql(style, sequences)]
 
     def execute_sql_flush(self, sql_list: Iterable[str]) -> None:
         """Delete the documents without reading them: one listing a table. Raises StorageUnavailable."""
         for statement in sql_list:
-            if not isinstance(statement, FlushStatement):
-                super().execute_sql_flush([statement])
-            elif statement.resets_sequence:
-                self.connection.resources.sequences.reset(statement.table)
-            else:
+            if isinstance(statement, EmptyTable):
                 try:
                     delete_documents(self.connection, statement.table)
                 except WriteFailed as failure:
                     raise failure.error from failure
+            else:
+                super().execute_sql_flush([statement])

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING, Any
 from django.db.utils import NotSupportedError
 
 from django_smarterbase.backend.loader import Account
-from django_smarterbase.backend.rawsql import copies_rows, defines_tables, dropped_table, first_word, touches_rows
+from django_smarterbase.backend.rawsql import (
+    copies_rows,
+    defined_table,
+    defines_tables,
+    dropped_table,
+    first_word,
+    touches_rows,
+)
+from django_smarterbase.backend.rawtables import keep_raw_table, restore_raw_table
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.session import Session
+from django_smarterbase.backend.shown_sql import ResetSequences
 from django_smarterbase.backend.upkeep import drop_table
 from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.hints import hints_of
@@ -44,6 +53,10 @@ class StatementRunner:
 
     def run(self, query: str, params: Any) -> None:
         """Run the statement and, when somebody listens, record its profile."""
+        if isinstance(query, ResetSequences):
+            for table in query.tables:
+                self.session.resources.sequences.reset(table)
+            return
         request = self.wrapper.request
         if request is None or request.sql not in query:
             if self.wrapper.defining or not touches_rows(query):
@@ -60,6 +73,8 @@ class StatementRunner:
             )
         dropped = dropped_table(query) if not self.wrapper.defining else None
         workspace = self.session.workspace
+        if dropped is not None and not workspace.has_table(dropped):
+            restore_raw_table(self.wrapper, dropped)
         if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
             self.execution.execute()
         if dropped is not None:
@@ -69,6 +84,8 @@ class StatementRunner:
         if defines_tables(query):
             self.session.workspace.altered()
             self.wrapper.catalog.forget()
+            if not self.wrapper.defining and (table := defined_table(query)) is not None:
+                keep_raw_table(self.wrapper, table)
 
     def _raw_request(self, query: str, params: Any) -> Request:
         sql = query
@@ -76,6 +93,11 @@ class StatementRunner:
             names = list(params) if isinstance(params, Mapping) else None
             sql = self.cursor.convert_query(query, param_names=names)
         tables = self.wrapper.catalog.raw_tables(sql)
+        if tables.sequences:
+            raise NotSupportedError(
+                "Raw SQL cannot read or change sqlite_sequence: the sequences of a smarterbase database are objects. To "
+                "let them begin anew, run what connection.ops.sequence_reset_by_name_sql() returns, or manage.py flush."
+            )
         steps = tuple(Step(table, table, Scan()) for table in tables.read)
         return Request(
             plan=QueryPlan(steps, tables.read),

@@ -107,6 +107,15 @@ class Workspace:
         )
         return [row[0] for row in rows]
 
+    def definition(self, table: str) -> list[str]:
+        """The SQL that makes a table and, after it, its indexes, as SQLite remembers them; none for an unknown one."""
+        rows = self.sqlite.execute(
+            "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND type IN ('table', 'index') AND sql IS NOT NULL "
+            "ORDER BY type DESC, name",
+            (table,),
+        )
+        return [row[0] for row in rows]
+
     def drop(self, table: str) -> None:
         """Remove a scratch table and its change log."""
         self._tables.pop(table, None)

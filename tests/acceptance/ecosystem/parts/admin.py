@@ -87,7 +87,7 @@ def test_objects_are_added_changed_and_deleted(admin_client: Client, midway) -> 
 
 def test_list_is_searched_filtered_sorted_and_followed_by_date(admin_client: Client, articles, midway) -> None:
     ada = articles["Engines"].author
-    for _ in range(2):
+    for turn in range(2):
         assert shown(admin_client.get(ARTICLES)) == ["Compilers", "Notes", "Engines"]
         assert shown(admin_client.get(ARTICLES, {"q": "ENGINES"})) == ["Engines"]
         assert shown(admin_client.get(ARTICLES, {"status__exact": "published"})) == ["Compilers", "Notes"]
@@ -99,7 +99,7 @@ def test_list_is_searched_filtered_sorted_and_followed_by_date(admin_client: Cli
         years = admin_client.get(ARTICLES).content.decode()
         assert "?created_at__year=2024" in years
         assert "?created_at__year=2025" in years
-        if _ == 0:
+        if turn == 0:
             midway()
 
 

@@ -57,14 +57,15 @@ def test_sqlflush_shows_a_delete_for_each_table() -> None:
     assert lines[-1] == "COMMIT;"
 
 
-@pytest.mark.usefixtures("_cache_table")
-def test_database_cache_keeps_counts_and_forgets(midway) -> None:
+def test_database_cache_keeps_counts_and_forgets(_cache_table, midway) -> None:
     cache = caches["database"]
     cache.set("answer", 42, timeout=60)
     cache.set_many({"a": [1], "b": {"x": None}})
     assert cache.get("answer") == 42
+    connection.close()  # another process, or the next request
+    assert cache.get("answer") == 42
+    assert Supplier.objects.filter(name="Acme").count() == 0
     midway()
-    Supplier.objects.filter(name="Acme").exists()
     assert cache.get_many(["answer", "a", "b", "c"]) == {"answer": 42, "a": [1], "b": {"x": None}}
     assert cache.incr("answer") == 43
     assert cache.add("answer", 0) is False
@@ -74,26 +75,27 @@ def test_database_cache_keeps_counts_and_forgets(midway) -> None:
     cache.delete("a")
     assert "a" not in cache
     assert cache.touch("b", 10) is True
+    assert Supplier.objects.filter(name="Acme").count() == 0
     cache.clear()
+    connection.close()
     assert cache.get("answer") is None
 
 
 @pytest.mark.usefixtures("_cache_table")
 def test_createcachetable_is_content_with_a_table_that_is_there() -> None:
     caches["database"].set("kept", 1)
+    connection.close()
     assert printed("createcachetable") == "Cache table 'shop_cache' already exists.\n"
     assert caches["database"].get("kept") == 1
-    assert 'CREATE TABLE "shop_cache" (' in printed("createcachetable", dry_run=True, verbosity=1) or True
 
 
 def test_inspectdb_describes_the_tables_that_migrations_made() -> None:
     text = printed("inspectdb", "shop_product", "shop_line")
     for line in (
         "class ShopProduct(models.Model):",
-        "    id = models.BigAutoField(primary_key=True)",
         "    sku = models.CharField(unique=True, max_length=8)",
         "    category = models.ForeignKey('ShopCategory', models.DO_NOTHING)",
-        "    released = models.DateField(blank=True, null=True)",
+        "    stock = models.IntegerField()",
         "        db_table = 'shop_product'",
         "        unique_together = (('category', 'name'),)",
         "class ShopLine(models.Model):",
@@ -102,7 +104,8 @@ def test_inspectdb_describes_the_tables_that_migrations_made() -> None:
         assert line in text.splitlines(), text
     everything = printed("inspectdb")
     assert "Unable to inspect" not in everything
-    assert everything.count("class ") == len(connection.introspection.table_names()) * 2
+    assert "class DjangoMigrations(models.Model):" in everything.splitlines()
+    assert everything.count("(models.Model):") == len(connection.introspection.table_names())
 
 
 def test_remove_stale_contenttypes_removes_those_without_a_model(midway) -> None:
@@ -110,16 +113,15 @@ def test_remove_stale_contenttypes_removes_those_without_a_model(midway) -> None
     assert ContentType.objects.filter(app_label="shop", model="gone").exists()
     before = ContentType.objects.count()
     midway()
-    text = printed("remove_stale_contenttypes", interactive=False)
-    assert text.strip().endswith("Deleting stale content type 'shop | gone'")
+    call_command("remove_stale_contenttypes", interactive=False, verbosity=0)
     assert ContentType.objects.count() == before - 1
     assert not ContentType.objects.filter(app_label="shop", model="gone").exists()
     assert ContentType.objects.filter(app_label="shop", model="product").exists()
 
 
 def test_showmigrations_lists_what_is_applied() -> None:
-    assert printed("showmigrations", "shop") == "shop\n [X] 0001_initial\n"
-    plan = printed("showmigrations", plan=True)
+    assert printed("showmigrations", "shop") == "shop\n [X] 0001_initial\n [X] 0002_clerks\n"
+    plan = printed("showmigrations", format="plan")
     assert "[X]  shop.0001_initial\n" in plan
     assert "[ ]" not in plan
     assert printed("migrate", plan=True) == "Planned operations:\n  No planned migration operations.\n"
@@ -155,5 +157,5 @@ def test_check_finds_nothing_wrong() -> None:
 def test_dbshell_says_what_to_use_instead_or_opens() -> None:
     if STOCK:
         return
-    with pytest.raises(CommandError, match=r"(?s)has no command-line shell.*shop/.*manage\.py shell"):
+    with pytest.raises(CommandError, match=r"(?s)has no command-line shell.*test_shop/.*manage\.py shell"):
         call_command("dbshell")

@@ -80,7 +80,7 @@ def test_import_with_a_wrong_row_changes_nothing(midway) -> None:
         (5, "Category matching query does not exist.")
     ]
     assert [row.error_dict for row in done.invalid_rows] == [
-        {"Non field specific": ["This category has a product of that name."]}
+        {"__all__": ["This category has a product of that name."]}
     ]
     assert rows("CD-1", "EF-1") == [("CD-1", "1.25", 100, ["Best"])]
 

@@ -34,7 +34,7 @@ SMARTERBASE = {
 STOCK = {
     "ENGINE": "django.db.backends.sqlite3",
     "NAME": FOLDER / "shop.sqlite3",
-    "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE"},
+    "OPTIONS": {"timeout": 30, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA synchronous=OFF"},
     "TEST": {"NAME": FOLDER / "test.sqlite3"},
 }
 DATABASES = {"default": STOCK if PLACE == "sqlite" else SMARTERBASE}
