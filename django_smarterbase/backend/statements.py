@@ -66,26 +66,32 @@ class StatementRunner:
         self._run_recorded(request, query, params)
 
     def _pass_through(self, query: str) -> None:
-        """Transactions, pragmas and definitions concern the workspace alone."""
-        if copies_rows(query) and not self.wrapper.defining:
-            raise NotSupportedError(
-                "CREATE TABLE ... AS SELECT would copy no documents. Create the table, then use INSERT INTO ... SELECT."
-            )
-        dropped = dropped_table(query) if not self.wrapper.defining else None
-        workspace = self.session.workspace
-        if dropped is not None and not workspace.has_table(dropped):
-            restore_raw_table(self.wrapper, dropped)
-        if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
+        """Transactions, pragmas and definitions concern the workspace alone, but for those of raw tables."""
+        if defines_tables(query) and not self.wrapper.defining:
+            self._define(query)
+        else:
             self.execution.execute()
-        if dropped is not None:
-            drop_table(self.wrapper, dropped)
         if first_word(query) == "ROLLBACK":
             self.session.rolled_back_to_savepoint()  # also one that did not come through Django
         if defines_tables(query):
             self.session.workspace.altered()
             self.wrapper.catalog.forget()
-            if not self.wrapper.defining and (table := defined_table(query)) is not None:
-                keep_raw_table(self.wrapper, table)
+
+    def _define(self, query: str) -> None:
+        if copies_rows(query):
+            raise NotSupportedError(
+                "CREATE TABLE ... AS SELECT would copy no documents. Create the table, then use INSERT INTO ... SELECT."
+            )
+        workspace, dropped = self.session.workspace, dropped_table(query)
+        table = dropped or defined_table(query)
+        if table is not None and not workspace.has_table(table):
+            restore_raw_table(self.wrapper, table)
+        if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
+            self.execution.execute()
+        if dropped is not None:
+            drop_table(self.wrapper, dropped)
+        elif table is not None:
+            keep_raw_table(self.wrapper, table)
 
     def _raw_request(self, query: str, params: Any) -> Request:
         sql = query
