@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 from django.contrib.auth.models import Group
 from django.db import connection, transaction
-from django.test import LiveServerTestCase, SimpleTestCase, TestCase, TransactionTestCase
+from django.test import LiveServerTestCase, SimpleTestCase, TestCase, TransactionTestCase, tag
 
 from tests.acceptance.ecosystem.project.shop import assortment
 from tests.acceptance.ecosystem.project.shop.models import Product, Supplier
@@ -62,6 +62,7 @@ class CommitTests(TransactionTestCase):
     """Committed, and flushed after each test."""
 
     reset_sequences = True
+    serialized_rollback = True
 
     def test_what_is_committed_is_seen_by_others(self) -> None:
         with transaction.atomic():
@@ -77,8 +78,11 @@ class CommitTests(TransactionTestCase):
         self.assertTrue(Supplier.objects.filter(name="Best").exists())
 
 
+@tag("migrated")
 class MigratedDataTests(TransactionTestCase):
-    """What a migration has put there is there again for each test."""
+    """What a migration has put there is there again for each test. Django can do that where each test case that commits
+    asks for it; otherwise the content types that a flush makes anew are in the way.
+    """
 
     serialized_rollback = True
 
@@ -91,6 +95,8 @@ class MigratedDataTests(TransactionTestCase):
 
 class ServedTests(LiveServerTestCase):
     """A server in another thread, which has its own connection."""
+
+    serialized_rollback = True
 
     def test_server_shows_what_the_test_has_committed(self) -> None:
         assortment.fill()

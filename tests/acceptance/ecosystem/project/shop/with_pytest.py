@@ -21,7 +21,7 @@ def test_changes_are_rolled_back(number: int, django_assert_num_queries) -> None
     assert Supplier.objects.filter(name="Acme").exists()
 
 
-@pytest.mark.django_db(transaction=True, reset_sequences=True)
+@pytest.mark.django_db(transaction=True, reset_sequences=True, serialized_rollback=True)
 @pytest.mark.parametrize("number", range(3))
 def test_commits_are_flushed(number: int) -> None:
     assert Supplier.objects.create(name="Acme").pk == 1
@@ -35,6 +35,7 @@ def test_data_of_migrations_is_restored(number: int) -> None:
     Group.objects.get(name="clerks").delete()
 
 
+@pytest.mark.django_db(serialized_rollback=True)
 def test_server_shows_what_was_committed(live_server) -> None:
     assortment.fill()
     assert urlopen(f"{live_server}/api/products/?category__slug=light").status == 200
