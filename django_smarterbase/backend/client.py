@@ -19,5 +19,5 @@ class DatabaseClient(BaseDatabaseClient):
         raise CommandError(
             f"The database {self.connection.alias!r} has no command-line shell. Its documents are JSON objects under "
             f"{self.connection.settings_dict['NAME']}/ in the storage, to be read with the tools of that; "
-            "\"manage.py shell\" gives the ORM, and its connection.cursor() runs SQL."
+            '"manage.py shell" gives the ORM, and its connection.cursor() runs SQL.'
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.utils import NotSupportedError
 
 from django_smarterbase.backend.loader import Account
+from django_smarterbase.backend.operations import FlushStatement
 from django_smarterbase.backend.rawsql import (
     copies_rows,
     defined_table,
@@ -22,7 +23,6 @@ from django_smarterbase.backend.rawsql import (
 from django_smarterbase.backend.rawtables import keep_raw_table, restore_raw_table
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.session import Session
-from django_smarterbase.backend.shown_sql import ResetSequences
 from django_smarterbase.backend.upkeep import drop_table
 from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.hints import hints_of
@@ -53,7 +53,7 @@ class StatementRunner:
 
     def run(self, query: str, params: Any) -> None:
         """Run the statement and, when somebody listens, record its profile."""
-        if isinstance(query, ResetSequences):
+        if isinstance(query, FlushStatement) and query.resets_sequences:
             for table in query.tables:
                 self.session.resources.sequences.reset(table)
             return
@@ -82,16 +82,21 @@ class StatementRunner:
             raise NotSupportedError(
                 "CREATE TABLE ... AS SELECT would copy no documents. Create the table, then use INSERT INTO ... SELECT."
             )
-        workspace, dropped = self.session.workspace, dropped_table(query)
-        table = dropped or defined_table(query)
-        if table is not None and not workspace.has_table(table):
+        workspace, dropped, defined = self.session.workspace, dropped_table(query), defined_table(query)
+        if defined is not None and self._is_stored(defined):
+            self.wrapper.ensure_table(defined)  # then SQLite refuses to make it once more
+        elif (table := dropped or defined) is not None and not workspace.has_table(table):
             restore_raw_table(self.wrapper, table)
         if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
             self.execution.execute()
         if dropped is not None:
             drop_table(self.wrapper, dropped)
-        elif table is not None:
-            keep_raw_table(self.wrapper, table)
+        elif defined is not None:
+            keep_raw_table(self.wrapper, defined)
+
+    def _is_stored(self, table: str) -> bool:
+        """Whether it is a model's table that has been made, though the workspace may not have it yet."""
+        return self.wrapper.catalog.model_of(table) is not None and self.wrapper.catalog.has_schema_object(table)
 
     def _raw_request(self, query: str, params: Any) -> Request:
         sql = query

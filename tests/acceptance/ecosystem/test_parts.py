@@ -38,5 +38,5 @@ def test_part_works_as_on_sqlite(part: str, kind: str, tmp_path: Path, request: 
         server: S3Server = request.getfixturevalue("s3_server")
         endpoint = server.endpoint_url
     place = Place(kind, tmp_path, endpoint, OWN_SETTINGS.get(part, SETTINGS))
-    done = place.pytest("-q", str(FOLDER / f"{part}.py"))
+    done = place.pytest("-q", "--tb=short", str(FOLDER / f"{part}.py"))
     assert _PASSED.search(done.stdout), done.stdout  # and none was skipped

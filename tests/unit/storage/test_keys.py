@@ -241,7 +241,13 @@ def test_table_is_none_when_the_key_only_holds_a_hash():
 
 @given(TEXTS)
 def test_system_keys_stay_under_the_system_prefix(text):
-    for key in (KEYS.sequence(text), KEYS.schema(text), KEYS.raw_table(text), KEYS.unique(text, text, text), KEYS.intent(text)):
+    for key in (
+        KEYS.sequence(text),
+        KEYS.schema(text),
+        KEYS.raw_table(text),
+        KEYS.unique(text, text, text),
+        KEYS.intent(text),
+    ):
         assert posixpath.normpath(key) == key
         assert key.startswith("shop/_sb/")
         assert KEYS.is_system(key)

@@ -43,7 +43,9 @@ def saved(page: HttpResponse) -> bool:
     """Whether a form was saved, so that the browser is sent on. What is wrong with it is told otherwise."""
     if page.status_code != 302:
         context = page.context
-        pytest.fail(f"{context['adminform'].form.errors} {[each.formset.errors for each in context['inline_admin_formsets']]}")
+        pytest.fail(
+            f"{context['adminform'].form.errors} {[each.formset.errors for each in context['inline_admin_formsets']]}"
+        )
     return True
 
 
@@ -145,9 +147,11 @@ def test_inline_formset_adds_changes_and_removes_rows(admin_client: Client, shop
         {"id": second.pk, "order": first.order_id, "product": candle.pk, "quantity": 10, "DELETE": "on"},
         {"order": first.order_id, "product": candle.pk, "quantity": 3},
     ]
-    page = admin_client.post(f"/admin/shop/order/{first.order_id}/change/", {**order, **inline("lines", *rows, initial=2)})
+    page = admin_client.post(
+        f"/admin/shop/order/{first.order_id}/change/", {**order, **inline("lines", *rows, initial=2)}
+    )
     assert saved(page)
-    assert [str(line) for line in Line.objects.all()] == ["2 × Anvil", "3 × Candle"]
+    assert [str(line) for line in Line.objects.all()] == ["2 x Anvil", "3 x Candle"]
     assert Line.objects.get(quantity=2).pk == first.pk
 
 

@@ -57,7 +57,8 @@ def test_sqlflush_shows_a_delete_for_each_table() -> None:
     assert lines[-1] == "COMMIT;"
 
 
-def test_database_cache_keeps_counts_and_forgets(_cache_table, midway) -> None:
+@pytest.mark.usefixtures("_cache_table")
+def test_database_cache_keeps_counts_and_forgets(midway) -> None:
     cache = caches["database"]
     cache.set("answer", 42, timeout=60)
     cache.set_many({"a": [1], "b": {"x": None}})
@@ -151,7 +152,10 @@ def test_diffsettings_shows_the_settings_of_the_project() -> None:
 
 
 def test_check_finds_nothing_wrong() -> None:
-    assert printed("check", databases=["default"], fail_level="WARNING") == "System check identified no issues (0 silenced).\n"
+    assert (
+        printed("check", databases=["default"], fail_level="WARNING")
+        == "System check identified no issues (0 silenced).\n"
+    )
 
 
 def test_dbshell_says_what_to_use_instead_or_opens() -> None:

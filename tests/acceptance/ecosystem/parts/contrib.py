@@ -22,7 +22,7 @@ def test_site_is_there_after_migrate_and_follows_its_host(settings, midway) -> N
     midway()
     request = RequestFactory().get("/", headers={"host": "other.example"})
     assert Site.objects.get_current(request) == other
-    with pytest.raises(IntegrityError, match=r"UNIQUE constraint failed: django_site.domain"):
+    with pytest.raises(IntegrityError, match=r"UNIQUE constraint failed: django_site\.domain"):
         Site.objects.create(domain="example.com", name="Twice")
 
 
@@ -35,7 +35,9 @@ def test_flat_page_is_shown_where_no_view_is(client: Client, midway) -> None:
     assert client.get("/about").url == "/about/"
     FlatPage.objects.create(url="/staff/", title="Staff", registration_required=True).sites.add(1)
     assert client.get("/staff/").url == "/accounts/login/?next=/staff/"
-    template = Template("{% load flatpages %}{% get_flatpages as pages %}{% for page in pages %}{{ page.url }} {% endfor %}")
+    template = Template(
+        "{% load flatpages %}{% get_flatpages as pages %}{% for page in pages %}{{ page.url }} {% endfor %}"
+    )
     assert template.render(Context()) == "/about/ "
     form = FlatpageForm({"url": "/about/", "title": "Again", "sites": [1]})
     assert form.errors == {"__all__": ["Flatpage with url /about/ already exists for site example.com"]}

@@ -64,7 +64,9 @@ def test_natural_keys_find_what_has_another_primary_key(tmp_path: Path, midway) 
     assert '"category": ["tools"]' in file.read_text()
     Product.objects.all().delete()
     Category.objects.all().delete()
-    Category.objects.bulk_create([Category(pk=50, name="Spare", slug="spare"), Category(pk=70, name="Old", slug="tools")])
+    Category.objects.bulk_create(
+        [Category(pk=50, name="Spare", slug="spare"), Category(pk=70, name="Old", slug="tools")]
+    )
     midway()
     entries = [each for each in json.loads(file.read_text()) if each["model"] == "shop.category" or "pk" in each]
     for each in entries:

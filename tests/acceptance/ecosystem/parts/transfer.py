@@ -79,9 +79,7 @@ def test_import_with_a_wrong_row_changes_nothing(midway) -> None:
     assert [(row.number, str(row.errors[0].error)) for row in done.error_rows] == [
         (5, "Category matching query does not exist.")
     ]
-    assert [row.error_dict for row in done.invalid_rows] == [
-        {"__all__": ["This category has a product of that name."]}
-    ]
+    assert [row.error_dict for row in done.invalid_rows] == [{"__all__": ["This category has a product of that name."]}]
     assert rows("CD-1", "EF-1") == [("CD-1", "1.25", 100, ["Best"])]
 
 

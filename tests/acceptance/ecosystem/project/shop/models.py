@@ -80,9 +80,7 @@ class Product(models.Model):
                 name="shop-one-name-a-category",
                 violation_error_message="This category has a product of that name.",
             ),
-            models.UniqueConstraint(
-                fields=["released"], condition=models.Q(stock=0), name="shop-one-sold-out-a-day"
-            ),
+            models.UniqueConstraint(fields=["released"], condition=models.Q(stock=0), name="shop-one-sold-out-a-day"),
             models.CheckConstraint(
                 condition=models.Q(stock__gte=0),
                 name="shop-stock-is-not-negative",
@@ -119,4 +117,4 @@ class Line(models.Model):
         ordering = ["pk"]
 
     def __str__(self) -> str:
-        return f"{self.quantity} × {self.product}"
+        return f"{self.quantity} x {self.product}"
