@@ -106,8 +106,8 @@ class StatementRunner:
         tables = self.wrapper.catalog.raw_tables(sql)
         if tables.sequences:
             raise NotSupportedError(
-                "Raw SQL cannot read or change sqlite_sequence: the sequences of a smarterbase database are objects. To "
-                "let them begin anew, run what connection.ops.sequence_reset_by_name_sql() returns, or manage.py flush."
+                "Raw SQL cannot read or change sqlite_sequence: the sequences of a smarterbase database are objects. "
+                "To reset them, run what connection.ops.sequence_reset_by_name_sql() returns, or manage.py flush."
             )
         steps = tuple(Step(table, table, Scan()) for table in tables.read)
         return Request(

@@ -47,7 +47,10 @@ def delete_documents(wrapper: DatabaseWrapper, table: str) -> None:
 
 
 def drop_table(wrapper: DatabaseWrapper, table: str) -> None:
-    """Delete what a DROP TABLE of raw SQL drops: documents, claims, sequence, schema object and SQL. Raises WriteFailed."""
+    """Delete what a DROP TABLE of raw SQL drops: documents, claims, sequence, schema object, SQL.
+
+    Raises WriteFailed.
+    """
     resources = wrapper.resources
     schema = wrapper.catalog.find(table) or TableSchema(table, table, (), ("id",))
     UnitOfWork(resources).commit(list(deletions(resources, schema)))

@@ -19,6 +19,7 @@ W006   models with a SmarterBaseManager and no SmarterBaseRouter
 W007   Redis may evict index sets (connects; runs with ``check --database``)
 W008   the server behind the storage ignores conditions (connects; runs with ``check --database``)
 W009   the debug toolbar that has the panel is too old (run by the toolbar)
+W010   the uploads of a file field lie among the objects
 =====  =========================================================================================
 """
 
@@ -28,7 +29,7 @@ from collections.abc import Callable
 
 from django.core.checks import CheckMessage, Tags, register
 
-from django_smarterbase.checks import caches, options, routing, storage
+from django_smarterbase.checks import caches, options, routing, storage, uploads
 
 #: Checks that look at settings only.
 STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
@@ -45,6 +46,7 @@ STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
     caches.check_socket_timeouts,
     storage.check_storage_is_private,
     storage.check_conditional_writes,
+    uploads.check_uploads_are_apart,
     routing.check_router,
 )
 #: Checks that connect, and so find nothing unless databases are named.

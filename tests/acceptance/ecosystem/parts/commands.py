@@ -5,16 +5,13 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
-from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sites.models import Site
 from django.core.cache import caches
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.db import connection
 
 from tests.acceptance.ecosystem.project.shop.models import Category, Product, Supplier
-
-STOCK = settings.PLACE == "sqlite"
 
 
 def printed(*command: str, **options: object) -> str:
@@ -156,10 +153,3 @@ def test_check_finds_nothing_wrong() -> None:
         printed("check", databases=["default"], fail_level="WARNING")
         == "System check identified no issues (0 silenced).\n"
     )
-
-
-def test_dbshell_says_what_to_use_instead_or_opens() -> None:
-    if STOCK:
-        return
-    with pytest.raises(CommandError, match=r"(?s)has no command-line shell.*test_shop/.*manage\.py shell"):
-        call_command("dbshell")
