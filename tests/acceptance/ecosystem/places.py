@@ -17,11 +17,12 @@ DEADLINE = 240  # seconds
 
 @dataclass(frozen=True)
 class Place:
-    """``kind`` is ``sqlite`` (stock Django), ``files`` or ``s3`` (with the ``endpoint`` of its server)."""
+    """``kind`` is ``sqlite`` (stock Django), ``files`` or ``s3`` (its server's ``endpoint`` and a ``bucket``)."""
 
     kind: str
     folder: Path
     endpoint: str = ""
+    bucket: str = ""
     settings: str = SETTINGS
     redis_port: int = field(default_factory=free_port)
 
@@ -55,6 +56,7 @@ class Place:
             "ECOSYSTEM_PLACE": self.kind,
             "ECOSYSTEM_FOLDER": str(self.folder),
             "ECOSYSTEM_S3": self.endpoint,
+            "ECOSYSTEM_BUCKET": self.bucket,
             "PYTHONPATH": str(ROOT),
             "REDIS_URL": f"redis://{LOOPBACK}:{self.redis_port}/0",
         }

@@ -31,12 +31,18 @@ RUNS = [
 ]
 
 
+@pytest.fixture
+def place(part: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Place:
+    """Where the part is run."""
+    settings = OWN_SETTINGS.get(part, SETTINGS)
+    if kind != "s3":
+        return Place(kind, tmp_path, settings=settings)
+    server: S3Server = request.getfixturevalue("s3_server")
+    server.create_bucket(f"ecosystem-{part}")
+    return Place(kind, tmp_path, server.endpoint_url, f"ecosystem-{part}", settings)
+
+
 @pytest.mark.parametrize("part, kind", RUNS, ids=lambda name: name)
-def test_part_works_as_on_sqlite(part: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    endpoint = ""
-    if kind == "s3":
-        server: S3Server = request.getfixturevalue("s3_server")
-        endpoint = server.endpoint_url
-    place = Place(kind, tmp_path, endpoint, OWN_SETTINGS.get(part, SETTINGS))
+def test_part_works_as_on_sqlite(part: str, kind: str, place: Place) -> None:
     done = place.pytest("-q", "--tb=short", str(FOLDER / f"{part}.py"))
     assert _PASSED.search(done.stdout), done.stdout  # and none was skipped

@@ -106,6 +106,11 @@ def test_inspectdb_describes_the_tables_that_migrations_made() -> None:
     assert everything.count("(models.Model):") == len(connection.introspection.table_names())
 
 
+def test_inspectdb_says_so_of_a_table_that_it_cannot_describe() -> None:
+    text = printed("inspectdb", "elsewhere")
+    assert "# Unable to inspect table 'elsewhere'\n" in text
+
+
 def test_remove_stale_contenttypes_removes_those_without_a_model(midway) -> None:
     ContentType.objects.create(app_label="shop", model="gone")
     assert ContentType.objects.filter(app_label="shop", model="gone").exists()

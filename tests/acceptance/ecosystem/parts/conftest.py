@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -70,21 +69,7 @@ def redis_server() -> Iterator[RedisServer | None]:
 @pytest.fixture(scope="session")
 def redis_url(redis_server: RedisServer | None) -> str:
     """In place of the outer tests' Redis."""
-    if settings.PLACE == "s3":
-        _make_bucket(**settings.BUCKET["OPTIONS"])
     return settings.REDIS_URL
-
-
-def _make_bucket(bucket_name: str, endpoint_url: str, access_key: str, secret_key: str, region_name: str, **_) -> None:
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint_url,
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        region_name=region_name,
-    )
-    client.create_bucket(Bucket=bucket_name)
-    client.close()
 
 
 @pytest.fixture(autouse=True)

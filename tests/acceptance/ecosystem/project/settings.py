@@ -3,13 +3,15 @@
 =====================  ==============================================================================
 ``ECOSYSTEM_FOLDER``   a folder for everything that lies in files
 ``ECOSYSTEM_PLACE``    ``sqlite``: stock SQLite; ``files``: this engine on files; ``s3``: it on a bucket
-``ECOSYSTEM_S3``       the S3 server; its bucket is called ``shop``
+``ECOSYSTEM_S3``       the S3 server, with a bucket called ``ECOSYSTEM_BUCKET``
 ``REDIS_URL``          the Redis of the indexes
 =====================  ==============================================================================
 """
 
 import os
 from pathlib import Path
+
+from botocore.config import Config
 
 FOLDER = Path(os.environ["ECOSYSTEM_FOLDER"])
 PLACE = os.environ["ECOSYSTEM_PLACE"]
@@ -51,12 +53,14 @@ CACHES = {
 BUCKET = {
     "BACKEND": "storages.backends.s3.S3Storage",
     "OPTIONS": {
-        "bucket_name": "shop",
+        "bucket_name": os.environ.get("ECOSYSTEM_BUCKET"),
         "endpoint_url": os.environ.get("ECOSYSTEM_S3"),
         "access_key": "testing",
         "secret_key": "testing",
         "region_name": "us-east-1",
         "file_overwrite": False,
+        # A busy machine may let the server of the tests wait.
+        "client_config": Config(connect_timeout=5, read_timeout=20, max_pool_connections=16),
     },
 }
 FILES = {
