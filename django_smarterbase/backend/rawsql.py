@@ -18,10 +18,11 @@ from django_smarterbase.backend.workspace import PREFIX
 _FIRST_WORD: Final = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
 _QUERIES: Final = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES"))
 _DEFINITIONS: Final = frozenset(("CREATE", "ALTER", "DROP"))
-_DROP: Final = re.compile(r"""\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?["`\[]?([^"`\]\s;]+)""", re.IGNORECASE)
+_NAME: Final = r"""(?:"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([^"`\[\s;(]+))"""
+_DROP: Final = re.compile(rf"\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?{_NAME}", re.IGNORECASE)
 _DEFINE: Final = re.compile(
-    r"""\s*(?:CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?|ALTER\s+TABLE\s+"""
-    r"""|CREATE\s+(?:UNIQUE\s+)?INDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"[^"]*"|\S+)\s+ON\s+)["`\[]?([^"`\]\s;(]+)""",
+    r"\s*(?:CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?|ALTER\s+TABLE\s+"
+    rf'|CREATE\s+(?:UNIQUE\s+)?INDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"[^"]*"|\S+)\s+ON\s+){_NAME}',
     re.IGNORECASE,
 )
 _COPY: Final = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?TABLE\b[^(]*?\bAS\s+(?:SELECT|WITH|VALUES)\b", re.IGNORECASE)
@@ -63,14 +64,16 @@ def defines_tables(sql: str) -> bool:
 
 def dropped_table(sql: str) -> str | None:
     """The table of a DROP TABLE, or None for another statement."""
-    found = _DROP.match(sql)
-    return found.group(1) if found else None
+    return _name(_DROP.match(sql))
 
 
 def defined_table(sql: str) -> str | None:
     """The table that a CREATE TABLE, CREATE INDEX or ALTER TABLE makes or changes, or None for another statement."""
-    found = _DEFINE.match(sql)
-    return found.group(1) if found else None
+    return _name(_DEFINE.match(sql))
+
+
+def _name(found: re.Match[str] | None) -> str | None:
+    return next((name for name in found.groups() if name is not None), None) if found else None
 
 
 def copies_rows(sql: str) -> bool:

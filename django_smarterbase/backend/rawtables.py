@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
-from django_smarterbase.backend.rawsql import first_word
+from django_smarterbase.backend.rawsql import defined_table, first_word
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.backend.workspace import PendingDocument
 from django_smarterbase.exceptions import CorruptDocument
@@ -45,7 +45,7 @@ def restore_raw_table(wrapper: DatabaseWrapper, table: str) -> bool:
         body = stored.body if stored is not None else None
     if body is None:
         return False
-    for sql in _statements(key, body):
+    for sql in _statements(table, key, body):
         wrapper.session.workspace.sqlite.execute(sql)
     return True
 
@@ -57,11 +57,11 @@ def forget_raw_table(wrapper: DatabaseWrapper, table: str) -> None:
     wrapper.resources.store.delete(key)
 
 
-def _statements(key: str, body: bytes) -> Sequence[str]:
+def _statements(table: str, key: str, body: bytes) -> Sequence[str]:
     try:
         statements: list[str] = orjson.loads(body)["sql"]
-        if not statements or any(first_word(sql) != "CREATE" for sql in statements):
-            raise ValueError("it makes no table")
+        if not statements or any(first_word(sql) != "CREATE" or defined_table(sql) != table for sql in statements):
+            raise ValueError("it does something else")
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptDocument(key, f"it does not hold the SQL of a table ({error!r:.200})", _MEND) from error
     return statements

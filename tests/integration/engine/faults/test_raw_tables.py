@@ -54,6 +54,18 @@ def test_raw_table_is_there_in_another(site: Site, another: Callable[[], None]) 
     assert json.loads(kept(site)[OBJECT]) == {"sql": [CREATE, INDEX]}
 
 
+@pytest.mark.parametrize("name", ['"my things"', "`my things`", "[my things]", "plain_things"])
+def test_raw_table_may_be_called_and_quoted_in_any_way(another: Callable[[], None], name: str) -> None:
+    run(f"CREATE TABLE IF NOT EXISTS {name} (id integer PRIMARY KEY)", f"CREATE INDEX i ON {name}(id)")
+    another()
+    run(f"INSERT INTO {name} VALUES (1)")
+    another()
+    assert run(f"SELECT id FROM {name}") == [(1,)]
+    run(f"DROP TABLE IF EXISTS {name}")
+    another()
+    assert connection.introspection.table_names() == []
+
+
 def test_raw_table_is_what_it_was_altered_to(another: Callable[[], None]) -> None:
     run(CREATE, "INSERT INTO things VALUES ('one', 1)")
     another()
@@ -104,13 +116,20 @@ def test_table_of_a_model_is_not_kept_as_a_raw_one(site: Site) -> None:
     assert kept(site) == {}
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"sql": []}', b'{"sql": ["DROP TABLE auth_group"]}', b'{"sql": [1]}'])
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"sql": []}', b'{"sql": ["DROP TABLE things"]}', b'{"sql": [1]}'])
 def test_damaged_sql_of_a_table_is_named(site: Site, body: bytes) -> None:
     key = connection.resources.keys.raw_table("things")
     connection.resources.store.put(key, body)
     with pytest.raises(CorruptDocument, match="does not hold the SQL of a table") as caught:
         run("SELECT * FROM things")
     assert caught.value.key == key
+
+
+@pytest.mark.parametrize("sql", ["CREATE TABLE auth_group (id integer)", "CREATE TRIGGER t AFTER DELETE ON things"])
+def test_sql_of_a_table_makes_nothing_else(site: Site, sql: str) -> None:
+    connection.resources.store.put(connection.resources.keys.raw_table("things"), json.dumps({"sql": [sql]}).encode())
+    with pytest.raises(CorruptDocument, match="it does something else"):
+        run("SELECT * FROM things")
 
 
 def test_unknown_table_is_an_error(site: Site) -> None:
