@@ -31,7 +31,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 SMARTERBASE = {
     "ENGINE": "django_smarterbase.backend",
     "NAME": "shop",
-    "OPTIONS": {"trust_seconds": 0.2, "write_deadline": 1.0, "auto_reindex": False, "fsync": False},
+    "OPTIONS": {"trust_seconds": 0.2, "auto_reindex": False, "fsync": False},
 }
 STOCK = {
     "ENGINE": "django.db.backends.sqlite3",
@@ -46,7 +46,7 @@ CACHES = {
     "smarterbase": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 5, "SOCKET_TIMEOUT": 5},
     },
 }
 
