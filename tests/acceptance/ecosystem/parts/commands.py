@@ -27,7 +27,7 @@ def _cache_table() -> None:
     call_command("createcachetable", verbosity=0)
     yield
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE shop_cache")
+        cursor.execute("DROP TABLE IF EXISTS shop_cache")
 
 
 def test_flush_empties_tables_and_sequences_begin_anew(shop, midway) -> None:

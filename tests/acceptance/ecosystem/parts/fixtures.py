@@ -68,10 +68,6 @@ def test_natural_keys_find_what_has_another_primary_key(tmp_path: Path, midway) 
         [Category(pk=50, name="Spare", slug="spare"), Category(pk=70, name="Old", slug="tools")]
     )
     midway()
-    entries = [each for each in json.loads(file.read_text()) if each["model"] == "shop.category" or "pk" in each]
-    for each in entries:
-        each["fields"].pop("suppliers", None)
-    file.write_text(json.dumps(entries))
     call_command("loaddata", file, verbosity=0)
     assert Category.objects.get(slug="tools").pk == 70
     assert Category.objects.get(slug="tools").name == "Tools"
