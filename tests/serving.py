@@ -19,6 +19,7 @@ from testproject.services import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 30  # seconds
+_HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 _PASSWORD = re.compile(r"superuser 'admin' with the password (\S+)")
 
 
@@ -61,9 +62,9 @@ class Site:
         return page.text
 
     def submit(self, path: str, **fields: str) -> str:
-        """Fill in the form of a page and send it; the text of the page that follows."""
-        self.get(path)
-        data = {**fields, "csrfmiddlewaretoken": self.session.cookies["csrftoken"]}
+        """Fill in the form of a page and send it, with its hidden fields; the text of the page that follows."""
+        hidden = dict(_HIDDEN.findall(self.get(path)))
+        data = {**hidden, **fields, "csrfmiddlewaretoken": self.session.cookies["csrftoken"]}
         page = self.session.post(f"{self.url}{path}", data=data, timeout=DEADLINE)
         assert page.status_code == 200, f"{path}: {page.status_code}\n{self.printed}"
         assert "errornote" not in page.text

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Final
 from django.apps import apps as installed_apps
 from django.apps.registry import Apps
 from django.db import connections, router
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 from django.db.utils import ProgrammingError
 
 from django_smarterbase.backend.modeltables import affinity_of, is_row_number, schema_of_model
 from django_smarterbase.backend.rawsql import RawTables, missing_table, qmark, tables_of
+from django_smarterbase.backend.rawtables import restore_raw_table
 from django_smarterbase.backend.workspace import ROWID, quote
 from django_smarterbase.planner.obstacles import Hindrance, Obstacle, obstacles_of
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
@@ -50,13 +52,23 @@ class Catalog:
         model = self.model_of(table)
         if model is not None:
             return self.of_model(model)
-        schema = self._defined.get(table) or self._inspect(table)
+        schema = self._raw_schema(table)
         if schema is None:
             raise ProgrammingError(
                 f"No model and no table {table!r} is known. Tables are made from the models in INSTALLED_APPS; check "
                 "its spelling, or install the app that it belongs to."
             )
-        self._defined[table] = schema
+        return schema
+
+    def _raw_schema(self, table: str) -> TableSchema | None:
+        """The schema of a raw table, which is made in this workspace if it is not there."""
+        if table in self._defined and self.wrapper.session.workspace.has_table(table):
+            return self._defined[table]
+        schema = self._inspect(table)
+        if schema is None and restore_raw_table(self.wrapper, table):
+            schema = self._inspect(table)
+        if schema is not None:
+            self._defined[table] = schema
         return schema
 
     def find(self, table: str) -> TableSchema | None:
@@ -75,7 +87,7 @@ class Catalog:
                 found = self._registered(model._meta.apps, table) or _own_table(model, table)
                 if found is not None:
                     return found
-        return self._registered(installed_apps, table)
+        return self._registered(installed_apps, table) or _of_app_not_installed(table) or _of_no_app(table)
 
     def _registered(self, registry: Apps, table: str) -> type[Model] | None:
         models = registry.get_models(include_auto_created=True, include_swapped=True)
@@ -92,7 +104,7 @@ class Catalog:
         return self._models.get(table)
 
     def _inspect(self, table: str) -> TableSchema | None:
-        """The schema of a table that raw DDL has made in this workspace."""
+        """The schema of a table as it stands in the workspace."""
         rows = self.wrapper.session.workspace.sqlite.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
         if not rows:
             return None
@@ -149,7 +161,7 @@ class Catalog:
                 return tables_of(sqlite, sql)
             except sqlite3.OperationalError as error:
                 table = missing_table(error)
-                if table is None or self.model_of(table) is None or self.wrapper.session.workspace.has_table(table):
+                if table is None or self.wrapper.session.workspace.has_table(table) or self.find(table) is None:
                     raise
                 self.ensure(table)
 
@@ -162,6 +174,12 @@ class Catalog:
             (keys.add if pending.body is not None else keys.discard)(pending.key)
         tables = (resources.keys.table_of_schema(key) for key in keys)
         return [table for table in tables if table is not None]
+
+    def raw_tables_kept(self) -> list[str]:
+        """The raw tables whose SQL is stored. One listing."""
+        keys = self.wrapper.resources.keys
+        listed = self.wrapper.resources.store.list(keys.raw_table_prefix())
+        return [table for each in listed if (table := keys.name_of_raw_table(each.key)) is not None]
 
     def has_schema_object(self, table: str) -> bool:
         """Whether a migration has made the table."""
@@ -228,6 +246,21 @@ class Catalog:
 
 def _is_opaque(statement: Statement, sql: str) -> bool:
     return statement.opaque or len(_FROM_TABLE.findall(sql)) > len(statement.scopes)
+
+
+def _of_app_not_installed(table: str) -> type[Model] | None:
+    """The model of a table whose app is not installed at the moment. Raw SQL may still name it, as in any database."""
+    for models in installed_apps.all_models.values():
+        for model in models.values():
+            if model._meta.db_table == table:
+                return model._meta.concrete_model
+    return None
+
+
+def _of_no_app(table: str) -> type[Model] | None:
+    """The model of the table in which migrations are noted."""
+    recorded = MigrationRecorder.Migration
+    return recorded if recorded._meta.db_table == table else None
 
 
 def _own_table(model: type[Model], table: str) -> type[Model] | None:

@@ -18,17 +18,27 @@ from django_smarterbase.backend.workspace import PREFIX
 _FIRST_WORD: Final = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
 _QUERIES: Final = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES"))
 _DEFINITIONS: Final = frozenset(("CREATE", "ALTER", "DROP"))
-_DROP: Final = re.compile(r"""\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?["`\[]?([^"`\]\s;]+)""", re.IGNORECASE)
+_NAME: Final = r"""(?:"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([^"`\[\s;(]+))"""
+_DROP: Final = re.compile(rf"\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?{_NAME}", re.IGNORECASE)
+_DEFINE: Final = re.compile(
+    r"\s*(?:CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?|ALTER\s+TABLE\s+"
+    rf'|CREATE\s+(?:UNIQUE\s+)?INDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"[^"]*"|\S+)\s+ON\s+){_NAME}',
+    re.IGNORECASE,
+)
 _COPY: Final = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?TABLE\b[^(]*?\bAS\s+(?:SELECT|WITH|VALUES)\b", re.IGNORECASE)
+_SEQUENCES: Final = "sqlite_sequence"
 _MISSING: Final = re.compile(r"no such table: (?:main\.)?(.+)$")
 
 
 @dataclass(frozen=True, slots=True)
 class RawTables:
-    """The tables that a statement reads (also those it updates or deletes from), and those it writes."""
+    """The tables that a statement reads (also those it updates or deletes from), and those it writes; and whether it
+    names SQLite's own table of sequences.
+    """
 
     read: tuple[str, ...]
     written: tuple[str, ...]
+    sequences: bool = False
 
 
 def qmark(sql: str) -> str:
@@ -54,8 +64,16 @@ def defines_tables(sql: str) -> bool:
 
 def dropped_table(sql: str) -> str | None:
     """The table of a DROP TABLE, or None for another statement."""
-    found = _DROP.match(sql)
-    return found.group(1) if found else None
+    return _name(_DROP.match(sql))
+
+
+def defined_table(sql: str) -> str | None:
+    """The table that a CREATE TABLE, CREATE INDEX or ALTER TABLE makes or changes, or None for another statement."""
+    return _name(_DEFINE.match(sql))
+
+
+def _name(found: re.Match[str] | None) -> str | None:
+    return next((name for name in found.groups() if name is not None), None) if found else None
 
 
 def copies_rows(sql: str) -> bool:
@@ -76,8 +94,11 @@ def tables_of(sqlite: sqlite3.Connection, sql: str) -> RawTables:
     """
     read: dict[str, None] = {}
     written: dict[str, None] = {}
+    sequences = False
 
     def note(action: int, table: str | None, *_details: str | None) -> int:
+        nonlocal sequences
+        sequences = sequences or table == _SEQUENCES
         if table is not None and not table.startswith(("sqlite_", PREFIX)):
             if action in (sqlite3.SQLITE_READ, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE):
                 read[table] = None
@@ -90,7 +111,7 @@ def tables_of(sqlite: sqlite3.Connection, sql: str) -> RawTables:
         _prepare(sqlite, f"EXPLAIN {sql}")
     finally:
         sqlite.set_authorizer(None)
-    return RawTables(tuple(read), tuple(written))
+    return RawTables(tuple(read), tuple(written), sequences)
 
 
 def _prepare(sqlite: sqlite3.Connection, sql: str) -> None:

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 from django.db.utils import NotSupportedError
 
 from django_smarterbase.backend.loader import Account
-from django_smarterbase.backend.rawsql import copies_rows, defines_tables, dropped_table, first_word, touches_rows
+from django_smarterbase.backend.operations import FlushStatement
+from django_smarterbase.backend.rawsql import (
+    copies_rows,
+    defined_table,
+    defines_tables,
+    dropped_table,
+    first_word,
+    touches_rows,
+)
+from django_smarterbase.backend.rawtables import keep_raw_table, restore_raw_table
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.upkeep import drop_table
@@ -44,6 +53,10 @@ class StatementRunner:
 
     def run(self, query: str, params: Any) -> None:
         """Run the statement and, when somebody listens, record its profile."""
+        if isinstance(query, FlushStatement) and query.resets_sequences:
+            for table in query.tables:
+                self.session.resources.sequences.reset(table)
+            return
         request = self.wrapper.request
         if request is None or request.sql not in query:
             if self.wrapper.defining or not touches_rows(query):
@@ -53,22 +66,37 @@ class StatementRunner:
         self._run_recorded(request, query, params)
 
     def _pass_through(self, query: str) -> None:
-        """Transactions, pragmas and definitions concern the workspace alone."""
-        if copies_rows(query) and not self.wrapper.defining:
-            raise NotSupportedError(
-                "CREATE TABLE ... AS SELECT would copy no documents. Create the table, then use INSERT INTO ... SELECT."
-            )
-        dropped = dropped_table(query) if not self.wrapper.defining else None
-        workspace = self.session.workspace
-        if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
+        """Transactions, pragmas and definitions concern the workspace alone, but for those of raw tables."""
+        if defines_tables(query) and not self.wrapper.defining:
+            self._define(query)
+        else:
             self.execution.execute()
-        if dropped is not None:
-            drop_table(self.wrapper, dropped)
         if first_word(query) == "ROLLBACK":
             self.session.rolled_back_to_savepoint()  # also one that did not come through Django
         if defines_tables(query):
             self.session.workspace.altered()
             self.wrapper.catalog.forget()
+
+    def _define(self, query: str) -> None:
+        if copies_rows(query):
+            raise NotSupportedError(
+                "CREATE TABLE ... AS SELECT would copy no documents. Create the table, then use INSERT INTO ... SELECT."
+            )
+        workspace, dropped, defined = self.session.workspace, dropped_table(query), defined_table(query)
+        if defined is not None and self._is_stored(defined):
+            self.wrapper.ensure_table(defined)  # then SQLite refuses to make it once more
+        elif (table := dropped or defined) is not None and not workspace.has_table(table):
+            restore_raw_table(self.wrapper, table)
+        if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
+            self.execution.execute()
+        if dropped is not None:
+            drop_table(self.wrapper, dropped)
+        elif defined is not None:
+            keep_raw_table(self.wrapper, defined)
+
+    def _is_stored(self, table: str) -> bool:
+        """Whether it is a model's table that has been made, though the workspace may not have it yet."""
+        return self.wrapper.catalog.model_of(table) is not None and self.wrapper.catalog.has_schema_object(table)
 
     def _raw_request(self, query: str, params: Any) -> Request:
         sql = query
@@ -76,6 +104,11 @@ class StatementRunner:
             names = list(params) if isinstance(params, Mapping) else None
             sql = self.cursor.convert_query(query, param_names=names)
         tables = self.wrapper.catalog.raw_tables(sql)
+        if tables.sequences:
+            raise NotSupportedError(
+                "Raw SQL cannot read or change sqlite_sequence: the sequences of a smarterbase database are objects. "
+                "To reset them, run what connection.ops.sequence_reset_by_name_sql() returns, or manage.py flush."
+            )
         steps = tuple(Step(table, table, Scan()) for table in tables.read)
         return Request(
             plan=QueryPlan(steps, tables.read),

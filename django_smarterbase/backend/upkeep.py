@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from django_smarterbase.backend.document_writes import DocumentWrite
+from django_smarterbase.backend.rawtables import forget_raw_table
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.tables import TableSchema
 
@@ -46,7 +47,10 @@ def delete_documents(wrapper: DatabaseWrapper, table: str) -> None:
 
 
 def drop_table(wrapper: DatabaseWrapper, table: str) -> None:
-    """Delete what a DROP TABLE of raw SQL drops: documents, claims, sequence and schema object. Raises WriteFailed."""
+    """Delete what a DROP TABLE of raw SQL drops: documents, claims, sequence, schema object, SQL.
+
+    Raises WriteFailed.
+    """
     resources = wrapper.resources
     schema = wrapper.catalog.find(table) or TableSchema(table, table, (), ("id",))
     UnitOfWork(resources).commit(list(deletions(resources, schema)))
@@ -54,6 +58,7 @@ def drop_table(wrapper: DatabaseWrapper, table: str) -> None:
     resources.sequences.reset(table)
     resources.store.delete(resources.keys.schema(table))
     resources.forget_history(table)
+    forget_raw_table(wrapper, table)
 
 
 def delete_claims(resources: Resources, table: str) -> None:

@@ -99,11 +99,12 @@ class Workspace:
         found = self.sqlite.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
         return found.fetchone() is not None
 
-    def table_names(self) -> list[str]:
-        """The scratch tables, in alphabetical order."""
+    def definition(self, table: str) -> list[str]:
+        """The SQL that makes a table and, after it, its indexes, as SQLite remembers them; none for an unknown one."""
         rows = self.sqlite.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
-            "AND name NOT LIKE '\\_sb\\_%' ESCAPE '\\' ORDER BY name"
+            "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND type IN ('table', 'index') AND sql IS NOT NULL "
+            "ORDER BY type DESC, name",
+            (table,),
         )
         return [row[0] for row in rows]
 

@@ -20,6 +20,7 @@ W007   Redis may evict index sets (connects; runs with ``check --database``)
 W008   the server behind the storage ignores conditions (connects; runs with ``check --database``)
 W009   the debug toolbar that has the panel is too old (run by the toolbar)
 W010   with check_foreign_keys, deletes scan
+W011   the uploads of a file field lie among the objects
 =====  =========================================================================================
 """
 
@@ -29,7 +30,7 @@ from collections.abc import Callable
 
 from django.core.checks import CheckMessage, Tags, register
 
-from django_smarterbase.checks import caches, options, references, routing, storage
+from django_smarterbase.checks import caches, options, references, routing, storage, uploads
 
 #: Checks that look at settings only.
 STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
@@ -46,6 +47,7 @@ STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
     caches.check_socket_timeouts,
     storage.check_storage_is_private,
     storage.check_conditional_writes,
+    uploads.check_uploads_are_apart,
     routing.check_router,
     references.check_foreign_key_indexes,
 )

@@ -8,6 +8,7 @@ Under the storage's location, with NAME the database's name::
     <NAME>/_sb/job.json                                 the check or rebuild that was last begun in the admin
     <NAME>/_sb/sequences/<db_table>.json                the last value that a sequence gave out
     <NAME>/_sb/schema/<db_table>.json                   the steps that bring old documents up to date
+    <NAME>/_sb/tables/<table>.json                      the SQL of a table that raw DDL made
     <NAME>/_sb/unique/<db_table>/<constraint>/<digest>.json   a claim to a unique value
     <NAME>/_sb/intents/<id>.json                        the writes of a transaction that is being committed
     <NAME>/_sb/leases/<name>.json                       who does a job that only one process may do
@@ -237,6 +238,19 @@ class Keyspace:
         a hash of it."""
         texts = pk_texts(key[len(self.schema_prefix()) : -len(SUFFIX)])
         return texts[0] if texts is not None and self.schema(texts[0]) == key else None
+
+    def raw_table(self, table: str) -> str:
+        """The key of the SQL of a table that raw DDL made."""
+        return f"{self.raw_table_prefix()}{_folder(table)}{SUFFIX}"
+
+    def raw_table_prefix(self) -> str:
+        """The prefix of the SQL of all tables that raw DDL made."""
+        return f"{self._system}tables/"
+
+    def name_of_raw_table(self, key: str) -> str | None:
+        """The table of such a key; None for a foreign object, and for a name so long that the key only holds a hash."""
+        texts = pk_texts(key[len(self.raw_table_prefix()) : -len(SUFFIX)])
+        return texts[0] if texts is not None and self.raw_table(texts[0]) == key else None
 
     def unique(self, table: str, constraint: str, digest: str) -> str:
         """The key of the claim to the unique values with this digest."""

@@ -15,6 +15,7 @@ from django_smarterbase.conf import Options
 from django_smarterbase.managers import SmarterBaseQuerySet
 from django_smarterbase.outlook import FallbackReason
 from django_smarterbase.profiling import QueryProfile, Summary
+from tests.acceptance.ecosystem.test_parts import ON_S3
 from tests.unit.test_signals import sent as sent_signals
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,3 +161,29 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
             reached.add(page)
             left += [(page.parent / target.partition("#")[0]).resolve() for source, target in links() if source == page]
     assert sorted(str(page.relative_to(ROOT)) for page in set(PAGES) - reached) == []
+
+
+def test_ecosystem_page_names_just_the_parts_that_are_tested() -> None:
+    parts = {path.stem for path in (ROOT / "tests" / "acceptance" / "ecosystem" / "parts").glob("*.py")}
+    page, _, _ = text_of("docs", "explanation", "ecosystem.md").partition("| package |")
+    assert rows_of(page) == parts - {"__init__", "conftest"}
+
+
+def test_ecosystem_page_names_the_parts_that_are_tested_on_s3() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", text_of("docs", "explanation", "ecosystem.md"), re.MULTILINE)
+    assert {part for part, content in rows if content.endswith("also on S3")} == set(ON_S3)
+
+
+def test_ecosystem_page_names_every_command_that_is_called() -> None:
+    page = text_of("docs", "explanation", "ecosystem.md")
+    sources = (ROOT / "tests" / "acceptance" / "ecosystem" / "parts").glob("*.py")
+    called = {name for path in sources for name in re.findall(r'(?:call_command|printed)\("(\w+)"', path.read_text())}
+    assert len(called) > 15
+    assert not [name for name in sorted(called - {"migrate"}) if f"`{name}" not in page]
+
+
+def test_ecosystem_page_has_the_versions_that_the_lock_installs() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| ([\d.]+) \|$", text_of("docs", "explanation", "ecosystem.md"), re.MULTILINE)
+    lock = dict(re.findall(r"^([\w-]+)==(.+)$", text_of("requirements", "dev.txt"), re.MULTILINE))
+    assert len(rows) >= 7
+    assert dict(rows) == {name: lock[name] for name, _ in rows}

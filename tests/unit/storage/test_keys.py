@@ -182,6 +182,7 @@ def system_keys(keys: Keyspace) -> dict[str, str]:
         "manifest": keys.manifest(),
         "sequence": keys.sequence("t"),
         "schema": keys.schema("t"),
+        "raw_table": keys.raw_table("t"),
         "unique": keys.unique("t", "c", "d"),
         "intent": keys.intent("i"),
         "lease": keys.lease("l"),
@@ -194,6 +195,7 @@ def test_system_keys_have_the_documented_form():
         "manifest": "shop/_sb/manifest.json",
         "sequence": "shop/_sb/sequences/t.json",
         "schema": "shop/_sb/schema/t.json",
+        "raw_table": "shop/_sb/tables/t.json",
         "unique": "shop/_sb/unique/t/c/d.json",
         "intent": "shop/_sb/intents/i.json",
         "lease": "shop/_sb/leases/l.json",
@@ -202,19 +204,22 @@ def test_system_keys_have_the_documented_form():
     assert all(key.startswith(KEYS.prefix()) for key in system_keys(KEYS).values())
     assert KEYS.document("t", "1").startswith(KEYS.prefix())
     assert KEYS.schema("t").startswith(KEYS.schema_prefix())
+    assert KEYS.raw_table("t").startswith(KEYS.raw_table_prefix())
     assert KEYS.unique("t", "c", "d").startswith(KEYS.unique_prefix("t"))
     assert KEYS.intent("i").startswith(KEYS.intent_prefix())
 
 
 @given(st.text(max_size=15))
 @example("_sb")
-def test_table_of_schema_reads_the_table_back_from_its_key(table):
+def test_table_is_read_back_from_the_key_of_its_schema_or_sql(table):
     assert KEYS.table_of_schema(KEYS.schema(table)) == table
+    assert KEYS.name_of_raw_table(KEYS.raw_table(table)) == table
 
 
 @pytest.mark.parametrize("name", ["x", "x.txt", "é.json", "%zz.json", "sub/x.json", "a!b.json", ".json", "\udcff.json"])
-def test_table_of_schema_is_none_for_a_foreign_object(name):
+def test_table_is_none_for_a_foreign_object(name):
     assert KEYS.table_of_schema(KEYS.schema_prefix() + name) is None
+    assert KEYS.name_of_raw_table(KEYS.raw_table_prefix() + name) is None
 
 
 def test_foreign_file_whose_name_is_no_text_can_be_locked():
@@ -229,13 +234,20 @@ def test_may_be_stem_says_yes_to_every_stem_and_no_to_what_could_leave_the_folde
     assert may_be_stem(text) or not is_stem(text)
 
 
-def test_table_of_schema_is_none_when_the_key_only_holds_a_hash():
+def test_table_is_none_when_the_key_only_holds_a_hash():
     assert KEYS.table_of_schema(KEYS.schema("t" * 201)) is None
+    assert KEYS.name_of_raw_table(KEYS.raw_table("t" * 201)) is None
 
 
 @given(TEXTS)
 def test_system_keys_stay_under_the_system_prefix(text):
-    for key in (KEYS.sequence(text), KEYS.schema(text), KEYS.unique(text, text, text), KEYS.intent(text)):
+    for key in (
+        KEYS.sequence(text),
+        KEYS.schema(text),
+        KEYS.raw_table(text),
+        KEYS.unique(text, text, text),
+        KEYS.intent(text),
+    ):
         assert posixpath.normpath(key) == key
         assert key.startswith("shop/_sb/")
         assert KEYS.is_system(key)

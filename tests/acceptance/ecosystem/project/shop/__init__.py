@@ -1,0 +1,1 @@
+"""Products, their categories and suppliers, orders and notes."""

@@ -1,0 +1,175 @@
+"""Tables that raw DDL made are there for every connection, and sequences begin anew when SQL asks for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.management.color import no_style
+from django.db import NotSupportedError, ProgrammingError, connection, transaction
+from django.db.utils import OperationalError
+
+from django_smarterbase.exceptions import CorruptDocument
+from tests.integration.commands.site import Site
+
+CREATE = 'CREATE TABLE "things" ("name" varchar(9) NOT NULL PRIMARY KEY, "size" integer)'
+INDEX = 'CREATE INDEX "things_size" ON "things" ("size")'
+OBJECT = "_sb/tables/things.json"
+
+
+def run(*statements: str) -> list[tuple[object, ...]]:
+    """Run raw SQL; the rows of the last statement."""
+    with connection.cursor() as cursor:
+        for sql in statements:
+            cursor.execute(sql)
+        return cursor.fetchall()
+
+
+def kept(site: Site) -> dict[str, bytes]:
+    """The objects that hold SQL, by what follows the database's name."""
+    objects = site.objects()
+    prefix = connection.resources.keys.prefix()
+    return {key.removeprefix(prefix): body for key, body in objects.items() if "/_sb/tables/" in key}
+
+
+@pytest.fixture(params=[lambda site: connection.close(), Site.restart], ids=["connection", "process"])
+def another(request: pytest.FixtureRequest, site: Site) -> Callable[[], None]:
+    """Go on in another connection, or in another process."""
+    return lambda: request.param(site)
+
+
+def test_raw_table_is_there_in_another(site: Site, another: Callable[[], None]) -> None:
+    run(CREATE, INDEX, "INSERT INTO things VALUES ('one', 1), ('two', 2)")
+    another()
+    assert run("SELECT name FROM things WHERE size = 2") == [("two",)]
+    another()
+    run("UPDATE things SET size = 3 WHERE name = 'two'")
+    another()
+    assert connection.introspection.table_names() == ["things"]
+    assert run("SELECT name, size FROM things ORDER BY name") == [("one", 1), ("two", 3)]
+    with connection.cursor() as cursor:
+        assert connection.introspection.get_constraints(cursor, "things")["things_size"]["columns"] == ["size"]
+    assert json.loads(kept(site)[OBJECT]) == {"sql": [CREATE, INDEX]}
+
+
+@pytest.mark.parametrize("name", ['"my things"', "`my things`", "[my things]", "plain_things"])
+def test_raw_table_may_be_called_and_quoted_in_any_way(another: Callable[[], None], name: str) -> None:
+    run(f"CREATE TABLE IF NOT EXISTS {name} (id integer PRIMARY KEY)", f"CREATE INDEX i ON {name}(id)")
+    another()
+    run(f"INSERT INTO {name} VALUES (1)")
+    another()
+    assert run(f"SELECT id FROM {name}") == [(1,)]
+    run(f"DROP TABLE IF EXISTS {name}")
+    another()
+    assert connection.introspection.table_names() == []
+
+
+def test_raw_table_is_what_it_was_altered_to(another: Callable[[], None]) -> None:
+    run(CREATE, "INSERT INTO things VALUES ('one', 1)")
+    another()
+    run("ALTER TABLE things ADD COLUMN colour varchar(9)")
+    another()
+    assert run("SELECT * FROM things") == [("one", 1, None)]
+
+
+def test_raw_table_is_gone_when_it_is_dropped(site: Site, another: Callable[[], None]) -> None:
+    run(CREATE, "INSERT INTO things VALUES ('one', 1)")
+    another()
+    run("DROP TABLE things")
+    another()
+    assert kept(site) == {}
+    assert connection.introspection.table_names() == []
+    with pytest.raises(OperationalError, match="no such table: things"):
+        run("SELECT * FROM things")
+    run(CREATE)
+    assert run("SELECT * FROM things") == []
+
+
+def test_raw_table_comes_with_the_commit_of_its_transaction(site: Site, another: Callable[[], None]) -> None:
+    with transaction.atomic():
+        run(CREATE)
+        assert kept(site) == {}
+        transaction.set_rollback(True)
+    with pytest.raises(OperationalError, match="no such table: things"):
+        run("SELECT * FROM things")
+    with transaction.atomic():
+        run(CREATE, "INSERT INTO things VALUES ('one', 1)")
+    another()
+    assert run("SELECT * FROM things") == [("one", 1)]
+
+
+def test_raw_table_that_a_rolled_back_transaction_has_used_can_be_used_again(another: Callable[[], None]) -> None:
+    run(CREATE)
+    another()
+    with transaction.atomic():
+        run("INSERT INTO things VALUES ('one', 1)")
+        transaction.set_rollback(True)
+    assert run("SELECT * FROM things") == []
+
+
+def test_table_of_a_model_is_not_kept_as_a_raw_one(site: Site) -> None:
+    with connection.schema_editor() as editor:
+        editor.create_model(Group)
+        editor.execute('CREATE INDEX "groups_by_name" ON "auth_group" ("name")')
+    assert kept(site) == {}
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"sql": []}', b'{"sql": ["DROP TABLE things"]}', b'{"sql": [1]}'])
+def test_damaged_sql_of_a_table_is_named(site: Site, body: bytes) -> None:
+    key = connection.resources.keys.raw_table("things")
+    connection.resources.store.put(key, body)
+    with pytest.raises(CorruptDocument, match="does not hold the SQL of a table") as caught:
+        run("SELECT * FROM things")
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize("sql", ["CREATE TABLE auth_group (id integer)", "CREATE TRIGGER t AFTER DELETE ON things"])
+def test_sql_of_a_table_makes_nothing_else(site: Site, sql: str) -> None:
+    connection.resources.store.put(connection.resources.keys.raw_table("things"), json.dumps({"sql": [sql]}).encode())
+    with pytest.raises(CorruptDocument, match="it does something else"):
+        run("SELECT * FROM things")
+
+
+def test_unknown_table_is_an_error(site: Site) -> None:
+    with pytest.raises(OperationalError, match="no such table: elsewhere"):
+        run("SELECT * FROM elsewhere")
+    with pytest.raises(ProgrammingError, match="No model and no table 'elsewhere' is known"):
+        connection.table_schema("elsewhere")
+
+
+def test_sequence_begins_anew_when_django_resets_it(site: Site) -> None:
+    Group.objects.create(name="one").delete()
+    assert Group.objects.create(name="two").pk == 2
+    Group.objects.all().delete()
+    (sql,) = connection.ops.sequence_reset_by_name_sql(no_style(), [{"table": "auth_group", "column": "id"}])
+    assert sql == """UPDATE "sqlite_sequence" SET "seq" = 0 WHERE "name" IN ('auth_group');"""
+    run(sql)
+    assert Group.objects.create(name="three").pk == 1
+
+
+def test_sequence_stays_above_the_rows_that_there_are(site: Site) -> None:
+    Group.objects.bulk_create(Group(name=str(number)) for number in range(3))
+    (sql,) = connection.ops.sequence_reset_by_name_sql(no_style(), [{"table": "auth_group", "column": "id"}])
+    run(sql)
+    assert Group.objects.create(name="new").pk == 4
+
+
+@pytest.mark.parametrize("sql", ["UPDATE sqlite_sequence SET seq = 7", "SELECT seq FROM sqlite_sequence"])
+def test_raw_sql_about_sequences_is_refused(site: Site, sql: str) -> None:
+    Group.objects.create(name="one")
+    with pytest.raises(NotSupportedError, match="the sequences of a smarterbase database are objects"):
+        run(sql)
+
+
+def test_raw_insert_is_numbered_by_the_sequence(site: Site) -> None:
+    Group.objects.create(name="one")
+    run("INSERT INTO auth_group (name) VALUES ('two')")
+    assert Group.objects.get(name="two").pk == 2
+
+
+def test_table_of_the_migrations_is_inspected_before_anybody_has_asked_for_it(site: Site) -> None:
+    with connection.cursor() as cursor:
+        columns = connection.introspection.get_table_description(cursor, "django_migrations")
+    assert [column.name for column in columns] == ["id", "app", "name", "applied"]
