@@ -42,7 +42,10 @@ class Affinity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. ``default`` stands in for an attribute that a document lacks, unless ``required``."""
+    """A column. ``default`` stands in for an attribute that a document lacks, unless ``required``.
+
+    ``lineage`` tells it from other columns that migrations have called the same (``storage.lineage``), "" if none has.
+    """
 
     name: str
     kind: Kind = Kind.PLAIN
@@ -54,6 +57,7 @@ class Column:
     default: Value = None
     utc: bool = False  # a datetime that is aware: SQLite holds UTC, the document says Z
     decimal_places: int | None = None
+    lineage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

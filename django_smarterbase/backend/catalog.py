@@ -40,8 +40,8 @@ class Catalog:
         self._creation: dict[TableSchema, tuple[str, ...]] = {}
 
     def of_model(self, model: type[Model]) -> TableSchema:
-        """The table of a model."""
-        return schema_of_model(model, self.wrapper)
+        """The table of a model, as its migrations left it."""
+        return self.wrapper.resources.settled(schema_of_model(model, self.wrapper))
 
     def of_table(self, table: str) -> TableSchema:
         """The table of this name: of a model if there is one, otherwise as it stands in the workspace."""

@@ -6,25 +6,37 @@ are read through it (``storage.history``). Only a table that is dropped or renam
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSchemaEditor
 from django.db.models import Field, Model
+from django.db.transaction import atomic
+from django.db.utils import IntegrityError, NotSupportedError, OperationalError
 
+from django_smarterbase.backend.alterations import (
+    Alteration,
+    addition,
+    alterations,
+    is_retyped,
+    may_break,
+    reference_before,
+    references_to,
+    removal,
+)
 from django_smarterbase.backend.catalog import creation_sql
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
-from django_smarterbase.backend.modeltables import column_of, named, sqlite_value
+from django_smarterbase.backend.modeltables import column_name, column_of, named, sqlite_value
 from django_smarterbase.backend.tablemoves import drops, moves
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.backend.upkeep import delete_claims
-from django_smarterbase.backend.verification import verify_documents
+from django_smarterbase.backend.verification import first_document, verify_documents
 from django_smarterbase.backend.workspace import PendingDocument
 from django_smarterbase.indexes.affinity import stored as value_as_stored
-from django_smarterbase.storage.history import Change, History
+from django_smarterbase.storage.history import History
 from django_smarterbase.storage.values import tag
-from django_smarterbase.tables import Value
+from django_smarterbase.tables import Column, Value
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -57,6 +69,9 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             self._depth -= 1
             self.connection.defining -= 1
             if outermost and not self.collect_sql:
+                # Indexes of scratch tables that are made anew anyway; and a migration that has no deferred SQL is
+                # recorded in the transaction that carries it out.
+                self.deferred_sql.clear()
                 self.connection.session.workspace.altered()
                 self.connection.catalog.forget()
 
@@ -69,9 +84,14 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 self._remaking -= 1
 
     def create_model(self, model: type[Model]) -> None:
-        """Make the scratch table and the schema object."""
+        """Make the scratch table and the schema object. Documents that were there before are rows of the table.
+
+        Raises OperationalError when a migration has made a table of this name already.
+        """
         table = model._meta.db_table
-        if not self._remaking and not self.collect_sql and not self.connection.catalog.has_schema_object(table):
+        if not self._remaking and not self.collect_sql:
+            if self.connection.catalog.has_schema_object(table):
+                raise OperationalError(f'table "{table}" already exists')
             self.connection.session.workspace.drop(table)
         with self._structural() as concerns_documents:
             super().create_model(model)
@@ -89,10 +109,14 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 self.connection.session.workspace.drop(table)
 
     def alter_db_table(self, model: type[Model], old_db_table: str, new_db_table: str) -> None:
-        """Rename the scratch table, and move the documents to the new table's keys."""
+        """Rename the scratch table, and move the documents to the new table's keys, all of them or none.
+
+        Raises OperationalError when there is a table of the new name, or documents are.
+        """
         renamed = old_db_table != new_db_table
         with self._structural() as concerns_documents:
             if concerns_documents and renamed:
+                self._refuse_taken_name(model, old_db_table, new_db_table)
                 old = named(model, old_db_table, self.connection)
                 self.connection.session.workspace.ensure(
                     old, lambda: creation_sql(self.connection, model, old_db_table)
@@ -102,38 +126,118 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 self._move_documents(model, old_db_table, new_db_table)
 
     def add_field(self, model: type[Model], field: Field[Any, Any]) -> None:
-        """Add the column; documents without it read the default that it has now."""
+        """Add the column; documents without it read the default that it has now.
+
+        Raises IntegrityError when they can read none, or break a constraint of the field.
+        """
         with self._structural(model) as concerns_documents:
+            noted = concerns_documents and field.column and not field.many_to_many
+            if noted and field.primary_key:
+                self._refuse_other_key(model, field)
+            if noted:
+                self._refuse_missing_default(model, field)
             super().add_field(model, field)
-            if concerns_documents and field.column and not field.generated and not field.many_to_many:
-                self._step(model, Change.ADD, field.column, value=self._tagged_default(field))
+            if noted:
+                default = None if field.generated else self._tagged_default(field)
+                steps = [] if field.generated else [addition(self._column(field), default)]
+                shared = field.unique and (field.generated or default is not None)
+                self._note(model, steps, field if shared else None)
 
     def remove_field(self, model: type[Model], field: Field[Any, Any]) -> None:
         """Drop the column; its attributes go when their documents are next written."""
         with self._structural(model) as concerns_documents:
+            noted = concerns_documents and field.column and not field.many_to_many
+            if noted and field.primary_key:
+                self._refuse_other_key(model, field)
             super().remove_field(model, field)
-            if concerns_documents and field.column and not field.many_to_many:
-                self._step(model, Change.REMOVE, field.column)
+            if noted:
+                self._note(model, [removal(column_name(field))])
 
     def alter_field(
         self, model: type[Model], old_field: Field[Any, Any], new_field: Field[Any, Any], strict: bool = False
     ) -> None:
-        """Alter the column; older documents are read by its old name and type."""
+        """Alter the column; older documents are read by its old name and type.
+
+        Raises IntegrityError and DataError when there are documents that the new field does not admit.
+        """
         with self._structural(model) as concerns_documents:
+            noted = concerns_documents and old_field.column and new_field.column
+            if noted and old_field.primary_key != new_field.primary_key:
+                self._refuse_other_key(model, new_field)
             super().alter_field(model, old_field, new_field, strict)
-            if concerns_documents and old_field.column and new_field.column:
+            if noted:
                 self._note_alteration(model, old_field, new_field)
-                if new_field.unique and not old_field.unique:
-                    self._verify(new_field.model)
+                self._note_references(old_field, new_field)
+
+    def _column(self, field: Field[Any, Any]) -> Column:
+        return column_of(field, self.connection)
 
     def _note_alteration(self, model: type[Model], old_field: Field[Any, Any], new_field: Field[Any, Any]) -> None:
-        old, new = column_of(old_field, self.connection), column_of(new_field, self.connection)
-        fills = old_field.null and not new_field.null
-        if (old.kind, old.affinity) != (new.kind, new.affinity) or fills:
-            value = self._tagged_default(new_field) if fills else None
-            self._step(model, Change.RETYPE, old.name, value=value, kind=str(old.kind), affinity=str(old.affinity))
-        if old.name != new.name:
-            self._step(model, Change.RENAME, old.name, to=new.name)
+        old, new = self._column(old_field), self._column(new_field)
+        default = self._tagged_default(new_field) if old.nullable and not new.nullable else None
+        verified = new_field if may_break(old_field, new_field, self.connection) else None
+        self._note(model, list(alterations(old, new, default)), verified, new if is_retyped(old, new) else None)
+
+    def _note_references(self, old_field: Field[Any, Any], new_field: Field[Any, Any]) -> None:
+        """Foreign keys hold the values of the field that they point to, and are altered with it."""
+        if not new_field.unique or not is_retyped(self._column(old_field), self._column(new_field)):
+            return
+        for key in references_to(new_field):
+            before = reference_before(key, old_field, self.connection)
+            self._note(key.model, list(alterations(before, self._column(key), None)), key)
+
+    def _note(
+        self,
+        model: type[Model],
+        steps: Sequence[Alteration],
+        verified: Field[Any, Any] | None = None,
+        retyped: Column | None = None,
+    ) -> None:
+        """Add the steps to a table's schema object, after all documents have been seen to be sound with ``verified``,
+        the field as it is then, if it is given; ``retyped`` is its column."""
+        resources, table = self.connection.resources, model._meta.db_table
+        before = history = resources.history(table)
+        for change, column, details in steps:
+            history = history.with_step(change, column, **details)
+        resources.assume_history(table, history)
+        try:
+            if verified is not None:
+                self._verify(getattr(verified, "model", model), retyped)
+        except BaseException:
+            resources.assume_history(table, before)
+            raise
+        if steps:
+            self._save(table, history)
+
+    def _refuse_missing_default(self, model: type[Model], field: Field[Any, Any]) -> None:
+        if field.null or field.generated or field.has_db_default() or self.effective_default(field) is not None:
+            return
+        document = first_document(self.connection, self.connection.schema_of_model(model))
+        if document is not None:
+            raise IntegrityError(
+                f"NOT NULL constraint failed: {model._meta.label}.{field.name}: the field is not null and has no "
+                f"default, so the document {document!r} would have no value for it. Nothing was changed. Give the "
+                "field a default (or null=True, fill it by RunPython, then AlterField), and run migrate again."
+            )
+
+    def _refuse_other_key(self, model: type[Model], field: Field[Any, Any]) -> None:
+        document = first_document(self.connection, self.connection.schema_of_model(model))
+        if document is not None:
+            raise NotSupportedError(
+                f"{model._meta.label}: {field.name!r} cannot become or cease to be the primary key, by which its "
+                f"documents are called (as {document!r}). Nothing was changed. Make a new model with that primary key, "
+                "copy the rows by RunPython, and delete the old one."
+            )
+
+    def _refuse_taken_name(self, model: type[Model], old_table: str, new_table: str) -> None:
+        document = first_document(self.connection, named(model, new_table, self.connection))
+        if document is None and not self.connection.catalog.has_schema_object(new_table):
+            return
+        raise OperationalError(
+            f"{model._meta.label}: the table {old_table!r} cannot be renamed to {new_table!r}, since there is already "
+            f"another table with this name{f' (document {document!r})' if document is not None else ''}. Nothing was "
+            "changed. Choose another db_table, or delete that table's model first, and run migrate again."
+        )
 
     def _alter_many_to_many(self, model: type[Model], old_field: Any, new_field: Any, strict: bool) -> None:
         old, new = old_field.remote_field.through, new_field.remote_field.through
@@ -184,10 +288,15 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         if self.collect_sql:
             super().remove_constraint(model, constraint)
 
-    def _verify(self, model: type[Model]) -> None:
-        self.connection.session.empty()
-        verify_documents(self.connection, model)
-        self.connection.session.workspace.altered()
+    def _verify(self, model: type[Model], retyped: Column | None = None) -> None:
+        session = self.connection.session
+        session.empty()
+        try:
+            book = verify_documents(self.connection, model, retyped)
+        finally:
+            session.workspace.altered()
+        if session.in_transaction:
+            session.claimed.append(book)
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         self.connection.defining += 1
@@ -204,12 +313,8 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             value = sqlite.execute(f"SELECT {sql}".replace("%s", "?"), params).fetchone()[0]
         else:
             value = sqlite_value(self.effective_default(field))
-        value = value_as_stored(column_of(field, self.connection).affinity, value)
+        value = value_as_stored(self._column(field).affinity, value)
         return None if value is None else tag(value)
-
-    def _step(self, model: type[Model], change: Change, column: str, **details: Any) -> None:
-        table = model._meta.db_table
-        self._save(table, self.connection.resources.history(table).with_step(change, column, **details))
 
     def _save(self, table: str, history: History | None) -> None:
         """Write a table's schema object, or delete it, in the transaction if there is one."""
@@ -235,11 +340,13 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         self.connection.resources.sequences.reset(schema.table)
 
     def _move_documents(self, model: type[Model], old_table: str, new_table: str) -> None:
-        old, new = (named(model, table, self.connection) for table in (old_table, new_table))
-        history = self.connection.resources.history(old_table)
-        self._write(list(moves(self.connection, old, new)))
-        self._save(new_table, history)
-        self._save(old_table, None)
+        resources = self.connection.resources
+        with atomic(self.connection.alias):
+            self._save(new_table, resources.history(old_table))
+            # With its history the new table's index is born with the definition that it will be asked for.
+            old, new = (resources.settled(named(model, table, self.connection)) for table in (old_table, new_table))
+            self._write(list(moves(self.connection, old, new)))
+            self._save(old_table, None)
 
     def _write(self, writes: list[DocumentWrite]) -> None:
         session = self.connection.session

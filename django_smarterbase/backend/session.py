@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.utils import IntegrityError
 
 from django_smarterbase.backend.changes import ChangeReader
-from django_smarterbase.backend.claims import ClaimTaken, claim_rule
+from django_smarterbase.backend.claims import ClaimBook, ClaimTaken, claim_rule
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
@@ -58,6 +58,7 @@ class Session:
         self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
+        self.claimed: list[ClaimBook] = []  # what migrations claimed for documents as they are, until COMMIT
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
         self.locks = self._no_locks()
         self._transaction: Snapshot | None = None
@@ -124,7 +125,7 @@ class Session:
                 writes = [write for write in writes if write.key not in standing]
                 self.await_decision(write.built_on for write in writes if write.built_on is not None)
                 raise_sequences(self.resources, snapshot, writes)
-                failure = self._commit_alone(writes)
+                failure = self.apply(writes)
                 if failure is None:
                     return
                 standing |= failure.standing
@@ -147,9 +148,9 @@ class Session:
             f"row. {_applied(standing)}; {_advice(standing)}run the statement again."
         )
 
-    def _commit_alone(self, writes: list[DocumentWrite]) -> WriteFailed | None:
-        """Apply the writes of a statement in autocommit. Locks are waited for before anything is done that others wait
-        for: as a single batch is announced, which costs nothing, or apart."""
+    def apply(self, writes: list[DocumentWrite]) -> WriteFailed | None:
+        """Apply writes in autocommit, all or none; returns the failure when another writer was faster. Locks are waited
+        for before anything is done that others wait for: as a single batch is announced, at no cost, or apart."""
         if is_announced_first(writes):
             return self._commit(writes, owner="")
         try:
@@ -303,6 +304,7 @@ class Session:
         if failure is not None:
             raise _commit_error(failure) from failure
         self.migrating.clear()
+        self.claimed.clear()
         self.workspace.clear_pending()
         self._empty(snapshot)
         return len(writes)
@@ -335,6 +337,8 @@ class Session:
         for table in self.migrating:
             self.resources.forget_history(table)
         self.migrating.clear()
+        while self.claimed:
+            self.claimed.pop().abandon()
         self.workspace.forget()
 
     def rolled_back_to_savepoint(self) -> None:
