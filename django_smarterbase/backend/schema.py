@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSchemaEditor
@@ -58,7 +59,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         outermost = self._depth == 0
         if outermost and not self.collect_sql:
             self.connection.session.empty()
-        if not self.collect_sql:
+        if not self.collect_sql and not self._remaking:
             for model in models:
                 self.connection.catalog.ensure_model(model)
         self._depth += 1
@@ -141,7 +142,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 default = None if field.generated else self._tagged_default(field)
                 steps = [] if field.generated else [addition(self._column(field), default)]
                 shared = field.unique and (field.generated or default is not None)
-                self._note(model, steps, field if shared else None)
+                self._note(model, steps, getattr(field, "model", model) if shared else None)
 
     def remove_field(self, model: type[Model], field: Field[Any, Any]) -> None:
         """Drop the column; its attributes go when their documents are next written."""
@@ -167,34 +168,37 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             super().alter_field(model, old_field, new_field, strict)
             if noted:
                 self._note_alteration(model, old_field, new_field)
-                self._note_references(old_field, new_field)
 
     def _column(self, field: Field[Any, Any]) -> Column:
         return column_of(field, self.connection)
 
     def _note_alteration(self, model: type[Model], old_field: Field[Any, Any], new_field: Field[Any, Any]) -> None:
+        """Note what becomes of a column, and of those of the foreign keys that hold its values."""
         old, new = self._column(old_field), self._column(new_field)
         default = self._tagged_default(new_field) if old.nullable and not new.nullable else None
-        verified = new_field if may_break(old_field, new_field, self.connection) else None
-        self._note(model, list(alterations(old, new, default)), verified, new if is_retyped(old, new) else None)
-
-    def _note_references(self, old_field: Field[Any, Any], new_field: Field[Any, Any]) -> None:
-        """Foreign keys hold the values of the field that they point to, and are altered with it."""
-        if not new_field.unique or not is_retyped(self._column(old_field), self._column(new_field)):
-            return
-        for key in references_to(new_field):
-            before = reference_before(key, old_field, self.connection)
-            self._note(key.model, list(alterations(before, self._column(key), None)), key)
+        verified = new_field.model if may_break(old_field, new_field, self.connection) else None
+        steps = list(alterations(old, new, default))
+        others: dict[type[Model], list[Alteration]] = {}
+        if new_field.unique and is_retyped(old, new):
+            for key in references_to(new_field):
+                before = reference_before(key, old_field, self.connection)
+                own = key.model._meta.db_table == model._meta.db_table
+                (steps if own else others.setdefault(key.model, [])).extend(
+                    alterations(before, self._column(key), None)
+                )
+        self._note(model, steps, verified, new if is_retyped(old, new) else None)
+        for other, its_steps in others.items():
+            self._note(other, its_steps, other)
 
     def _note(
         self,
         model: type[Model],
         steps: Sequence[Alteration],
-        verified: Field[Any, Any] | None = None,
+        verified: type[Model] | None = None,
         retyped: Column | None = None,
     ) -> None:
-        """Add the steps to a table's schema object, after all documents have been seen to be sound with ``verified``,
-        the field as it is then, if it is given; ``retyped`` is its column."""
+        """Add the steps to a table's schema object, after all documents have been seen to be sound for ``verified``,
+        the model since, if it is given; ``retyped`` is a column that they may have no value for."""
         resources, table = self.connection.resources, model._meta.db_table
         before = history = resources.history(table)
         for change, column, details in steps:
@@ -202,7 +206,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         resources.assume_history(table, history)
         try:
             if verified is not None:
-                self._verify(getattr(verified, "model", model), retyped)
+                self._verify(verified, retyped)
         except BaseException:
             resources.assume_history(table, before)
             raise
@@ -291,6 +295,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
     def _verify(self, model: type[Model], retyped: Column | None = None) -> None:
         session = self.connection.session
         session.empty()
+        session.workspace.altered()  # its signature says nothing of constraints
         try:
             book = verify_documents(self.connection, model, retyped)
         finally:
@@ -336,8 +341,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         self._write(list(drops(self.connection, schema)))
         if not self.connection.session.in_transaction:
             delete_claims(self.connection.resources, schema.table)
-        # Taken back, the table finds its sequence behind its documents, which the next insert mends.
-        self.connection.resources.sequences.reset(schema.table)
+        self.connection.on_commit(partial(self.connection.resources.sequences.reset, schema.table))
 
     def _move_documents(self, model: type[Model], old_table: str, new_table: str) -> None:
         resources = self.connection.resources
@@ -347,6 +351,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             old, new = (resources.settled(named(model, table, self.connection)) for table in (old_table, new_table))
             self._write(list(moves(self.connection, old, new)))
             self._save(old_table, None)
+            self.connection.on_commit(partial(resources.sequences.hand_over, old_table, new_table))
 
     def _write(self, writes: list[DocumentWrite]) -> None:
         session = self.connection.session
