@@ -121,6 +121,10 @@ class Resources:
         """Look at the schema object again before the table is next used."""
         self._histories.pop(table, None)
 
+    def forget_histories(self) -> None:
+        """Look at all schema objects again: other processes may have migrated."""
+        self._histories.clear()
+
 
 _lock = threading.Lock()
 _open: dict[tuple[str, Options, int], Resources] = {}

@@ -111,7 +111,7 @@ class Upcaster:
     def _write_back(self, found: dict[str, Stored]) -> None:
         """Write a batch back. When one of it was changed meanwhile, all are read again: they may have been too."""
         for _ in range(MAX_ATTEMPTS):
-            writes = self._writes(found)
+            writes = self._writes(found) if found else []
             self.wrapper.session.await_decision(write.built_on for write in writes if write.built_on is not None)
             failure = self.wrapper.session.apply(writes)
             if failure is None:

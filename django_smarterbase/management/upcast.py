@@ -123,6 +123,8 @@ def sentence(result: Result) -> str:
 
 def _done(result: Result) -> str:
     progress = result.progress
+    if not progress.documents:
+        return ""
     parts = [f"written back in version {result.version}" if progress.written == progress.outdated else ""]
     if not parts[0]:
         parts = [f"of older versions: {progress.written:,} written back in version {result.version}"]

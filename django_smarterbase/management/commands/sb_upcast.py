@@ -39,11 +39,11 @@ When not: before the last process with old code has ended. It would still read
 the documents, but not the attributes of fields that are removed.
 
 Queries and writes go on meanwhile. A document is written only if nobody has
-changed it since it was read; the newer write stays. Indexes stay trusted, unique
-values stay claimed, signals and save() are not called. Every document of a table
-that migrations have changed is read once, in a stream, and no more than a batch
-is held in memory. It may be interrupted and run again: what is up to date is
-read and not written."""
+changed it since it was read; the newer write stays. Indexes stay trusted and
+unique values claimed; signals and save() are not called. Every document of a
+table that migrations have changed is read once, in a stream, and no more than a
+batch is held in memory. It may be interrupted and run again: what is up to date
+is read and not written."""
 
 EPILOG = """\
 examples:
@@ -52,7 +52,7 @@ examples:
   manage.py sb_upcast                       all tables of all databases
   manage.py sb_upcast articles auth.User    of an app, and of a model (with its
                                             many-to-many tables)
-  manage.py sb_upcast --batch 20            in small portions, beside much traffic
+  manage.py sb_upcast --batch 20            in small portions, beside traffic
   manage.py sb_upcast --json >report.json   for programs
 
 exit status:
@@ -62,8 +62,8 @@ exit status:
   130  ended by Ctrl-C or SIGTERM, after the batch under way
 
 On a terminal a bar shows rate and time left; elsewhere a line says so every 30
-seconds, or with -v 2 every 10. NO_COLOR in the environment is heeded. -v 0 shows
-errors only."""
+seconds, or with -v 2 every 10. NO_COLOR in the environment is heeded. -v 0
+shows errors only."""
 
 
 class Command(BaseCommand):
