@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.backends.base.introspection import TableInfo
 from django.db.backends.sqlite3.introspection import DatabaseIntrospection as SQLiteIntrospection
 
+from django_smarterbase.backend.catalog import index_sql
+
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
+
+_SAVEPOINT: Final = "_sb_introspection"
 
 
 class DatabaseIntrospection(SQLiteIntrospection):
@@ -45,6 +51,23 @@ class DatabaseIntrospection(SQLiteIntrospection):
         return super().get_primary_key_columns(cursor, table_name)
 
     def get_constraints(self, cursor: Any, table_name: str) -> Any:
-        """As SQLite's."""
+        """As SQLite's. Of the tables of models, all the indexes that the models have are among them."""
         self._prepare(table_name)
-        return super().get_constraints(cursor, table_name)
+        with self._indexed(table_name):
+            return super().get_constraints(cursor, table_name)
+
+    @contextmanager
+    def _indexed(self, table_name: str) -> Iterator[None]:
+        """The scratch table with the indexes that no query needs."""
+        model, sqlite = self.connection.catalog.model_of(table_name), self.connection.session.workspace.sqlite
+        if model is None:
+            yield
+            return
+        sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
+        try:
+            for sql in index_sql(self.connection, model):
+                sqlite.execute(sql)
+            yield
+        finally:
+            sqlite.execute(f"ROLLBACK TO {_SAVEPOINT}")
+            sqlite.execute(f"RELEASE {_SAVEPOINT}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSchemaEditor
 from django.db.models import Field, Model
 from django.db.transaction import atomic
-from django.db.utils import IntegrityError, NotSupportedError, OperationalError
+from django.db.utils import OperationalError
 
 from django_smarterbase.backend.alterations import (
     Alteration,
@@ -29,10 +29,11 @@ from django_smarterbase.backend.alterations import (
 from django_smarterbase.backend.catalog import creation_sql
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.modeltables import column_name, column_of, named, sqlite_value
+from django_smarterbase.backend.refusals import refuse_missing_default, refuse_other_key, refuse_taken_name
 from django_smarterbase.backend.tablemoves import drops, moves
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.backend.upkeep import delete_claims
-from django_smarterbase.backend.verification import first_document, verify_documents
+from django_smarterbase.backend.verification import verify_documents
 from django_smarterbase.backend.workspace import PendingDocument
 from django_smarterbase.indexes.affinity import stored as value_as_stored
 from django_smarterbase.storage.history import History
@@ -50,6 +51,10 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
     _depth = 0
     _remaking = 0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._defined: set[str] = set()  # the tables that the operation under way is at work on
+
     @contextmanager
     def _structural(self, *models: type[Model]) -> Iterator[bool]:
         """Run DDL on empty scratch tables of ``models``; yields whether it concerns the documents too.
@@ -61,20 +66,28 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             self.connection.session.empty()
         if not self.collect_sql and not self._remaking:
             for model in models:
-                self.connection.catalog.ensure_model(model)
+                self.connection.catalog.define(model, anew=outermost)
+                self._defined.add(model._meta.db_table)
         self._depth += 1
         self.connection.defining += 1
         try:
             yield not self._remaking and not self.collect_sql
+            if outermost and not self.collect_sql:
+                self._execute_deferred()
         finally:
             self._depth -= 1
             self.connection.defining -= 1
             if outermost and not self.collect_sql:
-                # Indexes of scratch tables that are made anew anyway; and a migration that has no deferred SQL is
-                # recorded in the transaction that carries it out.
-                self.deferred_sql.clear()
-                self.connection.session.workspace.altered()
+                self.connection.session.workspace.altered(self._defined)
+                self._defined.clear()
                 self.connection.catalog.forget()
+
+    def _execute_deferred(self) -> None:
+        """Make the indexes of new scratch tables at once: a migration that has left no SQL to the end is recorded in
+        the transaction that carries it out, so that a process which dies leaves both or neither."""
+        deferred, self.deferred_sql = self.deferred_sql, []
+        for sql in deferred:
+            self.execute(sql, None)
 
     def _remake_table(self, model: type[Model], *args: Any, **kwargs: Any) -> Any:
         with self._structural(model):
@@ -97,6 +110,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         with self._structural() as concerns_documents:
             super().create_model(model)
             if concerns_documents:
+                self._defined.add(table)
                 self._save(table, History())
 
     def delete_model(self, model: type[Model], handle_autom2m: bool = True) -> None:
@@ -117,14 +131,18 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         renamed = old_db_table != new_db_table
         with self._structural() as concerns_documents:
             if concerns_documents and renamed:
-                self._refuse_taken_name(model, old_db_table, new_db_table)
-                old = named(model, old_db_table, self.connection)
-                self.connection.session.workspace.ensure(
-                    old, lambda: creation_sql(self.connection, model, old_db_table)
-                )
+                refuse_taken_name(self.connection, model, old_db_table, new_db_table)
+                self._make_under_old_name(model, old_db_table)
             super().alter_db_table(model, old_db_table, new_db_table)
             if concerns_documents and renamed:
+                self._defined.add(new_db_table)
                 self._move_documents(model, old_db_table, new_db_table)
+
+    def _make_under_old_name(self, model: type[Model], table: str) -> None:
+        workspace = self.connection.session.workspace
+        if not workspace.is_defined(table):
+            old = named(model, table, self.connection)
+            workspace.ensure(old, lambda: creation_sql(self.connection, model, table, indexed=True))
 
     def add_field(self, model: type[Model], field: Field[Any, Any]) -> None:
         """Add the column; documents without it read the default that it has now.
@@ -134,9 +152,9 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         with self._structural(model) as concerns_documents:
             noted = concerns_documents and field.column and not field.many_to_many
             if noted and field.primary_key:
-                self._refuse_other_key(model, field)
+                refuse_other_key(self.connection, model, field)
             if noted:
-                self._refuse_missing_default(model, field)
+                refuse_missing_default(self.connection, model, field, self.effective_default(field))
             super().add_field(model, field)
             if noted:
                 default = None if field.generated else self._tagged_default(field)
@@ -149,7 +167,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         with self._structural(model) as concerns_documents:
             noted = concerns_documents and field.column and not field.many_to_many
             if noted and field.primary_key:
-                self._refuse_other_key(model, field)
+                refuse_other_key(self.connection, model, field)
             super().remove_field(model, field)
             if noted:
                 self._note(model, [removal(column_name(field))])
@@ -164,7 +182,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         with self._structural(model) as concerns_documents:
             noted = concerns_documents and old_field.column and new_field.column
             if noted and old_field.primary_key != new_field.primary_key:
-                self._refuse_other_key(model, new_field)
+                refuse_other_key(self.connection, model, new_field)
             super().alter_field(model, old_field, new_field, strict)
             if noted:
                 self._note_alteration(model, old_field, new_field)
@@ -176,10 +194,10 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         """Note what becomes of a column, and of those of the foreign keys that hold its values."""
         old, new = self._column(old_field), self._column(new_field)
         default = self._tagged_default(new_field) if old.nullable and not new.nullable else None
-        verified = new_field.model if may_break(old_field, new_field, self.connection) else None
+        verified = getattr(new_field, "model", model) if may_break(old_field, new_field, self.connection) else None
         steps = list(alterations(old, new, default))
         others: dict[type[Model], list[Alteration]] = {}
-        if new_field.unique and is_retyped(old, new):
+        if new_field.unique and is_retyped(old, new) and hasattr(new_field, "model"):
             for key in references_to(new_field):
                 before = reference_before(key, old_field, self.connection)
                 own = key.model._meta.db_table == model._meta.db_table
@@ -213,36 +231,6 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         if steps:
             self._save(table, history)
 
-    def _refuse_missing_default(self, model: type[Model], field: Field[Any, Any]) -> None:
-        if field.null or field.generated or field.has_db_default() or self.effective_default(field) is not None:
-            return
-        document = first_document(self.connection, self.connection.schema_of_model(model))
-        if document is not None:
-            raise IntegrityError(
-                f"NOT NULL constraint failed: {model._meta.label}.{field.name}: the field is not null and has no "
-                f"default, so the document {document!r} would have no value for it. Nothing was changed. Give the "
-                "field a default (or null=True, fill it by RunPython, then AlterField), and run migrate again."
-            )
-
-    def _refuse_other_key(self, model: type[Model], field: Field[Any, Any]) -> None:
-        document = first_document(self.connection, self.connection.schema_of_model(model))
-        if document is not None:
-            raise NotSupportedError(
-                f"{model._meta.label}: {field.name!r} cannot become or cease to be the primary key, by which its "
-                f"documents are called (as {document!r}). Nothing was changed. Make a new model with that primary key, "
-                "copy the rows by RunPython, and delete the old one."
-            )
-
-    def _refuse_taken_name(self, model: type[Model], old_table: str, new_table: str) -> None:
-        document = first_document(self.connection, named(model, new_table, self.connection))
-        if document is None and not self.connection.catalog.has_schema_object(new_table):
-            return
-        raise OperationalError(
-            f"{model._meta.label}: the table {old_table!r} cannot be renamed to {new_table!r}, since there is already "
-            f"another table with this name{f' (document {document!r})' if document is not None else ''}. Nothing was "
-            "changed. Choose another db_table, or delete that table's model first, and run migrate again."
-        )
-
     def _alter_many_to_many(self, model: type[Model], old_field: Any, new_field: Any, strict: bool) -> None:
         old, new = old_field.remote_field.through, new_field.remote_field.through
         if old._meta.db_table == new._meta.db_table:
@@ -259,43 +247,61 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             self._depth = self.connection.defining = depth
 
     def alter_unique_together(self, model: type[Model], old_unique_together: Any, new_unique_together: Any) -> None:
-        """Check the documents against what is new; scratch tables have it from the model when they are next made."""
-        if self.collect_sql:
-            super().alter_unique_together(model, old_unique_together, new_unique_together)
-        elif {tuple(names) for names in new_unique_together} - {tuple(names) for names in old_unique_together}:
-            self._verify(model)
+        """Check the documents against what is new. Raises IntegrityError for one that does not meet it."""
+        stands = self._stands(model)
+        with self._structural(model) as concerns_documents:
+            if self.collect_sql or stands:
+                super().alter_unique_together(model, old_unique_together, new_unique_together)
+            before, after = ({tuple(names) for names in each} for each in (old_unique_together, new_unique_together))
+            if concerns_documents and after - before:
+                self._verify(model)
 
     def add_index(self, model: type[Model], index: Any) -> None:
         """Nothing to do for the documents: the Redis index follows with the next ``sb_reindex``."""
-        if self.collect_sql:
-            super().add_index(model, index)
+        with self._structural(model):
+            if self.collect_sql or not self._has_index(index.name):
+                super().add_index(model, index)
 
     def remove_index(self, model: type[Model], index: Any) -> None:
         """Nothing to do for the documents."""
-        if self.collect_sql:
-            super().remove_index(model, index)
+        with self._structural(model):
+            if self.collect_sql or self._has_index(index.name):
+                super().remove_index(model, index)
 
     def rename_index(self, model: type[Model], old_index: Any, new_index: Any) -> None:
         """Nothing to do for the documents: the Redis index of the new name follows with the next ``sb_reindex``."""
-        if self.collect_sql:
+        with self._structural(model):
             super().rename_index(model, old_index, new_index)
 
     def add_constraint(self, model: type[Model], constraint: Any) -> None:
         """Check the documents against it. Raises IntegrityError for one that does not meet it."""
-        if self.collect_sql:
-            super().add_constraint(model, constraint)
-        else:
-            self._verify(model)
+        with self._structural(model) as concerns_documents:
+            if self.collect_sql or not self._has_index(constraint.name):
+                super().add_constraint(model, constraint)
+            if concerns_documents:
+                self._verify(model)
 
     def remove_constraint(self, model: type[Model], constraint: Any) -> None:
         """Nothing to do for the documents."""
-        if self.collect_sql:
-            super().remove_constraint(model, constraint)
+        stands = self._stands(model)
+        with self._structural(model):
+            if self.collect_sql or stands:
+                super().remove_constraint(model, constraint)
+
+    def _stands(self, model: type[Model]) -> bool:
+        """Whether the scratch table is as an earlier operation left it; otherwise it is made of the model since."""
+        return self.connection.session.workspace.is_defined(model._meta.db_table)
+
+    def _has_index(self, name: str) -> bool:
+        """Whether the scratch table, made from the model since, has the index or unique constraint already."""
+        sqlite = self.connection.session.workspace.sqlite
+        found = sqlite.execute("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?", (name,))
+        return found.fetchone() is not None
 
     def _verify(self, model: type[Model], retyped: Column | None = None) -> None:
         session = self.connection.session
         session.empty()
-        session.workspace.altered()  # its signature says nothing of constraints
+        session.workspace.drop(model._meta.db_table)  # it is to have the constraints of this model
         try:
             book = verify_documents(self.connection, model, retyped)
         finally:

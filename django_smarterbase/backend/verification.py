@@ -33,19 +33,6 @@ if TYPE_CHECKING:
 _REMEDY: Final = "Nothing was changed. Mend the document, or change the migration, and run migrate again."
 
 
-def first_document(wrapper: DatabaseWrapper, schema: TableSchema) -> str | None:
-    """The key of some document of a table as the transaction sees it, None when there is none. One listing at most."""
-    resources = wrapper.resources
-    pending = {document.key: document.body for document in wrapper.session.workspace.pending(schema.table)}
-    made = next((key for key, body in pending.items() if body is not None), None)
-    if made is not None:
-        return made
-    for listed in resources.store.list(resources.keys.table_prefix(schema.table)):
-        if listed.key not in pending and resources.keys.stem_of_key(schema.table, listed.key) is not None:
-            return listed.key
-    return None
-
-
 def verify_documents(wrapper: DatabaseWrapper, model: type[Model], retyped: Column | None = None) -> ClaimBook:
     """Check every document of a table against the constraints of ``model``, and claim its unique values.
 
@@ -53,7 +40,7 @@ def verify_documents(wrapper: DatabaseWrapper, model: type[Model], retyped: Colu
     migration fails after all. Raises IntegrityError and DataError, which name the document; then no claim was taken.
     """
     schema = wrapper.schema_of_model(model)
-    wrapper.catalog.ensure_model(model)
+    wrapper.catalog.define(model)
     book = ClaimBook(wrapper.resources, schema_of=lambda _table: schema)
     with _loaded(wrapper, schema):
         if retyped is not None:
