@@ -32,8 +32,12 @@ class DatabaseIntrospection(SQLiteIntrospection):
         return self.connection.session.workspace.table_names()
 
     def _prepare(self, table_name: str) -> None:
-        if self.connection.catalog.find(table_name) is not None:
+        if not self._is_defined(table_name) and self.connection.catalog.find(table_name) is not None:
             self.connection.ensure_table(table_name)
+
+    def _is_defined(self, table_name: str) -> bool:
+        """Whether a migration under way has left the scratch table, and knows better than a model what it is."""
+        return self.connection.session.workspace.is_defined(table_name)
 
     def get_table_description(self, cursor: Any, table_name: str) -> Any:
         """As SQLite's."""
@@ -60,14 +64,16 @@ class DatabaseIntrospection(SQLiteIntrospection):
     def _indexed(self, table_name: str) -> Iterator[None]:
         """The scratch table with the indexes that no query needs."""
         model, sqlite = self.connection.catalog.model_of(table_name), self.connection.session.workspace.sqlite
-        if model is None:
+        if model is None or self._is_defined(table_name):
             yield
             return
         sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
+        self.connection.defining += 1
         try:
             for sql in index_sql(self.connection, model):
                 sqlite.execute(sql)
             yield
         finally:
+            self.connection.defining -= 1
             sqlite.execute(f"ROLLBACK TO {_SAVEPOINT}")
             sqlite.execute(f"RELEASE {_SAVEPOINT}")

@@ -301,7 +301,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
     def _verify(self, model: type[Model], retyped: Column | None = None) -> None:
         session = self.connection.session
         session.empty()
-        session.workspace.drop(model._meta.db_table)  # it is to have the constraints of this model
+        session.workspace.altered()
         try:
             book = verify_documents(self.connection, model, retyped)
         finally:
