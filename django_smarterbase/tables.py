@@ -87,7 +87,8 @@ class TableSchema:
 
     ``pk`` names the primary key's columns in their order; a table without one (raw DDL) has ``("rowid",)``.
     ``auto`` is the pk column whose values come from the sequence object, or None. ``numbers_rows`` says that the
-    primary key is SQLite's own number of the row, which is an integer always.
+    primary key is SQLite's own number of the row, which is an integer always. ``checks`` tells tables with other CHECK
+    constraints apart.
     """
 
     table: str
@@ -98,6 +99,7 @@ class TableSchema:
     numbers_rows: bool = False
     indexes: tuple[IndexDefinition, ...] = ()
     unique: tuple[UniqueRule, ...] = ()
+    checks: tuple[str, ...] = ()
     field_names: Mapping[str, str] = field(default_factory=dict, compare=False)  # column -> model field
 
     def __hash__(self) -> int:

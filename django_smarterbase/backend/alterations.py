@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field
+from django.db.models import Field, Model
 
 from django_smarterbase.backend.modeltables import affinity_of, column_of
 from django_smarterbase.storage.history import Change
@@ -53,6 +53,13 @@ def may_break(old: Field[Any, Any], new: Field[Any, Any], connection: BaseDataba
     tightened = (before.nullable and not after.nullable) or (new.unique and not old.unique)
     checks = [field.db_parameters(connection)["check"] for field in (old, new)]
     return tightened or is_retyped(before, after) or (checks[1] is not None and checks[0] != checks[1])
+
+
+def model_since(field: Field[Any, Any]) -> type[Model] | None:
+    """The model with the field, as it is after an operation; None for a field that was made by hand, of which no model
+    knows."""
+    model: type[Model] | None = getattr(field, "model", None)
+    return model if model is not None and field in model._meta.local_fields else None
 
 
 def references_to(field: Field[Any, Any]) -> Iterator[Field[Any, Any]]:

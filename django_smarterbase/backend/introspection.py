@@ -23,13 +23,12 @@ class DatabaseIntrospection(SQLiteIntrospection):
     connection: DatabaseWrapper
 
     def get_table_list(self, cursor: Any) -> list[TableInfo]:
-        """The tables with a schema object, and those that raw DDL made in this workspace. One listing."""
-        names = set(self.connection.catalog.migrated_tables())
-        names |= {name for name in self._workspace_tables() if self.connection.catalog.model_of(name) is None}
-        return [TableInfo(name, "t") for name in sorted(names)]
-
-    def _workspace_tables(self) -> list[str]:
-        return self.connection.session.workspace.table_names()
+        """The tables with a schema object, and those and the views that raw DDL made in this workspace. One listing."""
+        workspace, catalog = self.connection.session.workspace, self.connection.catalog
+        names = set(catalog.migrated_tables())
+        names |= {name for name in workspace.names("table") if catalog.model_of(name) is None}
+        kinds = {**dict.fromkeys(names, "t"), **dict.fromkeys(workspace.names("view"), "v")}
+        return [TableInfo(name, kinds[name]) for name in sorted(kinds)]
 
     def _prepare(self, table_name: str) -> None:
         if not self._is_defined(table_name) and self.connection.catalog.find(table_name) is not None:

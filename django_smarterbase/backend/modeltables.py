@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import AutoField, BigAutoField, Field, Model, SmallAutoField, UniqueConstraint
+from django.db.models import AutoField, BigAutoField, CheckConstraint, Field, Model, SmallAutoField, UniqueConstraint
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.sql import Query
 
@@ -71,6 +71,7 @@ def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
         auto=meta.pk.column if isinstance(meta.pk, (AutoField, BigAutoField, SmallAutoField)) else None,
         indexes=tuple(_indexes(model, indexable, pk)),
         unique=tuple(_unique_rules(model, connection)),
+        checks=tuple(_checks(model, fields, connection)),
         field_names={column_name(field): field.name for field in fields},
     )
 
@@ -220,6 +221,17 @@ def _unique_rules(model: type[Model], connection: BaseDatabaseWrapper) -> Iterat
     for constraint in meta.constraints:
         if isinstance(constraint, UniqueConstraint) and local.issuperset(constraint.fields):
             yield _constraint_rule(model, constraint, connection)
+
+
+def _checks(model: type[Model], fields: Iterable[Field[Any, Any]], connection: BaseDatabaseWrapper) -> Iterator[str]:
+    """What the CHECK constraints of fields and model come to, in whatever words."""
+    for field in fields:
+        check = field.db_parameters(connection)["check"]
+        if check is not None:
+            yield check
+    for constraint in model._meta.constraints:
+        if isinstance(constraint, CheckConstraint):
+            yield repr(constraint)
 
 
 def _constraint_rule(model: type[Model], constraint: Any, connection: Any) -> UniqueRule:

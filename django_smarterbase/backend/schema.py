@@ -22,6 +22,7 @@ from django_smarterbase.backend.alterations import (
     alterations,
     is_retyped,
     may_break,
+    model_since,
     reference_before,
     references_to,
     removal,
@@ -160,7 +161,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 default = None if field.generated else self._tagged_default(field)
                 steps = [] if field.generated else [addition(self._column(field), default)]
                 shared = field.unique and (field.generated or default is not None)
-                self._note(model, steps, getattr(field, "model", model) if shared else None)
+                self._note(model, steps, model_since(field) if shared else None)
 
     def remove_field(self, model: type[Model], field: Field[Any, Any]) -> None:
         """Drop the column; its attributes go when their documents are next written."""
@@ -194,10 +195,10 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         """Note what becomes of a column, and of those of the foreign keys that hold its values."""
         old, new = self._column(old_field), self._column(new_field)
         default = self._tagged_default(new_field) if old.nullable and not new.nullable else None
-        verified = getattr(new_field, "model", model) if may_break(old_field, new_field, self.connection) else None
+        verified = model_since(new_field) if may_break(old_field, new_field, self.connection) else None
         steps = list(alterations(old, new, default))
         others: dict[type[Model], list[Alteration]] = {}
-        if new_field.unique and is_retyped(old, new) and hasattr(new_field, "model"):
+        if new_field.unique and is_retyped(old, new) and model_since(new_field) is not None:
             for key in references_to(new_field):
                 before = reference_before(key, old_field, self.connection)
                 own = key.model._meta.db_table == model._meta.db_table

@@ -49,6 +49,8 @@ def drop_table(wrapper: DatabaseWrapper, table: str) -> None:
     """Delete what a DROP TABLE of raw SQL drops: documents, claims, sequence and schema object. Raises WriteFailed."""
     resources = wrapper.resources
     schema = wrapper.catalog.find(table) or TableSchema(table, table, (), ("id",))
+    for pending in wrapper.session.workspace.pending(table):
+        wrapper.session.workspace.unstage(pending.key)
     UnitOfWork(resources).commit(list(deletions(resources, schema)))
     delete_claims(resources, table)
     resources.sequences.reset(table)

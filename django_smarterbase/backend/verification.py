@@ -9,12 +9,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager, suppress
-from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from django.db.models import Model
 from django.db.utils import DataError, IntegrityError
+from django.utils.dateparse import parse_date, parse_datetime, parse_time
 
 from django_smarterbase.backend.changes import as_row
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
@@ -100,7 +100,7 @@ def can_hold(column: Column, value: Value) -> bool:
     if test is None:
         return not isinstance(value, _STRANGE[column.affinity])
     with suppress(ValueError, TypeError):
-        return test(value) is not False
+        return test(value) not in (None, False)
     return False
 
 
@@ -117,9 +117,9 @@ _STRANGE: Final[Mapping[Affinity, tuple[type[Any], ...]]] = {
 }
 _TESTS: Final[Mapping[Kind, Callable[[Any], object]]] = {
     Kind.BOOL: lambda value: value in (0, 1),
-    Kind.DATE: date.fromisoformat,
-    Kind.TIME: time.fromisoformat,
-    Kind.DATETIME: datetime.fromisoformat,
+    Kind.DATE: parse_date,
+    Kind.TIME: parse_time,
+    Kind.DATETIME: parse_datetime,
     Kind.DURATION: lambda value: isinstance(value, int),
     Kind.DECIMAL: _is_number,
     Kind.UUID: UUID,

@@ -101,11 +101,12 @@ class Workspace:
         found = self.sqlite.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
         return found.fetchone() is not None
 
-    def table_names(self) -> list[str]:
-        """The scratch tables, in alphabetical order."""
+    def names(self, type: str) -> list[str]:
+        """The scratch tables, or the views, in alphabetical order."""
         rows = self.sqlite.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
-            "AND name NOT LIKE '\\_sb\\_%' ESCAPE '\\' ORDER BY name"
+            "SELECT name FROM sqlite_master WHERE type = ? AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+            "AND name NOT LIKE '\\_sb\\_%' ESCAPE '\\' ORDER BY name",
+            (type,),
         )
         return [row[0] for row in rows]
 
@@ -263,7 +264,7 @@ class Workspace:
 
 def _signature(schema: TableSchema) -> str:
     """What a scratch table depends on."""
-    return repr((schema.columns, schema.pk, schema.unique))
+    return repr((schema.columns, schema.pk, schema.unique, schema.checks))
 
 
 def _described(schema: TableSchema, *, armed: bool = False) -> ScratchTable:
