@@ -10,6 +10,7 @@ from django.db.backends.base.introspection import TableInfo
 from django.db.backends.sqlite3.introspection import DatabaseIntrospection as SQLiteIntrospection
 
 from django_smarterbase.backend.catalog import index_sql
+from django_smarterbase.backend.workspace import quote
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -31,7 +32,9 @@ class DatabaseIntrospection(SQLiteIntrospection):
         return [TableInfo(name, kinds[name]) for name in sorted(kinds)]
 
     def _prepare(self, table_name: str) -> None:
-        if not self._is_defined(table_name) and self.connection.catalog.find(table_name) is not None:
+        if table_name in self.connection.session.workspace.names("view"):
+            self.connection.catalog.raw_tables(f"SELECT * FROM {quote(table_name)}")  # makes the tables that it is of
+        elif not self._is_defined(table_name) and self.connection.catalog.find(table_name) is not None:
             self.connection.ensure_table(table_name)
 
     def _is_defined(self, table_name: str) -> bool:
