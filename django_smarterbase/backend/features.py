@@ -15,7 +15,7 @@ MODELS: Final = (
     "test goes on with a model of before or after a migration, where a database would go by the table."
 )
 OLD_MODELS: Final = (
-    "No document is rewritten: where a migration gives nulls a value, a model from before reads nulls still."  # noqa: E501
+    "No document is rewritten: where a migration gives nulls a value, a model from before reads nulls still."
 )
 NEW_MODELS: Final = "A model works without migrate, so a query of one without a table is no error."
 NOT_DEFERRED: Final = "No SQL is left to the end: a migration is recorded in the transaction that carries it out."
@@ -56,8 +56,8 @@ class DatabaseFeatures(SQLiteFeatures):
                 "model_fields.test_uuid.TestAsPrimaryKeyTransactionTests.test_unsaved_fk",
                 "migrations.test_operations.OperationTests.test_alter_field_pk_fk",
                 "migrations.test_operations.OperationTests.test_alter_field_pk_fk_db_collation",
-                "migrations.test_operations.OperationTests.test_alter_field_reloads_state_fk_with_to_field_related_name_target_type_change",  # noqa: E501
-                "migrations.test_operations.OperationTests.test_alter_field_reloads_state_on_fk_with_to_field_target_type_change",  # noqa: E501
+                "migrations.test_operations.OperationTests.test_alter_field_reloads_state_fk_with_to_field_related_name_target_type_change",
+                "migrations.test_operations.OperationTests.test_alter_field_reloads_state_on_fk_with_to_field_target_type_change",
                 "migrations.test_operations.OperationTests.test_create_fk_models_to_pk_field_db_collation",
                 "migrations.test_operations.OperationTests.test_rename_model_with_db_table_and_fk_noop",
                 "schema.tests.SchemaTests.test_add_foreign_key_long_names",
@@ -96,9 +96,9 @@ class DatabaseFeatures(SQLiteFeatures):
                 "schema.tests.SchemaTests.test_unique_together",
             },
             OLD_MODELS: {
-                "migrations.test_operations.OperationTests.test_alter_field_change_blank_nullable_database_default_to_not_null",  # noqa: E501
-                "migrations.test_operations.OperationTests.test_alter_field_change_nullable_to_database_default_not_null",  # noqa: E501
-                "migrations.test_operations.OperationTests.test_alter_field_change_nullable_to_decimal_database_default_not_null",  # noqa: E501
+                "migrations.test_operations.OperationTests.test_alter_field_change_blank_nullable_database_default_to_not_null",
+                "migrations.test_operations.OperationTests.test_alter_field_change_nullable_to_database_default_not_null",
+                "migrations.test_operations.OperationTests.test_alter_field_change_nullable_to_decimal_database_default_not_null",
                 "schema.tests.SchemaTests.test_alter_field_default_dropped",
                 "schema.tests.SchemaTests.test_alter_null_to_not_null",
                 "schema.tests.SchemaTests.test_alter_text_field_to_not_null_with_default_value",
