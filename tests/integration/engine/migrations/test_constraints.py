@@ -118,3 +118,22 @@ def test_table_that_raw_sql_drops_in_the_transaction_that_filled_it_is_gone(site
         migrations.RunSQL(f"DROP TABLE {APP}_thing"),
     )
     assert [key for key in site.objects() if f"/{APP}_thing" in key] == []
+
+
+def test_foreign_keys_to_foreign_keys_follow_a_primary_key_of_another_type(site: Site, history: History) -> None:
+    """Where SQLite leaves numbers in columns that are texts by their models."""
+    single = models.OneToOneField(f"{APP}.Thing", models.CASCADE, primary_key=True)
+    history.apply(
+        model("Thing", id=models.IntegerField(primary_key=True)),
+        model("Only", thing=single),
+        model("Part", only=models.ForeignKey(f"{APP}.Only", models.CASCADE)),
+    )
+    history.create("Thing", id=1)
+    history.create("Only", thing_id=1)
+    history.create("Part", only_id=1)
+    history.apply(migrations.AlterField("Thing", "id", models.CharField(max_length=10, primary_key=True)))
+    site.restart()
+    assert list(history.rows("Part").values_list("only_id", "only__thing_id", "only__thing__id")) == [("1", "1", "1")]
+    assert history.rows("Part").filter(only_id="1").count() == 1
+    with pytest.raises(IntegrityError):
+        history.create("Only", thing_id="1")
