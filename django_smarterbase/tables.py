@@ -42,7 +42,10 @@ class Affinity(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. ``default`` stands in for an attribute that a document lacks, unless ``required``."""
+    """A column. ``default`` stands in for an attribute that a document lacks, unless ``required``.
+
+    ``lineage`` tells it from other columns that migrations have called the same (``storage.lineage``), "" if none has.
+    """
 
     name: str
     kind: Kind = Kind.PLAIN
@@ -54,6 +57,7 @@ class Column:
     default: Value = None
     utc: bool = False  # a datetime that is aware: SQLite holds UTC, the document says Z
     decimal_places: int | None = None
+    lineage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ class TableSchema:
 
     ``pk`` names the primary key's columns in their order; a table without one (raw DDL) has ``("rowid",)``.
     ``auto`` is the pk column whose values come from the sequence object, or None. ``numbers_rows`` says that the
-    primary key is SQLite's own number of the row, which is an integer always.
+    primary key is SQLite's own number of the row, which is an integer always. ``checks`` tells tables with other CHECK
+    constraints apart.
     """
 
     table: str
@@ -104,6 +109,7 @@ class TableSchema:
     indexes: tuple[IndexDefinition, ...] = ()
     unique: tuple[UniqueRule, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()  # but those with db_constraint=False
+    checks: tuple[str, ...] = ()
     field_names: Mapping[str, str] = field(default_factory=dict, compare=False)  # column -> model field
 
     def __hash__(self) -> int:

@@ -122,6 +122,14 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         self._begin_session(Workspace(sqlite))
         return sqlite
 
+    def prepare_database(self) -> None:
+        """Before ``migrate`` looks at anything: return when the transactions under way are decided, among them that of
+        a migration whose process died. ``write_deadline`` at most after each has been silent; one listing if none is.
+        """
+        super().prepare_database()
+        self.session.recovery.await_all(self.catalog.find)
+        self.resources.forget_histories()
+
     def create_cursor(self, name: str | None = None) -> Any:
         """A cursor on the workspace."""
         return WorkspaceCursor(self.connection, wrapper=self)

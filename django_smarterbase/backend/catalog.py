@@ -44,8 +44,8 @@ class Catalog:
         self._creation: dict[TableSchema, tuple[str, ...]] = {}
 
     def of_model(self, model: type[Model]) -> TableSchema:
-        """The table of a model."""
-        return schema_of_model(model, self.wrapper)
+        """The table of a model, as its migrations left it."""
+        return self.wrapper.resources.settled(schema_of_model(model, self.wrapper))
 
     def of_table(self, table: str) -> TableSchema:
         """The table of this name: of a model if there is one, otherwise as it stands in the workspace."""
@@ -238,10 +238,14 @@ class Catalog:
         finally:
             self.wrapper.statement = previous
 
-    def ensure_model(self, model: type[Model]) -> None:
-        """Make the scratch table of a model that a migration is at work on."""
-        schema = self.of_model(model)
-        self.wrapper.session.workspace.ensure(schema, lambda: creation_sql(self.wrapper, model))
+    def define(self, model: type[Model], *, anew: bool = False) -> None:
+        """Make the scratch table of a model that a migration is at work on, as SQLite would have it, unless one stands
+        there; ``anew`` unless a migration has left it."""
+        schema, workspace = self.of_model(model), self.wrapper.session.workspace
+        if anew and not workspace.is_defined(schema.table):
+            workspace.drop(schema.table)
+        stands = workspace.has_table(schema.table)
+        workspace.ensure(schema, None if stands else lambda: creation_sql(self.wrapper, model, indexed=True))
 
 
 def _is_opaque(statement: Statement, sql: str) -> bool:
@@ -274,18 +278,26 @@ def _own_table(model: type[Model], table: str) -> type[Model] | None:
     return None
 
 
-def creation_sql(wrapper: DatabaseWrapper, model: type[Model], table: str | None = None) -> tuple[str, ...]:
+def index_sql(wrapper: DatabaseWrapper, model: type[Model]) -> list[str]:
+    """The SQL that makes the indexes of a model, but for those of its unique constraints."""
+    return list(map(str, wrapper.SchemaEditorClass(wrapper)._model_indexes_sql(model)))
+
+
+def creation_sql(
+    wrapper: DatabaseWrapper, model: type[Model], table: str | None = None, *, indexed: bool = False
+) -> tuple[str, ...]:
     """The SQL that makes a model's scratch table and its unique indexes, as Django's own schema editor writes it.
 
-    ``table`` is another name for it, before or after a migration renames it.
+    ``table`` is another name for it, before or after a migration renames it. ``indexed`` brings the other indexes too,
+    which no query needs but who looks at the table.
     """
     editor = wrapper.SchemaEditorClass(wrapper)
     editor.deferred_sql = []
     sql, params = editor.table_sql(model)
     if params:
         sql %= tuple(editor.quote_value(param) for param in params)
-    editor.deferred_sql.extend(editor._model_indexes_sql(model))
-    statements = (sql, *(str(each) for each in editor.deferred_sql if str(each).startswith(_UNIQUE_INDEX)))
+    indexes = [*map(str, editor.deferred_sql), *index_sql(wrapper, model)]
+    statements = (sql, *(each for each in indexes if indexed or each.startswith(_UNIQUE_INDEX)))
     if table is None:
         return statements
     return tuple(each.replace(quote(model._meta.db_table), quote(table), 1) for each in statements)

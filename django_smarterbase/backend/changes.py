@@ -38,10 +38,11 @@ class ChangeReader:
 
     def take(self, schema: TableSchema) -> list[DocumentWrite]:
         """The writes that the touched rows of a table come to; a row made and removed at once comes to none."""
-        writes = (self._write(schema, touched) for touched in self.workspace.take_touched(schema.table))
+        writes = (self.write_of(schema, touched) for touched in self.workspace.take_touched(schema.table))
         return [write for write in writes if write is not None]
 
-    def _write(self, schema: TableSchema, touched: TouchedRow) -> DocumentWrite | None:
+    def write_of(self, schema: TableSchema, touched: TouchedRow) -> DocumentWrite | None:
+        """The write that one touched row comes to, over what the snapshot knows; None when there is nothing to do."""
         stem = stem_of(touched.pk)
         key = self.resources.keys.document(schema.table, stem)
         base = self._base(schema, stem, key)

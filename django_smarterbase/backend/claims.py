@@ -21,7 +21,7 @@ from uuid_utils import uuid7
 
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.uniqueness import held_claims, is_plain, plain_claims
-from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
+from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed, StorageUnavailable
 from django_smarterbase.signals import claim_refused, send
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.base import Stored
@@ -126,7 +126,7 @@ class ClaimBook:
         self.taken[key] = _Taken(document, key, etag, before if earlier is None else earlier.before)
 
     def give_back(self, standing: Collection[str] = ()) -> None:
-        """Undo what was taken, last first; what another has taken over since is its own.
+        """Undo what was taken, last first; what another has taken over since is its own. Raises StorageUnavailable.
 
         The documents ``standing`` (keys) could not be taken back and hold their claims on.
         """
@@ -141,6 +141,14 @@ class ClaimBook:
                     self.resources.store.put(taken.key, taken.before, if_match=taken.etag)
             except PreconditionFailed:
                 continue
+
+    def abandon(self, standing: Collection[str] = ()) -> None:
+        """``give_back``, but what the store does not let go stays behind: orphans, which others may take over."""
+        try:
+            self.give_back(standing)
+        except StorageUnavailable as error:
+            extra = {"event": "claims_left", **self.resources.origin, "detail": str(error)}
+            logger.warning("Claims of writes that were taken back stay behind as orphans: %s", error, extra=extra)
 
     def free(self, table: str, stem: str, claims: Iterable[str]) -> None:
         """Remove the claims that a document has given up, unless another has them by now."""

@@ -9,6 +9,17 @@ from django.utils.functional import cached_property
 
 RAW_LOCKS: Final = "Raw SQL locks no rows, as SQLite runs it; what select_for_update() adds to the SQL is a comment."
 FOREIGN_KEYS: Final = "Foreign keys are verified with the option check_foreign_keys only, as that costs requests."
+TOLD_KEYS: Final = "Introspection tells foreign keys, as inspectdb needs them, though they are not enforced."
+MODELS: Final = (
+    "The model in the query says what columns and constraints its table has, since the scratch table is made of it. The "  # noqa: E501
+    "test goes on with a model of before or after a migration, where a database would go by the table."
+)
+OLD_MODELS: Final = (
+    "No document is rewritten: where a migration gives nulls a value, a model from before reads nulls still."
+)
+NEW_MODELS: Final = "A model works without migrate, so a query of one without a table is no error."
+NOT_DEFERRED: Final = "No SQL is left to the end: a migration is recorded in the transaction that carries it out."
+QUOTED: Final = "A name that brings its own quotes is taken as it is: it names objects, too."
 
 
 class DatabaseFeatures(SQLiteFeatures):
@@ -33,20 +44,90 @@ class DatabaseFeatures(SQLiteFeatures):
     @cached_property
     def django_test_skips(self) -> dict[str, set[str]]:
         """Tests of Django's own suite that this engine does not pass, ``{reason: test ids}``."""
-        skips = {**super().django_test_skips, RAW_LOCKS: _RAW_LOCK_TESTS}
-        return skips if self.supports_foreign_keys else {**skips, FOREIGN_KEYS: _FOREIGN_KEY_TESTS}
+        skips = {**super().django_test_skips, **_SKIPS}
+        return skips if self.supports_foreign_keys else {**skips, **_SKIPS_WITHOUT_FOREIGN_KEYS}
 
 
-_RAW_LOCK_TESTS: Final = {
-    "select_for_update.tests.SelectForUpdateTests.test_for_update_after_from",
-    "select_for_update.tests.SelectForUpdateTests.test_nowait_raises_error_on_block",
-    "select_for_update.tests.SelectForUpdateTests.test_raw_lock_not_available",
-    "select_for_update.tests.SelectForUpdateTests.test_skip_locked_skips_locked_rows",
+_SKIPS: Final = {
+    RAW_LOCKS: {
+        "select_for_update.tests.SelectForUpdateTests.test_for_update_after_from",
+        "select_for_update.tests.SelectForUpdateTests.test_nowait_raises_error_on_block",
+        "select_for_update.tests.SelectForUpdateTests.test_raw_lock_not_available",
+        "select_for_update.tests.SelectForUpdateTests.test_skip_locked_skips_locked_rows",
+    },
+    MODELS: {
+        "migrations.test_operations.OperationTests.test_add_constraint",
+        "migrations.test_operations.OperationTests.test_add_covering_unique_constraint",
+        "migrations.test_operations.OperationTests.test_add_deferred_unique_constraint",
+        "migrations.test_operations.OperationTests.test_add_func_unique_constraint",
+        "migrations.test_operations.OperationTests.test_add_partial_unique_constraint",
+        "migrations.test_operations.OperationTests.test_composite_pk_operations",
+        "migrations.test_operations.OperationTests.test_create_model_with_deferred_unique_constraint",
+        "migrations.test_operations.OperationTests.test_remove_constraint",
+        "migrations.test_operations.OperationTests.test_remove_func_unique_constraint",
+        "migrations.test_operations.OperationTests.test_remove_partial_unique_constraint",
+        "schema.tests.SchemaTests.test_add_field_default_nullable",
+        "schema.tests.SchemaTests.test_add_field_default_transform",
+        "schema.tests.SchemaTests.test_add_textfield_default_nullable",
+        "schema.tests.SchemaTests.test_ci_cs_db_collation",
+        "schema.tests.SchemaTests.test_unique",
+        "schema.tests.SchemaTests.test_unique_together",
+    },
+    OLD_MODELS: {
+        "migrations.test_operations.OperationTests.test_alter_field_change_blank_nullable_database_default_to_not_null",
+        "migrations.test_operations.OperationTests.test_alter_field_change_nullable_to_database_default_not_null",
+        "migrations.test_operations.OperationTests.test_alter_field_change_nullable_to_decimal_database_default_not_null",
+        "schema.tests.SchemaTests.test_alter_field_default_dropped",
+        "schema.tests.SchemaTests.test_alter_null_to_not_null",
+        "schema.tests.SchemaTests.test_alter_text_field_to_not_null_with_default_value",
+    },
+    NEW_MODELS: {
+        "schema.tests.SchemaTests.test_creation_deletion",
+        "schema.tests.SchemaTests.test_creation_deletion_reserved_names",
+    },
+    NOT_DEFERRED: {
+        "migrations.test_commands.MigrateTests.test_migrate_syncdb_deferred_sql_executed_with_schemaeditor",
+        "schema.tests.SchemaTests.test_rename_table_renames_deferred_sql_references",
+    },
+    QUOTED: {
+        "schema.tests.SchemaTests.test_alter_auto_field_quoted_db_column",
+        "schema.tests.SchemaTests.test_alter_primary_key_quoted_db_table",
+    },
 }
-_FOREIGN_KEY_TESTS: Final = {
-    "fixtures_regress.tests.TestFixtures.test_loaddata_raises_error_when_fixture_has_invalid_foreign_key",
-    "get_or_create.tests.GetOrCreateTransactionTests.test_get_or_create_integrityerror",
-    "many_to_many.tests.ManyToManyQueryTests.test_count_join_optimization",
-    "many_to_many.tests.ManyToManyQueryTests.test_exists_join_optimization",
-    "model_fields.test_uuid.TestAsPrimaryKeyTransactionTests.test_unsaved_fk",
+_SKIPS_WITHOUT_FOREIGN_KEYS: Final = {
+    FOREIGN_KEYS: {
+        "fixtures_regress.tests.TestFixtures.test_loaddata_raises_error_when_fixture_has_invalid_foreign_key",
+        "get_or_create.tests.GetOrCreateTransactionTests.test_get_or_create_integrityerror",
+        "many_to_many.tests.ManyToManyQueryTests.test_count_join_optimization",
+        "many_to_many.tests.ManyToManyQueryTests.test_exists_join_optimization",
+        "model_fields.test_uuid.TestAsPrimaryKeyTransactionTests.test_unsaved_fk",
+        "migrations.test_operations.OperationTests.test_alter_field_pk_fk",
+        "migrations.test_operations.OperationTests.test_alter_field_pk_fk_db_collation",
+        "migrations.test_operations.OperationTests.test_alter_field_reloads_state_fk_with_to_field_related_name_target_type_change",
+        "migrations.test_operations.OperationTests.test_alter_field_reloads_state_on_fk_with_to_field_target_type_change",
+        "migrations.test_operations.OperationTests.test_create_fk_models_to_pk_field_db_collation",
+        "migrations.test_operations.OperationTests.test_rename_model_with_db_table_and_fk_noop",
+        "schema.tests.SchemaTests.test_add_foreign_key_long_names",
+        "schema.tests.SchemaTests.test_add_foreign_key_quoted_db_table",
+        "schema.tests.SchemaTests.test_alter_field_fk_attributes_noop",
+        "schema.tests.SchemaTests.test_alter_fk",
+        "schema.tests.SchemaTests.test_alter_fk_to_o2o",
+        "schema.tests.SchemaTests.test_alter_o2o_to_fk",
+        "schema.tests.SchemaTests.test_alter_to_fk",
+        "schema.tests.SchemaTests.test_char_field_with_db_index_to_fk",
+        "schema.tests.SchemaTests.test_fk",
+        "schema.tests.SchemaTests.test_fk_db_constraint",
+        "schema.tests.SchemaTests.test_fk_to_proxy",
+        "schema.tests.SchemaTests.test_foreign_key_index_long_names_regression",
+        "schema.tests.SchemaTests.test_m2m_db_constraint",
+        "schema.tests.SchemaTests.test_m2m_db_constraint_custom",
+        "schema.tests.SchemaTests.test_m2m_db_constraint_inherited",
+        "schema.tests.SchemaTests.test_text_field_with_db_index_to_fk",
+    },
+    TOLD_KEYS: {
+        "schema.tests.SchemaTests.test_alter_field_fk_keeps_index",
+        "schema.tests.SchemaTests.test_alter_field_fk_to_o2o",
+        "schema.tests.SchemaTests.test_alter_field_o2o_keeps_unique",
+        "schema.tests.SchemaTests.test_alter_field_o2o_to_fk",
+    },
 }

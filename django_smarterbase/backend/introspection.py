@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.backends.base.introspection import TableInfo
 from django.db.backends.sqlite3.introspection import DatabaseIntrospection as SQLiteIntrospection
 
-from django_smarterbase.backend.workspace import PREFIX
+from django_smarterbase.backend.catalog import index_sql
+from django_smarterbase.backend.workspace import quote
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
+
+_SAVEPOINT: Final = "_sb_introspection"
 
 
 class DatabaseIntrospection(SQLiteIntrospection):
@@ -19,17 +24,22 @@ class DatabaseIntrospection(SQLiteIntrospection):
     connection: DatabaseWrapper
 
     def get_table_list(self, cursor: Any) -> list[TableInfo]:
-        """The tables with a schema object, and what raw DDL made: tables, and views of this workspace. Two listings."""
-        stored = (*self.connection.catalog.migrated_tables(), *self.connection.catalog.raw_tables_kept())
-        infos = {name: TableInfo(name, "t") for name in stored}
-        for info in super().get_table_list(cursor):
-            if not info.name.startswith(PREFIX) and self.connection.catalog.model_of(info.name) is None:
-                infos[info.name] = info
-        return [infos[name] for name in sorted(infos)]
+        """The tables with a schema object, what raw DDL made, and the views of this workspace. Two listings."""
+        workspace, catalog = self.connection.session.workspace, self.connection.catalog
+        names = {*catalog.migrated_tables(), *catalog.raw_tables_kept()}
+        names |= {name for name in workspace.names("table") if catalog.model_of(name) is None}
+        kinds = {**dict.fromkeys(names, "t"), **dict.fromkeys(workspace.names("view"), "v")}
+        return [TableInfo(name, kinds[name]) for name in sorted(kinds)]
 
     def _prepare(self, table_name: str) -> None:
-        if self.connection.catalog.find(table_name) is not None:
+        if table_name in self.connection.session.workspace.names("view"):
+            self.connection.catalog.raw_tables(f"SELECT * FROM {quote(table_name)}")  # makes the tables that it is of
+        elif not self._is_defined(table_name) and self.connection.catalog.find(table_name) is not None:
             self.connection.ensure_table(table_name)
+
+    def _is_defined(self, table_name: str) -> bool:
+        """Whether a migration under way has left the scratch table, and knows better than a model what it is."""
+        return self.connection.session.workspace.is_defined(table_name)
 
     def get_table_description(self, cursor: Any, table_name: str) -> Any:
         """As SQLite's."""
@@ -47,6 +57,25 @@ class DatabaseIntrospection(SQLiteIntrospection):
         return super().get_primary_key_columns(cursor, table_name)
 
     def get_constraints(self, cursor: Any, table_name: str) -> Any:
-        """As SQLite's."""
+        """As SQLite's. Of the tables of models, all the indexes that the models have are among them."""
         self._prepare(table_name)
-        return super().get_constraints(cursor, table_name)
+        with self._indexed(table_name):
+            return super().get_constraints(cursor, table_name)
+
+    @contextmanager
+    def _indexed(self, table_name: str) -> Iterator[None]:
+        """The scratch table with the indexes that no query needs."""
+        model, sqlite = self.connection.catalog.model_of(table_name), self.connection.session.workspace.sqlite
+        if model is None or self._is_defined(table_name):
+            yield
+            return
+        sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
+        self.connection.defining += 1
+        try:
+            for sql in index_sql(self.connection, model):
+                sqlite.execute(sql)
+            yield
+        finally:
+            self.connection.defining -= 1
+            sqlite.execute(f"ROLLBACK TO {_SAVEPOINT}")
+            sqlite.execute(f"RELEASE {_SAVEPOINT}")

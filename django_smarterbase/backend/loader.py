@@ -27,6 +27,7 @@ from django_smarterbase.planner.plan import (
     SubqueryLookup,
 )
 from django_smarterbase.storage.base import Stored
+from django_smarterbase.storage.codec import version_of
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value
 
@@ -241,14 +242,22 @@ class Loader:
     def _reader(self, schema: TableSchema) -> Callable[[str, str, Stored], Known]:
         """Reads (stem, key, object) of a table; what is the same for all its documents is looked up once, here."""
         codec = self.resources.codec(schema)
-        decode, newest = codec.decode, codec.history.version
+        decode = codec.decode
         only = schema.pk_positions[0] if len(schema.pk_positions) == 1 else None
         is_text = only is not None and schema.columns[only].affinity is Affinity.TEXT
 
         def read(stem: str, key: str, stored: Stored) -> Known:
-            document = decode(key, stored.body)
-            if document.version > newest:
+            nonlocal codec, decode
+            try:
+                document = decode(key, stored.body)
+            except CorruptDocument:
+                if version_of(stored.body) <= codec.history.version:
+                    raise
+                document = None
+            if document is None or document.version > codec.history.version:
                 document = self.resources.decode(schema, key, stored.body)
+                codec = self._table(schema).codec or codec  # what was read before goes on in the newer history
+                decode = codec.decode
             values = document.values
             if only is None or not _is_its_own_stem(values[only], stem, is_text=is_text):
                 check_key(schema, stem, key, values)

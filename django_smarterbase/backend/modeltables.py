@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import AutoField, BigAutoField, Field, Model, SmallAutoField, UniqueConstraint
+from django.db.models import AutoField, BigAutoField, CheckConstraint, Field, Model, SmallAutoField, UniqueConstraint
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.sql import Query
 
@@ -81,6 +81,7 @@ def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
         indexes=tuple(_indexes(model, indexable, pk)),
         unique=tuple(_unique_rules(model, connection)),
         foreign_keys=tuple(_foreign_keys(model)),
+        checks=tuple(_checks(model, fields, connection)),
         field_names={column_name(field): field.name for field in fields},
     )
 
@@ -241,6 +242,17 @@ def _foreign_keys(model: type[Model]) -> Iterator[ForeignKey]:
         target = meta.get_field(remote.field_name)
         if target in meta.local_concrete_fields:
             yield ForeignKey(column_name(field), meta.db_table, column_name(target))
+
+
+def _checks(model: type[Model], fields: Iterable[Field[Any, Any]], connection: BaseDatabaseWrapper) -> Iterator[str]:
+    """What the CHECK constraints of fields and model come to, in whatever words."""
+    for field in fields:
+        check = field.db_parameters(connection)["check"]
+        if check is not None:
+            yield check
+    for constraint in model._meta.constraints:
+        if isinstance(constraint, CheckConstraint):
+            yield repr(constraint)
 
 
 def _constraint_rule(model: type[Model], constraint: Any, connection: Any) -> UniqueRule:

@@ -13,9 +13,10 @@ from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.indexes.service import IndexService
 from django_smarterbase.recent import Recent
-from django_smarterbase.storage.codec import Document, DocumentCodec
+from django_smarterbase.storage.codec import Document, DocumentCodec, version_of
 from django_smarterbase.storage.history import History
 from django_smarterbase.storage.keys import Keyspace
+from django_smarterbase.storage.lineage import settled
 from django_smarterbase.storage.opening import open_store
 from django_smarterbase.storage.sequences import Sequences
 from django_smarterbase.tables import Row, TableSchema
@@ -54,6 +55,17 @@ class Resources:
         self.unindexed_tables: set[str] = set()
         self._histories: dict[str, History] = {}
         self._codecs: dict[str, DocumentCodec] = {}
+        self._settled: dict[str, tuple[TableSchema, History, TableSchema]] = {}
+
+    def settled(self, schema: TableSchema) -> TableSchema:
+        """A table as it is after the migrations that its model knows of. Reads the schema object, once a process."""
+        history = self.history(schema.table)
+        if not history.steps:
+            return schema
+        known = self._settled.get(schema.table)
+        if known is None or known[0] is not schema or known[1] is not history:
+            known = self._settled[schema.table] = (schema, history, settled(schema, history))
+        return known[2]
 
     @property
     def origin(self) -> dict[str, str]:
@@ -69,13 +81,21 @@ class Resources:
         return codec
 
     def decode(self, schema: TableSchema, key: str, body: bytes) -> Document:
-        """Read a document, after another look at the table's history when it is of a version not known yet."""
+        """Read a document, after another look at the table's history when it is of a version not known yet.
+
+        Raises CorruptDocument.
+        """
         codec = self.codec(schema)
-        document = codec.decode(key, body)
-        if document.version > codec.history.version:
-            self.refresh_history(schema.table)
-            document = self.codec(schema).decode(key, body)
-        return document
+        try:
+            document = codec.decode(key, body)
+        except CorruptDocument:
+            if version_of(body) <= codec.history.version:
+                raise
+        else:
+            if document.version <= codec.history.version:
+                return document
+        self.refresh_history(schema.table)
+        return self.codec(schema).decode(key, body)
 
     def row_of(self, schema: TableSchema, key: str, body: bytes) -> Row:
         """A document as ``{column: value}``. Raises CorruptDocument."""
@@ -101,8 +121,9 @@ class Resources:
                 f"it is not a list of schema steps ({error!r:.200})",
                 "Bring it back from a copy: without the steps, documents from before a migration cannot be read.",
             ) from error
-        self._histories[table] = history
-        return history
+        if self._histories.get(table) != history:  # the same again keeps its codec
+            self._histories[table] = history
+        return self._histories[table]
 
     def history(self, table: str) -> History:
         """The steps of a table as this process knows them; read when it does not."""
@@ -115,6 +136,10 @@ class Resources:
     def forget_history(self, table: str) -> None:
         """Look at the schema object again before the table is next used."""
         self._histories.pop(table, None)
+
+    def forget_histories(self) -> None:
+        """Look at all schema objects again: other processes may have migrated."""
+        self._histories.clear()
 
 
 _Key = tuple[str, str | None, Options, int]  # NAME, tenant, options, and which storage object

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django_smarterbase.backend.changes import ChangeReader
-from django_smarterbase.backend.claims import ClaimTaken
+from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.commit_errors import advice, applied, commit_error
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent
@@ -61,6 +61,7 @@ class Session:
         self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
+        self.claimed: list[ClaimBook] = []  # what migrations claimed for documents as they are, until COMMIT
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
         self.locks = self._no_locks()
         self.written_by: Statement | None = None  # the last one that wrote, whose models tell of foreign keys
@@ -130,7 +131,7 @@ class Session:
                 raise_sequences(self.resources, snapshot, writes)
                 self.written_by = self.wrapper.statement
                 verify_references(self, writes)
-                failure = self._commit_alone(writes)
+                failure = self.apply(writes)
                 if failure is None:
                     return
                 standing |= failure.standing
@@ -153,9 +154,9 @@ class Session:
             f"row. {applied(standing)}; {advice(standing)}run the statement again."
         )
 
-    def _commit_alone(self, writes: list[DocumentWrite]) -> WriteFailed | None:
-        """Apply the writes of a statement in autocommit. Locks are waited for before anything is done that others wait
-        for: as a single batch is announced, which costs nothing, or apart."""
+    def apply(self, writes: list[DocumentWrite]) -> WriteFailed | None:
+        """Apply writes in autocommit, all or none; returns the failure when another writer was faster. Locks are waited
+        for before anything is done that others wait for: as a single batch is announced, at no cost, or apart."""
         if is_announced_first(writes):
             return self._commit(writes, owner="")
         try:
@@ -308,6 +309,7 @@ class Session:
         if failure is not None:
             raise commit_error(failure) from failure
         self.migrating.clear()
+        self.claimed.clear()
         self.workspace.clear_pending()
         self._empty(snapshot)
         return len(writes)
@@ -351,6 +353,8 @@ class Session:
         for table in self.migrating:
             self.resources.forget_history(table)
         self.migrating.clear()
+        while self.claimed:
+            self.claimed.pop().abandon()
         self.workspace.forget()
 
     def rolled_back_to_savepoint(self) -> None:

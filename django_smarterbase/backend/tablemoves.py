@@ -34,6 +34,7 @@ class _Seen(NamedTuple):
 def moves(wrapper: DatabaseWrapper, old: TableSchema, new: TableSchema) -> Iterator[DocumentWrite]:
     """Write each document of ``old`` under the key that it has in ``new``, then delete it. Raises CorruptDocument."""
     resources = wrapper.resources
+    wrapper.session.snapshot().table_as(resources.codec(new))  # COMMIT reads them so, though no model may be installed
     for seen in _documents(wrapper, old):
         if seen.body is not None:
             document = resources.decode(old, seen.key, seen.body)

@@ -231,11 +231,7 @@ class UnitOfWork:
             intent.renew(at_once=True)
         undone = self._undo(applied, intent, owner)
         doubtful = undone.in_doubt | (failure.in_doubt if failure is not None else frozenset())
-        try:
-            book.give_back(undone.standing | doubtful)
-        except StorageUnavailable as error:
-            extra = {"event": "claims_left", **self.resources.origin, "detail": str(error)}
-            logger.warning("Claims of writes that were taken back stay behind as orphans: %s", error, extra=extra)
+        book.abandon(undone.standing | doubtful)
         self.took_back = not undone.standing and not doubtful
         if failure is not None:
             failure.standing = undone.standing

@@ -53,6 +53,8 @@ def drop_table(wrapper: DatabaseWrapper, table: str) -> None:
     """
     resources = wrapper.resources
     schema = wrapper.catalog.find(table) or TableSchema(table, table, (), ("id",))
+    for pending in wrapper.session.workspace.pending(table):
+        wrapper.session.workspace.unstage(pending.key)
     UnitOfWork(resources).commit(list(deletions(resources, schema)))
     delete_claims(resources, table)
     resources.sequences.reset(table)

@@ -1,16 +1,20 @@
-"""What a migration asks of the documents that exist: that they meet a new constraint, and claim their unique values.
+"""What a migration asks of the documents that exist: that they meet what is new, and claim their unique values.
 
 One scan of the table, as on any database. The documents are not rewritten: a claim names its document, and a document
-that does not list the claim is found to hold it by its values.
+that does not list the claim is found to hold it by its values. Everything is asked before anything is changed.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.db.models import Model
-from django.db.utils import IntegrityError
+from django.db.utils import DataError, IntegrityError
+from django.utils.dateparse import parse_date, parse_datetime, parse_time
 
 from django_smarterbase.backend.changes import as_row
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
@@ -19,45 +23,121 @@ from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.uniqueness import claims_of
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.storage.keys import stem as stem_of
-from django_smarterbase.tables import TableSchema
+from django_smarterbase.tables import Affinity, Column, Kind, TableSchema, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from django_smarterbase.backend.base import DatabaseWrapper
 
+_REMEDY: Final = "Nothing was changed. Mend the document, or change the migration, and run migrate again."
 
-def verify_documents(wrapper: DatabaseWrapper, model: type[Model]) -> None:
+
+def verify_documents(wrapper: DatabaseWrapper, model: type[Model], retyped: Column | None = None) -> ClaimBook:
     """Check every document of a table against the constraints of ``model``, and claim its unique values.
 
-    Raises IntegrityError, which names the document.
+    ``retyped`` is a column whose values may be none that it can hold. Returns the claims, to be given back when the
+    migration fails after all. Raises IntegrityError and DataError, which name the document; then no claim was taken.
     """
     schema = wrapper.schema_of_model(model)
-    session, snapshot = wrapper.session, Snapshot()
-    wrapper.catalog.ensure_model(model)
-    loader = Loader(session.resources, session.workspace, snapshot, lambda _table: schema)
-    session.workspace.sqlite.execute("PRAGMA ignore_check_constraints = OFF")
+    wrapper.catalog.define(model)
+    book = ClaimBook(wrapper.resources, schema_of=lambda _table: schema)
+    with _loaded(wrapper, schema):
+        if retyped is not None:
+            _check_values(wrapper, schema, retyped)
+        try:
+            _claim(wrapper, schema, book)
+        except BaseException:
+            book.abandon()
+            raise
+    return book
+
+
+@contextmanager
+def _loaded(wrapper: DatabaseWrapper, schema: TableSchema) -> Iterator[None]:
+    """All documents of the table in its scratch table, under all of its constraints."""
+    workspace = wrapper.session.workspace
+    loader = Loader(wrapper.session.resources, workspace, Snapshot(), lambda _table: schema)
+    workspace.sqlite.execute("PRAGMA ignore_check_constraints = OFF")
     try:
         loader.overlay(schema)
         loader.scan(schema, strict=True)
-        _claim(wrapper, schema)
+        yield
     except CorruptDocument as error:
         if isinstance(error.__cause__, sqlite3.IntegrityError):
-            raise IntegrityError(f"{error.problem} (document {error.key!r})") from error
+            raise IntegrityError(_refusal(schema, error.problem, error.key)) from error
         raise
+    except sqlite3.IntegrityError as error:
+        raise IntegrityError(_refusal(schema, str(error), "that the migration has made")) from error
     finally:
-        session.workspace.sqlite.execute("PRAGMA ignore_check_constraints = ON")
-        session.workspace.empty([schema.table])
+        workspace.sqlite.execute("PRAGMA ignore_check_constraints = ON")
+        workspace.empty([schema.table])
 
 
-def _claim(wrapper: DatabaseWrapper, schema: TableSchema) -> None:
+def _refusal(schema: TableSchema, problem: str, document: str) -> str:
+    return f"{problem} ({schema.label}, document {document!r}). {_REMEDY}"
+
+
+def _check_values(wrapper: DatabaseWrapper, schema: TableSchema, column: Column) -> None:
+    position = list(schema.by_name).index(column.name)
+    for values in wrapper.session.workspace.rows(schema.table):
+        if values[position] is not None and not can_hold(column, values[position]):
+            stem = stem_of([values[place] for place in schema.pk_positions])
+            field = schema.field_names.get(column.name, column.name)
+            raise DataError(
+                f"{schema.label}.{field}: the document {wrapper.resources.keys.document(schema.table, stem)!r} has "
+                f"{values[position]!r:.60}, which is no {_called(column)}. {_REMEDY}"
+            )
+
+
+def _called(column: Column) -> str:
+    return f"{column.affinity} value" if column.kind is Kind.PLAIN else f"{column.kind} value"
+
+
+def can_hold(column: Column, value: Value) -> bool:
+    """Whether Django could read the value from the column; SQLite would put anything there."""
+    test = _TESTS.get(column.kind)
+    if test is None:
+        return not isinstance(value, _STRANGE[column.affinity])
+    with suppress(ValueError, TypeError):
+        return test(value) not in (None, False)
+    return False
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+_STRANGE: Final[Mapping[Affinity, tuple[type[Any], ...]]] = {
+    Affinity.INTEGER: (str, bytes),
+    Affinity.REAL: (str, bytes),
+    Affinity.NUMERIC: (str, bytes),
+    Affinity.TEXT: (bytes,),
+    Affinity.BLOB: (),
+}
+_TESTS: Final[Mapping[Kind, Callable[[Any], object]]] = {
+    Kind.BOOL: lambda value: value in (0, 1),
+    Kind.DATE: parse_date,
+    Kind.TIME: parse_time,
+    Kind.DATETIME: parse_datetime,
+    Kind.DURATION: lambda value: isinstance(value, int),
+    Kind.DECIMAL: _is_number,
+    Kind.UUID: UUID,
+    Kind.BINARY: lambda value: isinstance(value, bytes),
+    Kind.JSON: lambda value: isinstance(value, str),  # that it is JSON, a constraint of Django's sees to
+}
+
+
+def _claim(wrapper: DatabaseWrapper, schema: TableSchema, book: ClaimBook) -> None:
     if not schema.unique:
         return
     workspace = wrapper.session.workspace
-    book = ClaimBook(wrapper.resources, schema_of=lambda _table: schema)
-    positions = [list(schema.by_name).index(column) for column in schema.pk]
     for values in workspace.rows(schema.table):
-        pk = tuple(values[position] for position in positions)
+        pk = tuple(values[position] for position in schema.pk_positions)
         row = as_row(schema, values)
         try:
             book.take(schema.table, stem_of(pk), claims_of(workspace, schema, pk, row))
         except ClaimTaken as taken:
-            raise IntegrityError(f"UNIQUE constraint failed: {schema.table} ({taken})") from taken
+            document = wrapper.resources.keys.document(schema.table, stem_of(pk))
+            problem = f"UNIQUE constraint failed: {schema.table}: {taken}"
+            raise IntegrityError(_refusal(schema, problem, document)) from taken

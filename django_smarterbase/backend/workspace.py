@@ -71,6 +71,7 @@ class Workspace:
     def __init__(self, sqlite: sqlite3.Connection) -> None:
         self.sqlite = sqlite
         self._tables: dict[str, ScratchTable] = {}
+        self._defined: set[str] = set()  # tables that a schema editor has left as they stand
         sqlite.executescript(_SETUP)
 
     def ensure(
@@ -93,6 +94,7 @@ class Workspace:
     def forget(self) -> None:
         """Look at SQLite's own schema again before a table is used: a rollback may have undone its creation."""
         self._tables.clear()
+        self._defined.clear()
 
     def has_table(self, table: str) -> bool:
         """Whether SQLite has this scratch table."""
@@ -105,6 +107,15 @@ class Workspace:
             "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND type IN ('table', 'index') AND sql IS NOT NULL "
             "ORDER BY type DESC, name",
             (table,),
+        )
+        return [row[0] for row in rows]
+
+    def names(self, type: str) -> list[str]:
+        """The scratch tables, or the views, in alphabetical order."""
+        rows = self.sqlite.execute(
+            "SELECT name FROM sqlite_master WHERE type = ? AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
+            "AND name NOT LIKE '\\_sb\\_%' ESCAPE '\\' ORDER BY name",
+            (type,),
         )
         return [row[0] for row in rows]
 
@@ -130,15 +141,22 @@ class Workspace:
                 "the engine's own. Give the model another db_table."
             )
         self.drop(schema.table)
+        self._defined.discard(schema.table)
         for sql in statements:
             self.sqlite.execute(sql)
         self.sqlite.execute("INSERT OR REPLACE INTO _sb_made VALUES (?, ?)", (schema.table, _signature(schema)))
         return _described(schema)
 
-    def altered(self) -> None:
-        """DDL has changed scratch tables: each is made anew from its model when a statement needs it."""
+    def altered(self, tables: Iterable[str] = ()) -> None:
+        """DDL has changed scratch tables: each is made anew from its model when a statement needs it. Of ``tables`` it
+        knows better than a model what they are, until then."""
         self._tables.clear()
+        self._defined.update(tables)
         self.sqlite.execute("DELETE FROM _sb_made")
+
+    def is_defined(self, table: str) -> bool:
+        """Whether a scratch table stands as a schema editor has left it."""
+        return table in self._defined and self.has_table(table)
 
     def _arm(self, table: ScratchTable) -> None:
         """Create the change log and the triggers that fill it while the workspace records."""
@@ -255,7 +273,7 @@ class Workspace:
 
 def _signature(schema: TableSchema) -> str:
     """What a scratch table depends on."""
-    return repr((schema.columns, schema.pk, schema.unique))
+    return repr((schema.columns, schema.pk, schema.unique, schema.checks))
 
 
 def _described(schema: TableSchema, *, armed: bool = False) -> ScratchTable:

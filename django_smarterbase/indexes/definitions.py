@@ -53,7 +53,8 @@ def indexable(schema: TableSchema) -> tuple[IndexDefinition, ...]:
 
 
 def definition(schema: TableSchema) -> str:
-    """The hash of all that entries depend on: indexes, affinities and collations of their columns, the encoding."""
+    """The hash of all that entries depend on: indexes, affinities, collations and lineage of their columns, the
+    encoding."""
     return facts_of(schema).definition
 
 
@@ -79,9 +80,10 @@ def _facts(schema: TableSchema) -> Facts:
         for index in schema.indexes
         if usable.keys() >= set(index.columns)
     }
-    described = sorted(
-        [index.name, [[c.name, c.affinity, c.collation.upper()] for c in kept.columns]]
-        for index, kept in indexes.items()
-    )
+    described = sorted([index.name, [_described(column) for column in kept.columns]] for index, kept in indexes.items())
     text = json.dumps([VERSION, described], ensure_ascii=True, separators=(",", ":"))
     return Facts(indexes, hashlib.sha256(text.encode()).hexdigest()[:32])
+
+
+def _described(column: Column) -> list[str]:
+    return [column.name, column.affinity, column.collation.upper(), *filter(None, [column.lineage])]

@@ -4,6 +4,9 @@ A document is a UTF-8 JSON object for people too: the columns at the top level i
 the model does not know (kept as they were found), ``_claims`` (the claims to unique values that it holds), ``_txn``
 (the last transaction of several documents that wrote it), ``_v`` (the schema version it was written with) and ``_rev``
 (fresh at every write, so that no two bodies are ever equal: an S3 ETag is a hash of the content).
+
+A process may run code from before a migration that others run already. It reads newer documents through the steps that
+its models do not know, the other way round, and writes them back in the version that they have.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from uuid_utils import uuid7
 
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.storage.history import Change, History, Step
-from django_smarterbase.storage.values import Decoder, decoder_of, encoder_of, exact_type, untag
+from django_smarterbase.storage.lineage import position, vacates
+from django_smarterbase.storage.values import Decoder, Encoder, decoder_of, encoder_of, exact_type, untag
 from django_smarterbase.tables import Affinity, Column, Kind, TableSchema, Value
 
 VERSION = "_v"
@@ -31,7 +35,7 @@ _FIRST_VERSION = 1
 _ABSENT: Final = object()
 _NOWHERE: Final = object()  # no document has this attribute
 _NO_EXTRAS: Final[Mapping[str, Any]] = MappingProxyType({})  # one for all: a scan keeps thousands of documents
-_OWN: Final = frozenset((CLAIMS, TRANSACTION))
+_OWN: Final = frozenset((CLAIMS, TRANSACTION, VERSION))
 _DEEPEST: Final = 500  # levels; Python's own reader and writer of JSON end at some 900, as the stack has room
 _ROUNDED: Final = 2.0**63  # from here on orjson reads a whole number as a float, unless it is unsigned and fits 64 bits
 _ROUNDED_MARK: Final = "e+"  # which such a float has in JSON text
@@ -39,7 +43,10 @@ _GREAT_NUMBER: Final = re.compile(rb"[0-9]{19}")
 
 
 class Document(NamedTuple):
-    """A document as it was read: ``values`` in the order of the schema's columns, ``extras`` unknown attributes."""
+    """A document as it was read: ``values`` in the order of the schema's columns, ``extras`` unknown attributes.
+
+    The extras of one that is newer than the models of this process have its version, in which it is to be written.
+    """
 
     values: tuple[Value, ...]
     extras: Mapping[str, Any]
@@ -51,7 +58,7 @@ class _Reader:
     """How one attribute is read in documents of one version.
 
     A value of the type ``exact`` is taken as it is, null reads as ``null``, and an attribute that is not there as
-    ``missing``, unless it is ``required``.
+    ``otherwise``, if that is there, or else as ``missing``, unless it is ``required``.
     """
 
     attribute: Any
@@ -61,6 +68,7 @@ class _Reader:
     missing: Value
     required: bool
     column: Column
+    otherwise: str | None = None
 
 
 class _Readers:
@@ -87,6 +95,15 @@ def transaction_of(extras: Mapping[str, Any]) -> str | None:
     return id if isinstance(id, str) else None
 
 
+def version_of(body: bytes) -> int:
+    """The version that a document was written with; that of the first ones for what is no document."""
+    try:
+        version = orjson.loads(body).get(VERSION, _FIRST_VERSION)
+    except (orjson.JSONDecodeError, AttributeError):
+        return _FIRST_VERSION
+    return version if type(version) is int else _FIRST_VERSION
+
+
 def with_transaction(body: bytes, id: str) -> bytes:
     """The body of a document as a transaction of several writes it. What else it says needs no schema to be kept."""
     raw = json.loads(body) if _GREAT_NUMBER.search(body) else orjson.loads(body)
@@ -94,27 +111,42 @@ def with_transaction(body: bytes, id: str) -> bytes:
 
 
 class DocumentCodec:
-    """Reads and writes the documents of one table, of every version in its history."""
+    """Reads and writes the documents of one table, of every version in its history.
+
+    ``version`` is that of the models: the one in which new documents are written.
+    """
 
     def __init__(self, schema: TableSchema, history: History | None = None) -> None:
         self.schema = schema
         self.history = history or History()
+        self.version = position(schema, self.history)
         self._readers: dict[int, _Readers] = {}
+        self._writers: dict[int, tuple[tuple[str | None, Encoder], ...]] = {}
         self._peeked: dict[tuple[str, ...], list[tuple[Any, type[Any] | None, Decoder]]] = {}
-        self._writers = tuple((attribute_of(column.name), encoder_of(column)) for column in schema.columns)
         self._nested = tuple(place for place, column in enumerate(schema.columns) if column.kind is Kind.JSON)
 
     def encode(self, values: Sequence[Value], extras: Mapping[str, Any] | None = None) -> bytes:
         """The body of a document with ``values`` in the order of the schema's columns."""
+        version = (extras or {}).get(VERSION, self.version)
         body: dict[str, Any] = {
             attribute: None if value is None else encode(value)
-            for (attribute, encode), value in zip(self._writers, values, strict=True)
+            for (attribute, encode), value in zip(self._writers_of(version), values, strict=True)
+            if attribute is not None
         }
         if extras:
             body |= {name: extra for name, extra in extras.items() if name not in body}
-        body[VERSION] = self.history.version
+        body[VERSION] = version
         body[REVISION] = str(uuid7())
         return _dumped(body)
+
+    def _writers_of(self, version: int) -> tuple[tuple[str | None, Encoder], ...]:
+        """(attribute, encode) of each column in documents of a version; no attribute when a step has removed it."""
+        writers = self._writers.get(version)
+        if writers is None:
+            later = self.history.between(self.version, version)
+            moved = (_in_newer(column, later) for column in self.schema.columns)
+            writers = self._writers[version] = tuple((attribute, encoder_of(column)) for attribute, column in moved)
+        return writers
 
     def decode(self, key: str, body: bytes) -> Document:
         """Read a document. Raises CorruptDocument, which names ``key`` and the attribute."""
@@ -139,8 +171,11 @@ class DocumentCodec:
             raise CorruptDocument(key, f"its {VERSION} is {version!r}, not a whole number")
         raw.pop(REVISION, None)
         values = self._values(key, raw, version)
-        if raw and version < self.history.version:
-            _drop_removed(raw, self.history.after(version))
+        if version > self.version:
+            if self.history.version > self.version:
+                raw[VERSION] = min(version, self.history.version)
+        elif raw and version < self.version:
+            _drop_removed(raw, self.history.between(version, self.version))
         return Document(values, raw or _NO_EXTRAS, version)
 
     def peek(self, key: str, body: bytes, columns: tuple[str, ...]) -> tuple[Value, ...] | None:
@@ -152,9 +187,9 @@ class DocumentCodec:
         readers = self._peeked.get(columns)
         if readers is None:
             positions = [list(self.schema.by_name).index(column) for column in columns]
-            readers = [self._readers_of(self.history.version).steps[position] for position in positions]
+            readers = [self._readers_of(self.version).steps[position] for position in positions]
             self._peeked[columns] = readers
-        if raw.get(VERSION, _FIRST_VERSION) != self.history.version:
+        if raw.get(VERSION, _FIRST_VERSION) != self.version:
             return None
         values: list[Value] = []
         for attribute, exact, decode in readers:
@@ -178,7 +213,7 @@ class DocumentCodec:
                 if type(found) is exact:
                     values.append(found)
                 elif found is None or found is _ABSENT:
-                    values.append(_stand_in(key, found, readers.all[len(values)]))
+                    values.append(_stand_in(key, raw, found, readers.all[len(values)]))
                 else:
                     values.append(decode(found))
         except (ValueError, TypeError, OverflowError) as error:
@@ -191,18 +226,43 @@ class DocumentCodec:
         version = max(_FIRST_VERSION, min(version, self.history.version))
         readers = self._readers.get(version)
         if readers is None:
-            steps = self.history.after(version)
-            readers = self._readers[version] = _Readers(_reader(column, steps) for column in self.schema.columns)
+            read = self._newer_reader if version > self.version else self._older_reader
+            readers = self._readers[version] = _Readers(read(column, version) for column in self.schema.columns)
         return readers
 
+    def _older_reader(self, column: Column, version: int) -> _Reader:
+        return _reader(column, self.history.until(version), self.history.between(version, self.version))
 
-def _stand_in(key: str, found: object, reader: _Reader) -> Value:
+    def _newer_reader(self, column: Column, version: int) -> _Reader:
+        attribute, source = _in_newer(column, self.history.between(self.version, version))
+        return _Reader(
+            attribute=_NOWHERE if attribute is None else attribute,
+            exact=exact_type(source),
+            decode=decoder_of(source),
+            null=None,
+            missing=column.default,
+            required=column.required,
+            column=column,
+        )
+
+
+def _stand_in(key: str, raw: dict[str, Any], found: object, reader: _Reader) -> Value:
     """The value of an attribute that is null or not there."""
+    if found is _ABSENT and reader.otherwise in raw:
+        found = raw.pop(reader.otherwise)
+        return reader.null if found is None else decoder_of(reader.column)(found)
     if found is None:
         return reader.null
-    if reader.required:
-        raise CorruptDocument(key, f"it has no attribute {reader.attribute!r}")
-    return reader.missing
+    if not reader.required:
+        return reader.missing
+    if reader.attribute is _NOWHERE:
+        raise CorruptDocument(
+            key,
+            f"a migration has removed {reader.column.name!r}, which this process still wants: its code is older",
+            "Restart it with the present code. A field that has a default, or may be null, can be removed while "
+            "old code runs.",
+        )
+    raise CorruptDocument(key, f"it has no attribute {reader.attribute!r}")
 
 
 def _parse(key: str, body: bytes) -> dict[str, Any]:
@@ -255,12 +315,15 @@ def _expected(column: Column) -> str:
     return column.kind.value if column.kind is not Kind.PLAIN else f"plain {column.affinity.value} value"
 
 
-def _reader(column: Column, steps: Sequence[Step]) -> _Reader:
-    """Walk the steps backwards, from today's column to what the document's version called it and how it wrote it."""
+def _reader(column: Column, behind: Sequence[Step], steps: Sequence[Step]) -> _Reader:
+    """Walk the steps backwards, from today's column to what the document's version called it and how it wrote it.
+
+    ``behind`` are the steps that the version has behind it.
+    """
     name, source = column.name, column
     missing, required, null = column.default, column.required, None
     attribute: Any = None
-    for position, step in reversed(list(enumerate(steps))):
+    for place, step in reversed(list(enumerate(steps))):
         if step.change is Change.RENAME and step.to == name:
             name = step.column
         elif step.change is Change.RETYPE and step.column == name:
@@ -268,15 +331,40 @@ def _reader(column: Column, steps: Sequence[Step]) -> _Reader:
             source = replace(source, kind=Kind(step.kind or ""), affinity=Affinity(step.affinity or ""))
         elif step.change is Change.ADD and step.column == name:
             missing, required = null if step.value is None else _step_value(step), False
-            attribute = _NOWHERE if any(_vacates(earlier, name) for earlier in steps[:position]) else None
+            attribute = _NOWHERE if any(vacates(earlier, name) for earlier in steps[:place]) else None
             break
+    else:
+        added = _added(name, behind) if required else None
+        missing, required = (missing, required) if added is None else (_step_value(added), False)
+    # Code from after a renaming that knew nothing of it yet has written documents with the new name.
+    renamed = name != column.name and not any(vacates(step, column.name) for step in steps)
+    otherwise = attribute_of(column.name) if renamed else None
     attribute = attribute_of(name) if attribute is None else attribute
-    return _Reader(attribute, exact_type(source), decoder_of(source), null, missing, required, column)
+    return _Reader(attribute, exact_type(source), decoder_of(source), null, missing, required, column, otherwise)
 
 
-def _vacates(step: Step, name: str) -> bool:
-    """Whether the step takes the name from a column, so that an attribute of that name is not the later column's."""
-    return step.column == name and step.change in (Change.RENAME, Change.REMOVE)
+def _added(name: str, steps: Sequence[Step]) -> Step | None:
+    """The step that added a column, if it gave a value: code from before it writes documents without the column."""
+    for step in reversed(steps):
+        if step.change is Change.RENAME and step.to == name:
+            name = step.column
+        elif step.change is Change.ADD and step.column == name:
+            return step if step.value is not None else None
+    return None
+
+
+def _in_newer(column: Column, steps: Sequence[Step]) -> tuple[str | None, Column]:
+    """The attribute of a column in documents that have these steps behind them, and the column as it is there; None
+    when it was removed."""
+    name = column.name
+    for step in steps:
+        if step.change is Change.RENAME and step.column == name:
+            name = step.to or name
+        elif step.change is Change.RETYPE and step.column == name and step.new_kind and step.new_affinity:
+            column = replace(column, kind=Kind(step.new_kind), affinity=Affinity(step.new_affinity))
+        elif step.change is Change.REMOVE and step.column == name:
+            return None, column
+    return attribute_of(name), column
 
 
 def _step_value(step: Step) -> Value:
@@ -285,10 +373,10 @@ def _step_value(step: Step) -> Value:
 
 def _drop_removed(raw: dict[str, Any], steps: Sequence[Step]) -> None:
     """Drop the attributes of removed columns, each under the name that it had in the document's version."""
-    for position, step in enumerate(steps):
+    for place, step in enumerate(steps):
         if step.change is Change.REMOVE:
             name = step.column
-            for earlier in reversed(steps[:position]):
+            for earlier in reversed(steps[:place]):
                 if earlier.change is Change.RENAME and earlier.to == name:
                     name = earlier.column
             raw.pop(attribute_of(name), None)

@@ -24,12 +24,16 @@ class Change(enum.StrEnum):
     ADD = "add"  # documents without the column read ``value``
     RENAME = "rename"  # ``column`` is called ``to`` from now on
     REMOVE = "remove"  # the attribute is dropped at the next write
-    RETYPE = "retype"  # values are read as ``kind`` and ``affinity``; null reads as ``value``
+    RETYPE = "retype"  # older values are read as ``kind`` and ``affinity``; null reads as ``value``
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step. ``version`` is the first version whose documents do not need it; ``value`` is a tagged value."""
+    """One step. ``version`` is the first version whose documents do not need it; ``value`` is a tagged value.
+
+    ``kind``, ``affinity`` and ``nullable`` are what a retyped column was, ``new_kind`` and so on what it is since; of
+    an added column there are only the latter. By them a process tells whether its models are from before the step.
+    """
 
     version: int
     change: Change
@@ -38,6 +42,10 @@ class Step:
     value: Any = None  # tagged
     kind: str | None = None
     affinity: str | None = None
+    nullable: bool | None = None
+    new_kind: str | None = None
+    new_affinity: str | None = None
+    new_nullable: bool | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The step as it stands in the schema object, without what it does not use."""
@@ -54,6 +62,14 @@ class History:
     def after(self, version: int) -> tuple[Step, ...]:
         """The steps that a document of ``version`` still needs."""
         return tuple(step for step in self.steps if step.version > version)
+
+    def until(self, version: int) -> tuple[Step, ...]:
+        """The steps that a document of ``version`` has behind it."""
+        return tuple(step for step in self.steps if step.version <= version)
+
+    def between(self, older: int, newer: int) -> tuple[Step, ...]:
+        """The steps that lead from one version to another."""
+        return tuple(step for step in self.steps if older < step.version <= newer)
 
     def with_step(self, change: Change, column: str, **details: Any) -> History:
         """This history and one more step, in a version of its own."""
@@ -85,10 +101,17 @@ def _step(raw: dict[str, Any]) -> Step:
     renames, retypes = step.change is Change.RENAME, step.change is Change.RETYPE
     if not isinstance(step.column, str) or not (isinstance(step.to, str) if renames else step.to is None):
         raise ValueError(f"{step.change} of {step.column!r:.100} to {step.to!r:.100}")
-    if retypes or step.kind is not None:
-        Kind(step.kind or "")
-    if retypes or step.affinity is not None:
-        Affinity(step.affinity or "")
+    _check_type(step.kind, step.affinity, needed=retypes)
+    _check_type(step.new_kind, step.new_affinity)
+    if any(type(nullable) not in (bool, type(None)) for nullable in (step.nullable, step.new_nullable)):
+        raise ValueError(f"{step.change} of {step.column!r:.100} that is nullable or not")
     if step.value is not None:
         untag(step.value)
     return step
+
+
+def _check_type(kind: str | None, affinity: str | None, *, needed: bool = False) -> None:
+    if needed or kind is not None:
+        Kind(kind or "")
+    if needed or affinity is not None:
+        Affinity(affinity or "")

@@ -67,6 +67,12 @@ class Sequences:
         """See to it that later values exceed every integer key of ``table``. One listing."""
         self.raise_to(table, self._largest(table))
 
+    def hand_over(self, old: str, new: str) -> None:
+        """Go on numbering as ``new`` what was the table ``old``."""
+        if self._store.get(self._keys.sequence(old)) is not None:
+            self.raise_to(new, self._read(old, lambda: 0).last)
+            self.reset(old)
+
     def reset(self, table: str) -> None:
         """Forget the sequence: it begins anew from what the table then holds."""
         with self._locks[table]:

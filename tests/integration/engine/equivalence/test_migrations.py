@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from django_smarterbase.exceptions import ConflictError
 
-APP = "history"
+from .migrating import APP, History, model, python
+
 _numbers = itertools.count(1)
 
 # Each is (name, how to make it, a value). Values that a conversion would lose are in, those that no field can read not.
@@ -196,7 +197,7 @@ def test_migrated_documents_read_as_migrated_rows_where_names_change_hands(
 def test_many_to_many_links_follow_the_models_and_fields_that_are_renamed(databases: tuple[str, str]) -> None:
     for db in databases:
         history = History(db)
-        history.apply(_model("Pupil"), _model("Club", pupils=models.ManyToManyField(f"{APP}.Pupil")))
+        history.apply(model("Pupil"), model("Club", pupils=models.ManyToManyField(f"{APP}.Pupil")))
         club = history.model("Club").objects.using(db).create()
         club.pupils.add(history.model("Pupil").objects.using(db).create())
         history.apply(migrations.RenameModel("Club", "Team"))
@@ -210,15 +211,15 @@ def test_many_to_many_links_follow_the_models_and_fields_that_are_renamed(databa
 def test_rows_that_a_migration_has_made_move_with_the_table_that_it_renames(databases: tuple[str, str]) -> None:
     for db in databases:
         history = History(db)
-        history.apply(_model("Before", n=models.IntegerField(unique=True)))
+        history.apply(model("Before", n=models.IntegerField(unique=True)))
         for n in (1, 2, 3):
             history.model("Before").objects.using(db).create(n=n)
         history.apply(
-            _python("Before", lambda rows: rows.create(n=4)),
-            _python("Before", lambda rows: rows.filter(n=1).delete()),
-            _python("Before", lambda rows: rows.filter(n=2).update(n=20)),
+            python("Before", lambda rows: rows.create(n=4)),
+            python("Before", lambda rows: rows.filter(n=1).delete()),
+            python("Before", lambda rows: rows.filter(n=2).update(n=20)),
             migrations.RenameModel("Before", "After"),
-            _python("After", lambda rows: rows.filter(n=3).update(n=30)),
+            python("After", lambda rows: rows.filter(n=3).update(n=30)),
         )
         rows = history.model("After").objects.using(db)
         assert sorted(rows.values_list("n", flat=True)) == [4, 20, 30]
@@ -235,7 +236,7 @@ def test_migration_that_fails_at_its_end_loses_no_document_and_no_claim(
 ) -> None:
     engine, _stock = databases
     history = History(engine)
-    history.apply(_model("Kept", n=models.IntegerField(unique=True)))
+    history.apply(model("Kept", n=models.IntegerField(unique=True)))
     kept = history.model("Kept").objects.using(engine)
     for n in range(5):
         kept.create(n=n)
@@ -258,33 +259,3 @@ def _change(rows: Any) -> None:
         rows.filter(n=3).update(n=30)
     finally:
         connections.close_all()
-
-
-class History:
-    """Migrations of one database, each applied as a whole or not at all."""
-
-    def __init__(self, db: str) -> None:
-        self.db = db
-        self.state = ProjectState()
-
-    def apply(self, *operations: Any) -> None:
-        state = self.state
-        with connections[self.db].schema_editor() as editor:
-            for operation in operations:
-                before, state = state, state.clone()
-                operation.state_forwards(APP, state)
-                operation.database_forwards(APP, editor, before, state)
-        self.state = state
-
-    def model(self, name: str) -> type[Any]:
-        return self.state.apps.get_model(APP, name)
-
-
-def _model(name: str, **fields: models.Field[Any, Any]) -> Any:
-    return migrations.CreateModel(name, [("id", models.BigAutoField(primary_key=True)), *fields.items()])
-
-
-def _python(name: str, do: Callable[[Any], Any]) -> Any:
-    return migrations.RunPython(
-        lambda apps, editor: do(apps.get_model(APP, name).objects.using(editor.connection.alias))
-    )

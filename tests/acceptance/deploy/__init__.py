@@ -1,0 +1,1 @@
+"""One app in two versions, for a deploy during which processes with either are at work."""

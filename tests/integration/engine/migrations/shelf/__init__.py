@@ -1,0 +1,1 @@
+"""An app whose migrations are refused by some documents, and were squashed later."""
