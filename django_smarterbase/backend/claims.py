@@ -241,7 +241,10 @@ def holder_of(key: str, stored: Stored) -> str:
 
 
 def document_holds(resources: Resources, schema: TableSchema | None, table: str, stem: str, claim: str) -> bool:
-    """Whether a stored document holds a claim: it lists it, or lists none of its rule but has the values. One read."""
+    """Whether a stored document holds a claim: it has the values, or, where these do not tell, lists it. One read.
+
+    What it lists may be of before, if code has written it since that does not know the rule.
+    """
     key = resources.keys.document(table, stem)
     stored = resources.store.get(key)
     if stored is None:
@@ -252,13 +255,11 @@ def document_holds(resources: Resources, schema: TableSchema | None, table: str,
         document = resources.decode(schema, key, stored.body)
     except CorruptDocument:
         return True  # Nobody can tell what an unreadable document holds, so nobody may take its values.
-    held = held_claims(document.extras)
-    if claim in held or any(claim_rule(other) == claim_rule(claim) for other in held):
-        return claim in held
     rule = next((rule for rule in schema.unique if rule.name == claim_rule(claim)), None)
-    if rule is None or not is_plain(rule):
-        return True
-    return claim in plain_claims(schema, dict(zip(schema.by_name, document.values, strict=True)))
+    if rule is not None and is_plain(rule):
+        return claim in plain_claims(schema, dict(zip(schema.by_name, document.values, strict=True)))
+    held = held_claims(document.extras)
+    return claim in held or not any(claim_rule(other) == claim_rule(claim) for other in held)
 
 
 def _body(table: str, stem: str) -> bytes:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSchemaEditor
-from django.db.models import Field, Model
+from django.db.models import Field, Model, UniqueConstraint
 from django.db.transaction import atomic
 from django.db.utils import IntegrityError, OperationalError
 
@@ -283,11 +283,14 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 self._verify(model)
 
     def remove_constraint(self, model: type[Model], constraint: Any) -> None:
-        """Nothing to do for the documents."""
+        """Delete the claims that documents have by it; otherwise nothing to do for them."""
         stands = self._stands(model)
-        with self._structural(model):
+        with self._structural(model) as concerns_documents:
             if self.collect_sql or stands:
                 super().remove_constraint(model, constraint)
+            if concerns_documents and isinstance(constraint, UniqueConstraint):
+                delete = partial(delete_claims, self.connection.resources, model._meta.db_table, constraint.name)
+                self.connection.on_commit(delete)
 
     def _stands(self, model: type[Model]) -> bool:
         """Whether the scratch table is as an earlier operation left it; otherwise it is made of the model since."""

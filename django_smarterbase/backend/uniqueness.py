@@ -23,6 +23,13 @@ def held_claims(extras: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(claim for claim in claims if isinstance(claim, str)) if isinstance(claims, Sequence) else ()
 
 
+def unknown_claims(schema: TableSchema, extras: Mapping[str, Any]) -> tuple[str, ...]:
+    """The claims that a document says it holds by rules that the schema does not have: code of another version, which
+    knows more unique values, has taken them."""
+    known = {rule.name for rule in schema.unique}
+    return tuple(claim for claim in held_claims(extras) if claim.rpartition("/")[0] not in known)
+
+
 def with_claims(extras: Mapping[str, Any], claims: Sequence[str]) -> dict[str, Any]:
     """``extras`` of a document that holds ``claims``."""
     rest = {name: value for name, value in extras.items() if name != CLAIMS}

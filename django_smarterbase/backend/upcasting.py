@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from django.db.utils import DatabaseError
-
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.loader import Loader
@@ -19,7 +17,7 @@ from django_smarterbase.backend.session import MAX_ATTEMPTS
 from django_smarterbase.backend.snapshot import Known, Snapshot
 from django_smarterbase.backend.soundness import check_key, check_nulls
 from django_smarterbase.backend.workspace import TouchedRow
-from django_smarterbase.exceptions import ConflictError, CorruptDocument
+from django_smarterbase.exceptions import ConflictError, CorruptDocument, SmarterBaseError
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.codec import DocumentCodec, version_of
 from django_smarterbase.tables import TableSchema, Value
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 _NAMED: Final = 10  # errors that are kept
 
 
-class OldCode(DatabaseError):
+class OldCode(SmarterBaseError):
     """The models of this process are from before a migration of the table."""
 
 

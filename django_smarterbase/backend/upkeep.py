@@ -63,9 +63,13 @@ def drop_table(wrapper: DatabaseWrapper, table: str) -> None:
     forget_raw_table(wrapper, table)
 
 
-def delete_claims(resources: Resources, table: str) -> None:
-    """Delete all claims of a table that has lost all its documents. Other writers to it must be at rest."""
-    for listed in list(resources.store.list(resources.keys.unique_prefix(table))):
+def delete_claims(resources: Resources, table: str, rule: str | None = None) -> None:
+    """Delete all claims of a table that has lost all its documents, or those of a rule that it has lost. Other writers
+    to it must be at rest, or not heed the rule any more."""
+    keys = resources.keys
+    for listed in list(
+        resources.store.list(keys.unique_rule_prefix(table, rule) if rule else keys.unique_prefix(table))
+    ):
         resources.store.delete(listed.key)
 
 

@@ -254,7 +254,11 @@ class Keyspace:
 
     def unique(self, table: str, constraint: str, digest: str) -> str:
         """The key of the claim to the unique values with this digest."""
-        return f"{self.unique_prefix(table)}{_folder(constraint)}/{_folder(digest)}{SUFFIX}"
+        return f"{self.unique_rule_prefix(table, constraint)}{_folder(digest)}{SUFFIX}"
+
+    def unique_rule_prefix(self, table: str, constraint: str) -> str:
+        """The prefix of all claims of ``table`` by one rule."""
+        return f"{self.unique_prefix(table)}{_folder(constraint)}/"
 
     def unique_prefix(self, table: str) -> str:
         """The prefix of all claims of ``table``."""
