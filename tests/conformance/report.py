@@ -11,6 +11,7 @@ from tests.conformance.runs import Column
 
 Results = Mapping[str, Mapping[Column, AppRun]]  # by app, in the order of the table
 
+_WITH_REDIS = (Column.REDIS, Column.OUTAGES)
 _FIGURES = ("plan", "pass", "fail", "err", "skip", "xfail")
 
 
@@ -53,8 +54,8 @@ def accepted(compared: Mapping[tuple[str, Column], Comparison]) -> str:
     """The accepted reasons, each with the number of its tests in every column."""
     reasons: dict[str, Counter[Column]] = {}
     for (_, column), comparison in compared.items():
-        for reason, number in comparison.accepted.items():
-            reasons.setdefault(reason, Counter())[column] += number
+        for reason, tests in comparison.accepted.items():
+            reasons.setdefault(reason, Counter())[column] += len(tests)
     lines = ["Skips accepted beyond stock SQLite's:"]
     for reason, numbers in sorted(reasons.items()):
         where = ", ".join(f"{numbers[column]} ({column})" for column in Column if column in numbers)
@@ -87,10 +88,10 @@ def broken_lines(results: Results) -> list[str]:
                 lines.append(f"{app} on {column}: {run.broken}")
             elif not run.tests:
                 lines.append(f"{app} on {column}: it planned no tests")
-            elif (
-                column is Column.REDIS and run.statements.get("statements") and not run.statements["Redis round trips"]
-            ):
+            elif column in _WITH_REDIS and run.statements.get("statements") and not run.statements["Redis round trips"]:
                 lines.append(f"{app} on {column}: Redis took no part in it")
+            elif column is Column.OUTAGES and run.statements.get("statements") and not run.outages:
+                lines.append(f"{app} on {column}: it saw no outage")
     return lines
 
 
@@ -113,6 +114,8 @@ def summary(run: AppRun, comparison: Comparison | None) -> str:
     words = f"{figures['pass']} of {figures['plan']} passed"
     if comparison is not None:
         words += f", {figures['lost']} lost"
+    if run.outages:
+        words += f", {run.outages} outages"
     return f"{words}, {run.seconds:.1f} s" + (f" ({run.broken})" if run.broken else "")
 
 
@@ -130,7 +133,7 @@ def _figures(run: AppRun, comparison: Comparison | None) -> Counter[str]:
         {
             "plan": len(run.tests),
             "pass": counts[Outcome.PASSED],
-            "fail": counts[Outcome.FAILED],
+            "fail": counts[Outcome.FAILED] + counts[Outcome.UNEXPECTED_SUCCESS],
             "err": counts[Outcome.ERROR] + counts[Outcome.NOT_RUN] + len(run.strays),
             "skip": counts[Outcome.SKIPPED],
             "xfail": counts[Outcome.EXPECTED_FAILURE],

@@ -1,7 +1,8 @@
-"""Settings for Django's ``runtests.py``: this engine, with or without Redis, on memory or on files.
+"""Settings for Django's ``runtests.py``: this engine, with or without Redis, on memory, on files or on S3.
 
-The command passes the choices through the environment: CONFORMANCE_REDIS_URL (empty: ``cache`` is None) and
-CONFORMANCE_FILES (a directory; empty: objects live in memory).
+The command passes the choices through the environment: CONFORMANCE_REDIS_URL (empty: ``cache`` is None),
+CONFORMANCE_OUTAGES (1: that Redis dies again and again) and CONFORMANCE_FILES (a directory) or CONFORMANCE_S3_URL (a
+server; both empty: objects live in memory).
 """
 
 import os
@@ -18,7 +19,9 @@ from tests.conformance.settings_sqlite import (
 __all__ = ["DEFAULT_AUTO_FIELD", "PASSWORD_HASHERS", "SECRET_KEY", "TEST_RUNNER", "USE_TZ"]
 
 _redis_url = os.environ.get("CONFORMANCE_REDIS_URL", "")
+_outages = os.environ.get("CONFORMANCE_OUTAGES") == "1"
 _files = os.environ.get("CONFORMANCE_FILES", "")
+_s3_url = os.environ.get("CONFORMANCE_S3_URL", "")
 
 # A single process and no crash to outlive: short leases only keep the tests that wait for one quick.
 _OPTIONS: dict[str, Any] = {
@@ -26,7 +29,8 @@ _OPTIONS: dict[str, Any] = {
     "trust_seconds": 0.05,
     "write_deadline": 0.2,
     "fsync": False,
-    "auto_reindex": False,
+    # Where Redis loses everything time and again, its indexes come back between two outages.
+    "auto_reindex": _outages,
 }
 
 DATABASES = {
@@ -43,6 +47,21 @@ if _files:
     STORAGES["smarterbase"] = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": _files},
+    }
+if _s3_url:
+    # Only here: boto3 takes its time to import.
+    from testproject.services import S3Server
+    from tests.conformance.runs import BUCKET
+
+    STORAGES["smarterbase"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": BUCKET,
+            "endpoint_url": _s3_url,
+            "access_key": S3Server.access_key,
+            "secret_key": S3Server.secret_key,
+            "region_name": S3Server.region,
+        },
     }
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

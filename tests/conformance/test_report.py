@@ -88,3 +88,22 @@ def test_statements_add_up_by_column_when_there_are_several_apps():
     engine = replace(app_run("basic", PASSED), statements={"statements": 1200, "fallbacks": 0})
     results = {"basic": {Column.REDIS: engine}, "lookup": {Column.REDIS: engine}}
     assert report.statements(results).splitlines()[1:] == [f"  {Column.REDIS}: 2,400 statements, 0 fallbacks"]
+
+
+@pytest.mark.parametrize(("outages", "status"), [(0, 1), (3, 0)])
+def test_conclude_is_1_when_there_was_no_outage_in_its_column(tmp_path, capsys, outages, status):
+    figures = {"statements": 9, "Redis round trips": 9}
+    engine = replace(app_run("basic", PASSED), statements=figures, outages=outages)
+    results = {"basic": {Column.STOCK: app_run("basic", PASSED), Column.OUTAGES: engine}}
+    assert conclude(results, tmp_path / "run.log") == status
+    assert ("it saw no outage" in capsys.readouterr().out) == bool(status)
+
+
+def test_conclude_is_1_when_a_test_passes_unexpectedly(tmp_path, capsys):
+    stock, engine = ({"a": outcome} for outcome in (Outcome.EXPECTED_FAILURE, Outcome.UNEXPECTED_SUCCESS))
+    assert conclude(results_of(app_run("basic", engine), app_run("basic", stock)), tmp_path / "run.log") == 1
+    assert "basic.tests.Case.test_a: unexpected success" in capsys.readouterr().out
+
+
+def test_summary_tells_the_outages_when_there_were_some():
+    assert report.summary(replace(app_run("basic", PASSED), outages=4), None) == "2 of 2 passed, 4 outages, 0.0 s"
