@@ -46,8 +46,8 @@ S3_APPS = (
 SHOWN = 20
 
 DESCRIPTION = """\
-Runs Django's own test suite on stock SQLite and on this engine: with Redis, without one, and with one that is killed and
-started empty every two seconds. Prints what each made of the tests. A test is lost when stock SQLite passes it and the
+Runs Django's own test suite on stock SQLite and on this engine: with Redis, without one, and with one that is killed
+and started empty every two seconds. Prints what each made of the tests. A test is lost when stock SQLite passes it and the
 engine does not: failed, in error, expected to fail, not run, or skipped for any reason but one of those that
 django_smarterbase/backend/features.py states. So is one that passes although it is expected to fail.
 
@@ -64,9 +64,9 @@ What makes the figures mean something:
 Each app runs in processes of its own, each with its own Redis. The tests come from the source distribution of the
 installed Django, fetched by pip into .cache/conformance/ when it is not there.
 
-Results are kept in .cache/conformance/results/, by app, column, storage, version of Django and state of the code. A run that
-was interrupted goes on where it stopped, and what has been run with the present code is not run again, unless --fresh
-is given. Output, events (JSON lines) and the log of lost tests of one command stand in .cache/conformance/<time>/ and
+Results are kept in .cache/conformance/results/, by app, column, storage, version of Django and state of the code. A run
+that was interrupted goes on where it stopped, and what has been run with the present code is not run again, unless
+--fresh is given. Output, events (JSON lines) and the log of lost tests of one command stand in .cache/conformance/<time>/ and
 <time>.log.
 
 Exit status: 0 nothing lost, 1 tests lost or runs broken, 2 bad usage or no Django source.
@@ -162,7 +162,9 @@ def run_all(kept: Kept, apps: Sequence[str], columns: Sequence[Column], jobs: in
         app: {column: run for column in columns if (run := found[app, column])} for app in apps
     }
     missing = [key for key, run in found.items() if run is None]
-    print(f"{len(found) - len(missing)} of {len(found)} results are kept from earlier, {len(missing)} to go.", flush=True)
+    print(
+        f"{len(found) - len(missing)} of {len(found)} results are kept from earlier, {len(missing)} to go.", flush=True
+    )
     pace = Pace({key: kept.seconds(*key) for key in missing})
     with ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(run_and_keep, kept, app, column): (app, column) for app, column in missing}

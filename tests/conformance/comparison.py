@@ -35,8 +35,8 @@ def compare(stock: AppRun, engine: AppRun) -> Comparison:
     """Hold ``engine`` against ``stock``, test by test.
 
     A skip is accepted when the engine's ``django_test_skips`` names the test and stock SQLite's does not; every other
-    skip, a feature flag's included, is a loss. So is a test in which fewer subtests passed, and an unexpected success: what
-    the engine's features say of it is not true.
+    skip, a feature flag's included, is a loss. So is a test in which fewer subtests passed, and an unexpected success:
+    what the engine's features say of it is not true.
     """
     reasons = accepted_reasons(stock, engine)
     lost: list[Lost] = []

@@ -1,6 +1,6 @@
 """``docs/CONFORMANCE.md``: what Django's tests came to, a section for each storage that they were run on.
 
-A run replaces the section of its own storage, and leaves the text around the sections and the other sections as they are.
+A run replaces the section of its own storage, and leaves the other sections and the text around them as they are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Results that outlive the command: one file of events for each app, column, version of Django and state of the code.
 
 A run that was interrupted goes on where it stopped, and a run after a change of the code begins anew: what a result
-depends on is part of the name of its folder. Results of stock SQLite do not depend on the engine, and outlive its changes.
+depends on is part of the name of its folder. Results of stock SQLite do not depend on the engine, and outlive its
+changes.
 """
 
 from __future__ import annotations

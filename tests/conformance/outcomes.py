@@ -45,8 +45,8 @@ class AppRun:
 
     ``tests`` is ``{test id: TestOutcome}`` for every planned test; ``strays`` holds failures outside of any planned
     test, such as in tearDownClass; ``skips`` is the engine's ``{reason: test ids}``; ``statements`` says how the engine
-    answered, by the names of ``census``; ``outages`` counts how often Redis was killed meanwhile; ``broken`` says why the
-    process did not reach its end, or is empty.
+    answered, by the names of ``census``; ``outages`` counts how often Redis was killed meanwhile; ``broken`` says why
+    the process did not reach its end, or is empty.
     """
 
     app: str

@@ -7,14 +7,13 @@ from collections.abc import Callable, Hashable, Mapping
 
 
 class Pace:
-    """Reckons from how long each run took the last time (``expected``, seconds; None: never run) and how long it takes now.
+    """Reckons from how long each run took the last time, and how long it takes now.
 
-    A run that was never made is taken to be as long as the average of those known.
+    ``expected`` are the former, in seconds; None for a run that was never made. Such a run is taken to be as long as the average
+    of those known.
     """
 
-    def __init__(
-        self, expected: Mapping[Hashable, float | None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, expected: Mapping[Hashable, float | None], clock: Callable[[], float] = time.monotonic) -> None:
         known = [seconds for seconds in expected.values() if seconds is not None]
         average = sum(known) / len(known) if known else 1.0
         self._left = {run: average if seconds is None else seconds for run, seconds in expected.items()}

@@ -70,12 +70,13 @@ def test_section_tells_command_state_date_and_duration():
 
 def test_write_replaces_the_section_of_its_storage_only(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("head\n<!-- begin memory -->\nold\n<!-- end memory -->\nmiddle\n<!-- begin s3 -->\nkept\n<!-- end s3 -->\n")
+    memory, s3 = "<!-- begin memory -->\nas it was\n<!-- end memory -->", "<!-- begin s3 -->\nkept\n<!-- end s3 -->"
+    page.write_text(f"head\n{memory}\nmiddle\n{s3}\n")
     write(RESULTS, FACTS, page)
     text = page.read_text()
     assert text.startswith("head\n<!-- begin memory -->\n\n- `make conformance`")
-    assert text.endswith("\n\n<!-- end memory -->\nmiddle\n<!-- begin s3 -->\nkept\n<!-- end s3 -->\n")
-    assert "old" not in text
+    assert text.endswith(f"\n\n<!-- end memory -->\nmiddle\n{s3}\n")
+    assert "as it was" not in text
 
 
 def test_write_refuses_a_page_without_the_section(tmp_path):
