@@ -47,8 +47,8 @@ SHOWN = 20
 
 DESCRIPTION = """\
 Runs Django's own test suite on stock SQLite and on this engine: with Redis, without one, and with one that is killed
-and started empty every two seconds. Prints what each made of the tests. A test is lost when stock SQLite passes it and the
-engine does not: failed, in error, expected to fail, not run, or skipped for any reason but one of those that
+and started empty every two seconds. Prints what each made of the tests. A test is lost when stock SQLite passes it and
+the engine does not: failed, in error, expected to fail, not run, or skipped for any reason but one of those that
 django_smarterbase/backend/features.py states. So is one that passes although it is expected to fail.
 
 Without apps every app runs whose tests declare a database (Django's own test runner is asked which), and
@@ -64,10 +64,10 @@ What makes the figures mean something:
 Each app runs in processes of its own, each with its own Redis. The tests come from the source distribution of the
 installed Django, fetched by pip into .cache/conformance/ when it is not there.
 
-Results are kept in .cache/conformance/results/, by app, column, storage, version of Django and state of the code. A run
-that was interrupted goes on where it stopped, and what has been run with the present code is not run again, unless
---fresh is given. Output, events (JSON lines) and the log of lost tests of one command stand in .cache/conformance/<time>/ and
-<time>.log.
+Results are kept in .cache/conformance/results/, by app, column, storage, version of Django and state of the code. A
+run that was interrupted goes on where it stopped, and what has been run with the present code is not run again, unless
+--fresh is given. Output, events (JSON lines) and the log of lost tests of one command stand in
+.cache/conformance/<time>/ and <time>.log.
 
 Exit status: 0 nothing lost, 1 tests lost or runs broken, 2 bad usage or no Django source.
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Hashable, Mapping
 class Pace:
     """Reckons from how long each run took the last time, and how long it takes now.
 
-    ``expected`` are the former, in seconds; None for a run that was never made. Such a run is taken to be as long as the average
-    of those known.
+    ``expected`` are the former, in seconds; None for a run that was never made, which is taken to be as long as the
+    average of those known.
     """
 
     def __init__(self, expected: Mapping[Hashable, float | None], clock: Callable[[], float] = time.monotonic) -> None:
