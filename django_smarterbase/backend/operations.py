@@ -58,18 +58,22 @@ class DatabaseOperations(SQLiteOperations):
             (sql,) = super().sql_flush(style, [table])
             statements.append(FlushStatement(sql, table))
         if reset_sequences:
-            for table in names:
-                (sql,) = self.sequence_reset_by_name_sql(style, [{"table": table, "column": None}])
-                statements.append(FlushStatement(sql, table, resets_sequence=True))
+            statements += self.sequence_reset_by_name_sql(style, [{"table": table} for table in names])
+        return statements
+
+    def sequence_reset_by_name_sql(self, style: Any, sequences: Iterable[dict[str, Any]]) -> list[str]:
+        """One UPDATE a table. A cursor that is given it lets the table's sequence begin anew."""
+        statements: list[str] = []
+        for sequence in sequences:
+            (sql,) = super().sequence_reset_by_name_sql(style, [sequence])
+            statements.append(FlushStatement(sql, sequence["table"], resets_sequence=True))
         return statements
 
     def execute_sql_flush(self, sql_list: Iterable[str]) -> None:
         """Delete the documents without reading them: one listing a table. Raises StorageUnavailable."""
         for statement in sql_list:
-            if not isinstance(statement, FlushStatement):
+            if not isinstance(statement, FlushStatement) or statement.resets_sequence:
                 super().execute_sql_flush([statement])
-            elif statement.resets_sequence:
-                self.connection.resources.sequences.reset(statement.table)
             else:
                 try:
                     delete_documents(self.connection, statement.table)

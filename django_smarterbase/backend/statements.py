@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.utils import NotSupportedError
 
 from django_smarterbase.backend.loader import Account
+from django_smarterbase.backend.operations import FlushStatement
 from django_smarterbase.backend.rawsql import copies_rows, defines_tables, dropped_table, first_word, touches_rows
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.session import Session
@@ -44,6 +45,9 @@ class StatementRunner:
 
     def run(self, query: str, params: Any) -> None:
         """Run the statement and, when somebody listens, record its profile."""
+        if isinstance(query, FlushStatement) and query.resets_sequence:
+            self.session.resources.sequences.reset(query.table)
+            return
         request = self.wrapper.request
         if request is None or request.sql not in query:
             if self.wrapper.defining or not touches_rows(query):
