@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import json
 import os
 import signal
 import subprocess
@@ -88,13 +89,13 @@ def events_of(plan: Plan, app: str, column: Column) -> Path:
 def _environment(plan: Plan, column: Column, events: Path, server: RedisServer | None) -> dict[str, str]:
     return {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(_python_path(plan)),
         "CONFORMANCE_EVENTS": str(events),
         "CONFORMANCE_COMMIT_SETUP": "0" if column is Column.PLAIN else "1",
         "CONFORMANCE_REDIS_URL": "" if server is None else server.url,
         "CONFORMANCE_OUTAGES": "1" if column is Column.OUTAGES else "0",
         "CONFORMANCE_FILES": "",
-        "CONFORMANCE_S3_URL": "",
+        "CONFORMANCE_S3": "",
         "SMARTERBASE_RELOAD": "1" if column.engine and plan.reload else "0",
     }
 
@@ -106,8 +107,29 @@ def _storage(plan: Plan, column: Column, stack: contextlib.ExitStack) -> dict[st
     if column.engine and plan.storage is Storage.S3:
         server = stack.enter_context(S3Server())
         server.create_bucket(BUCKET)
-        return {"CONFORMANCE_S3_URL": server.endpoint_url}
+        options = {
+            "bucket_name": BUCKET,
+            "endpoint_url": server.endpoint_url,
+            "access_key": server.access_key,
+            "secret_key": server.secret_key,
+            "region_name": server.region,
+        }
+        return {"CONFORMANCE_S3": json.dumps(options)}
     return {}
+
+
+def _python_path(plan: Plan) -> Path:
+    """A folder with nothing but what a run imports of this project.
+
+    Django's tests of ``startproject`` have the folder of the engine on their path, and give their project the name of
+    the example site.
+    """
+    folder = plan.output.resolve() / "path"
+    folder.mkdir(exist_ok=True)
+    for package in ("django_smarterbase", "tests"):
+        with contextlib.suppress(FileExistsError):
+            (folder / package).symlink_to(ROOT / package)
+    return folder
 
 
 def _run(plan: Plan, app: str, column: Column, environment: Mapping[str, str], output: IO[bytes]) -> str:

@@ -1,10 +1,11 @@
 """Settings for Django's ``runtests.py``: this engine, with or without Redis, on memory, on files or on S3.
 
 The command passes the choices through the environment: CONFORMANCE_REDIS_URL (empty: ``cache`` is None),
-CONFORMANCE_OUTAGES (1: that Redis dies again and again) and CONFORMANCE_FILES (a directory) or CONFORMANCE_S3_URL (a
-server; both empty: objects live in memory).
+CONFORMANCE_OUTAGES (1: that Redis dies again and again) and CONFORMANCE_FILES (a directory) or CONFORMANCE_S3 (the
+options of S3Storage as JSON; both empty: objects live in memory).
 """
 
+import json
 import os
 from typing import Any
 
@@ -21,7 +22,7 @@ __all__ = ["DEFAULT_AUTO_FIELD", "PASSWORD_HASHERS", "SECRET_KEY", "TEST_RUNNER"
 _redis_url = os.environ.get("CONFORMANCE_REDIS_URL", "")
 _outages = os.environ.get("CONFORMANCE_OUTAGES") == "1"
 _files = os.environ.get("CONFORMANCE_FILES", "")
-_s3_url = os.environ.get("CONFORMANCE_S3_URL", "")
+_s3 = os.environ.get("CONFORMANCE_S3", "")
 
 # A single process and no crash to outlive: short leases only keep the tests that wait for one quick.
 _OPTIONS: dict[str, Any] = {
@@ -48,21 +49,8 @@ if _files:
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": _files},
     }
-if _s3_url:
-    # Only here: boto3 takes its time to import.
-    from testproject.services import S3Server
-    from tests.conformance.runs import BUCKET
-
-    STORAGES["smarterbase"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        "OPTIONS": {
-            "bucket_name": BUCKET,
-            "endpoint_url": _s3_url,
-            "access_key": S3Server.access_key,
-            "secret_key": S3Server.secret_key,
-            "region_name": S3Server.region,
-        },
-    }
+if _s3:
+    STORAGES["smarterbase"] = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": json.loads(_s3)}
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if _redis_url:
