@@ -12,12 +12,13 @@ from pathlib import Path
 
 import django
 
+from testproject.services import end_orderly
 from tests.conformance import document, report
 from tests.conformance.comparison import compare
 from tests.conformance.kept import Kept, engine_state, harness_state
 from tests.conformance.outcomes import AppRun
 from tests.conformance.pace import Pace
-from tests.conformance.runs import Column, Plan, Storage, events_of, run_app
+from tests.conformance.runs import Column, Plan, Storage, end_all, events_of, run_app
 from tests.conformance.source import CACHE, SourceError, directory_of_tests
 from tests.conformance.survey import apps_with_database
 
@@ -191,9 +192,10 @@ def _finished(futures: dict[Future[AppRun], tuple[str, Column]]) -> Iterator[tup
         for future in as_completed(futures):
             yield *futures[future], future.result()
     except BaseException:
-        # Ctrl-C or a Redis that does not start: what has not begun need not begin.
+        # Ctrl-C, SIGTERM or a Redis that does not start: what has not begun need not begin.
         for future in futures:
             future.cancel()
+        end_all()
         raise
 
 
@@ -236,4 +238,5 @@ def conclude(results: report.Results, log: Path) -> int:
 
 
 if __name__ == "__main__":
+    end_orderly()
     sys.exit(main())

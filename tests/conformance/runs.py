@@ -23,6 +23,8 @@ from tests.conformance.source import ROOT
 
 BUCKET = "conformance"
 
+_running: set[subprocess.Popen[bytes]] = set()
+
 
 class Column(enum.StrEnum):
     """What an app is run on; the value is the column's heading."""
@@ -140,13 +142,25 @@ def _run(plan: Plan, app: str, column: Column, environment: Mapping[str, str], o
     process = subprocess.Popen(
         [*command, app], cwd=plan.tests, env=environment, stdout=output, stderr=output, start_new_session=True
     )
+    _running.add(process)
     try:
         status = process.wait(plan.timeout)
     except subprocess.TimeoutExpired:
         return f"it was ended after {plan.timeout:g} s"
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        _end(process)
+        _running.discard(process)
     # 1 is the runner's word for failed tests; what failed is in the events.
     return "" if status in (0, 1) else f"it ended with status {status}"
+
+
+def end_all() -> None:
+    """End the runs that other threads have under way: somebody does not want to wait for them."""
+    for process in list(_running):
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

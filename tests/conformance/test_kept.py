@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,19 @@ def test_run_all_says_what_is_left_after_each_run(kept, ran, capsys):
         "[2/2] one on engine, Redis: 1 of 1 passed, 0 lost, 0.0 s",
     ]
     assert all(line.endswith(" left") for line in lines)
+
+
+def test_run_all_ends_what_is_under_way_when_it_is_interrupted(kept, monkeypatch):
+    ended = threading.Event()
+
+    def run_app(plan, app, column):
+        if app == "interrupted":
+            raise KeyboardInterrupt
+        assert ended.wait(60)
+        return AppRun(app, broken="killed")
+
+    monkeypatch.setattr(command, "run_app", run_app)
+    monkeypatch.setattr(command, "end_all", ended.set)
+    with pytest.raises(KeyboardInterrupt):
+        command.run_all(kept, ["long", "interrupted"], [Column.STOCK], jobs=2)
+    assert kept.find("long", Column.STOCK) is None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.outcomes import Outcome
-from tests.conformance.runs import Column, Plan, Storage, run_app
+from tests.conformance.runs import Column, Plan, Storage, end_all, run_app
 
 PROBE = Path(__file__).parent / "probe"
 
@@ -114,3 +116,17 @@ def test_run_app_uses_the_bucket_when_the_storage_is_s3(tmp_path, monkeypatch):
     run = run_app(Plan(PROBE, tmp_path, Storage.S3, timeout=120), "probe.tests.B1Committed", Column.NO_CACHE)
     assert {found.outcome for found in run.tests.values()} == {Outcome.PASSED}
     assert run.statements["storage operations"]
+
+
+def test_end_all_ends_the_process_of_a_run_under_way(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBE_SLEEP", "600")
+    monkeypatch.setenv("PROBE_DEPTH", "1")
+    plan = Plan(PROBE, tmp_path, timeout=120)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(run_app, plan, "probe", Column.STOCK)
+        while "A3BrokenBelow" not in (
+            events.read_text() if (events := tmp_path / "probe-stock.jsonl").exists() else ""
+        ):
+            time.sleep(0.05)
+        end_all()
+        assert future.result().broken.startswith("it ended with status -9")
