@@ -76,6 +76,7 @@ examples:
   python -m tests.conformance basic lookup                           two apps, all columns
   python -m tests.conformance                                        everything, and docs/CONFORMANCE.md
   python -m tests.conformance --only outages --fresh transactions    once more, whatever is kept
+  python -m tests.conformance --document                             docs/CONFORMANCE.md from what is kept
   python -m tests.conformance --storage s3                           a selection, on an S3 server
   RELOAD=0 python -m tests.conformance --only redis --storage files queries
 """
@@ -104,6 +105,11 @@ def parser() -> argparse.ArgumentParser:
         help="where objects live; s3 is moto's server (default: memory)",
     )
     made.add_argument("--fresh", action="store_true", help="run again what is kept for the present code, too")
+    made.add_argument(
+        "--document",
+        action="store_true",
+        help="run nothing, and write docs/CONFORMANCE.md from what is kept; results of earlier code are marked",
+    )
     made.add_argument("--jobs", type=int, default=2, help="processes side by side (default: %(default)s)")
     made.add_argument("--timeout", type=float, default=1800, help="seconds for one process (default: %(default)g)")
     made.add_argument("--source", type=Path, help="an unpacked source distribution of the installed Django")
@@ -128,11 +134,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     reload = os.environ.get("RELOAD", "1") != "0"
     kept = Kept(CACHE / "results", Plan(tests, output, arguments.storage, reload, arguments.timeout))
     columns = columns_of(arguments)
-    if arguments.fresh:
-        forget(kept, apps, columns)
-    results = run_all(kept, apps, columns, arguments.jobs)
+    results: report.Results = {app: {} for app in apps}
+    if not arguments.document:
+        if arguments.fresh:
+            forget(kept, apps, columns)
+        results = run_all(kept, apps, columns, arguments.jobs)
     if not arguments.apps and reload and arguments.storage in document.SECTIONS:
-        write_document(kept, results)
+        results = write_document(kept, results)
     return conclude(results, output.with_suffix(".log"))
 
 
@@ -199,17 +207,18 @@ def _finished(futures: dict[Future[AppRun], tuple[str, Column]]) -> Iterator[tup
         raise
 
 
-def write_document(kept: Kept, results: report.Results) -> None:
-    """Write the section of docs/CONFORMANCE.md from these results, and from what is kept of the other columns."""
+def write_document(kept: Kept, results: report.Results) -> report.Results:
+    """Write the section of docs/CONFORMANCE.md from these results and from those that are kept. Returns both."""
     plan = kept.plan
     shown = {
-        app: {column: run for column in Column if (run := runs.get(column) or kept.find(app, column))}
+        app: {column: run for column in Column if (run := runs.get(column) or kept.latest(app, column))}
         for app, runs in results.items()
     }
     command = "make conformance" + ("" if plan.storage is Storage.MEMORY else f' ARGS="--storage {plan.storage}"')
     state = f"{engine_state()}-{harness_state()}"
     document.write(shown, document.Facts(plan.storage, command, state, datetime.now(UTC).date()))
     print(f"Written: {document.DOCUMENT}")
+    return shown
 
 
 def conclude(results: report.Results, log: Path) -> int:

@@ -34,6 +34,7 @@ _NAMES = {
 #: The storages that have a section.
 SECTIONS = (Storage.MEMORY, Storage.S3)
 _NOT_RUN = "not run"
+_EARLIER = " †"
 
 Compared = Mapping[tuple[str, Column], Comparison]
 
@@ -86,6 +87,8 @@ def _facts(results: Results, facts: Facts) -> str:
         f"- state of the code `{facts.state}`",
         f"- the processes took {_duration(seconds)} in all, one after the other",
     ]
+    if earlier := sum(run.earlier for runs in results.values() for run in runs.values()):
+        lines.append(f"- of an earlier state of the code, marked{_EARLIER}: {earlier} results")
     return "\n".join(lines)
 
 
@@ -130,6 +133,7 @@ def _cell(run: AppRun | None, comparison: Comparison | None) -> str:
     figures = _figures(run)
     cell = f"{figures['passed']} / {figures['failed']} / {figures['skipped']}"
     lost = len(comparison.lost) if comparison is not None else 0
+    cell += _EARLIER if run.earlier else ""
     return cell + (f" **{lost} lost**" if lost else "") + (" (broken off)" if run.broken else "")
 
 

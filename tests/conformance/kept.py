@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -59,6 +59,13 @@ class Kept:
         path = self._path(app, column)
         return read_run(app, path) if path.is_file() else None
 
+    def latest(self, app: str, column: Column) -> AppRun | None:
+        """As ``find``, or else the newest result of an earlier state of the code."""
+        found = self.find(app, column)
+        if found is not None or (newest := self._newest(app, column)) is None:
+            return found
+        return replace(read_run(app, newest), earlier=True)
+
     def keep(self, column: Column, run: AppRun, events: Path) -> None:
         """Keep a run that reached its end, of which ``events`` tells."""
         path = self._path(run.app, column)
@@ -75,9 +82,12 @@ class Kept:
 
     def seconds(self, app: str, column: Column) -> float | None:
         """How long this app took in this column the last time, whatever the code was then."""
-        found = self._place(column).glob(f"*/{app}.jsonl")
-        newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
+        newest = self._newest(app, column)
         return None if newest is None else read_run(app, newest).seconds
+
+    def _newest(self, app: str, column: Column) -> Path | None:
+        found = self._place(column).glob(f"*/{app}.jsonl")
+        return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
     def _place(self, column: Column) -> Path:
         python = ".".join(map(str, sys.version_info[:3]))

@@ -46,7 +46,7 @@ class AppRun:
     ``tests`` is ``{test id: TestOutcome}`` for every planned test; ``strays`` holds failures outside of any planned
     test, such as in tearDownClass; ``skips`` is the engine's ``{reason: test ids}``; ``statements`` says how the engine
     answered, by the names of ``census``; ``outages`` counts how often Redis was killed meanwhile; ``broken`` says why
-    the process did not reach its end, or is empty.
+    the process did not reach its end, or is empty; ``earlier`` says that the result is of an earlier state of the code.
     """
 
     app: str
@@ -57,6 +57,7 @@ class AppRun:
     broken: str = ""
     seconds: float = 0.0
     outages: int = 0
+    earlier: bool = False
 
     def counts(self) -> Counter[Outcome]:
         """``{outcome: number of planned tests}``."""

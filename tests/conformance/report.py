@@ -21,7 +21,7 @@ def comparisons(results: Results) -> dict[tuple[str, Column], Comparison]:
         (app, column): compare(runs[Column.STOCK], runs[column])
         for app, runs in results.items()
         for column in Column
-        if column.engine and column in runs
+        if column.engine and column in runs and Column.STOCK in runs
     }
 
 

@@ -68,6 +68,14 @@ def test_section_tells_command_state_date_and_duration():
         assert fact in text
 
 
+def test_section_marks_the_results_of_earlier_code():
+    results = {"app": {**RESULTS["app"], Column.REDIS: replace(RESULTS["app"][Column.REDIS], earlier=True)}}
+    text = section(results, FACTS)
+    assert "| 1 / 0 / 2 † |" in text
+    assert "- of an earlier state of the code, marked †: 1 results" in text
+    assert "†" not in section(RESULTS, FACTS)
+
+
 def test_write_replaces_the_section_of_its_storage_only(tmp_path):
     page = tmp_path / "page.md"
     memory, s3 = "<!-- begin memory -->\nas it was\n<!-- end memory -->", "<!-- begin s3 -->\nkept\n<!-- end s3 -->"

@@ -93,6 +93,15 @@ def test_seconds_are_known_when_the_code_has_changed_since(kept, states):
     assert kept.seconds("app", Column.NO_CACHE) is None
 
 
+def test_latest_gives_the_result_of_earlier_code_and_says_so_when_there_is_no_other(kept, states):
+    keep(kept, Column.REDIS)
+    assert kept.latest("app", Column.REDIS) == kept.find("app", Column.REDIS)
+    states["engine"] = "e2"
+    found = kept.latest("app", Column.REDIS)
+    assert (found.earlier, found.seconds) == (True, 12.3)
+    assert kept.latest("app", Column.NO_CACHE) is None
+
+
 def test_states_change_when_a_source_changes(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ROOT", tmp_path)
     source = tmp_path / "module.py"
