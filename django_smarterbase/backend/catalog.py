@@ -73,7 +73,7 @@ class Catalog:
                 found = self._registered(model._meta.apps, table) or _own_table(model, table)
                 if found is not None:
                     return found
-        return self._registered(installed_apps, table)
+        return self._registered(installed_apps, table) or _of_app_not_installed(table)
 
     def _registered(self, registry: Apps, table: str) -> type[Model] | None:
         models = registry.get_models(include_auto_created=True, include_swapped=True)
@@ -179,6 +179,15 @@ class Catalog:
 
 def _is_opaque(statement: Statement, sql: str) -> bool:
     return statement.opaque or len(_FROM_TABLE.findall(sql)) > len(statement.scopes)
+
+
+def _of_app_not_installed(table: str) -> type[Model] | None:
+    """The model of a table whose app is not installed at the moment. Raw SQL may still name it, as in any database."""
+    for models in installed_apps.all_models.values():
+        for model in models.values():
+            if model._meta.db_table == table:
+                return model._meta.concrete_model
+    return None
 
 
 def _own_table(model: type[Model], table: str) -> type[Model] | None:

@@ -8,6 +8,8 @@ from django.db.backends.sqlite3.features import DatabaseFeatures as SQLiteFeatur
 from django.utils.functional import cached_property
 
 RAW_LOCKS: Final = "Raw SQL locks no rows, as SQLite runs it; what select_for_update() adds to the SQL is a comment."
+TRANSACTION_MODE: Final = "The workspace is private to a connection: there are no locks whose mode could be chosen."
+NO_FILE: Final = "A database is a prefix in a storage, and no file: two of one name in two storages are two."
 FOREIGN_KEYS: Final = "Foreign keys are not enforced: no object store can hold one object to another."
 
 
@@ -37,11 +39,25 @@ class DatabaseFeatures(SQLiteFeatures):
                 "select_for_update.tests.SelectForUpdateTests.test_raw_lock_not_available",
                 "select_for_update.tests.SelectForUpdateTests.test_skip_locked_skips_locked_rows",
             },
+            TRANSACTION_MODE: {
+                "backends.sqlite.tests.TestTransactionMode.test_invalid_transaction_mode",
+                "backends.sqlite.tests.TestTransactionMode.test_valid_transaction_modes",
+            },
+            NO_FILE: {
+                "backends.sqlite.test_creation.TestDbSignatureTests.test_custom_test_name",
+            },
             FOREIGN_KEYS: {
+                "backends.sqlite.tests.SchemaTests.test_constraint_checks_disabled_atomic_allowed",
+                "backends.sqlite.tests.SchemaTests.test_disable_constraint_checking_failure_disallowed",
+                "backends.tests.FkConstraintsTests.test_check_constraints",
+                "backends.tests.FkConstraintsTests.test_check_constraints_sql_keywords",
+                "backends.tests.FkConstraintsTests.test_integrity_checks_on_creation",
+                "backends.tests.FkConstraintsTests.test_integrity_checks_on_update",
                 "fixtures_regress.tests.TestFixtures.test_loaddata_raises_error_when_fixture_has_invalid_foreign_key",
                 "get_or_create.tests.GetOrCreateTransactionTests.test_get_or_create_integrityerror",
                 "many_to_many.tests.ManyToManyQueryTests.test_count_join_optimization",
                 "many_to_many.tests.ManyToManyQueryTests.test_exists_join_optimization",
                 "model_fields.test_uuid.TestAsPrimaryKeyTransactionTests.test_unsaved_fk",
+                "test_utils.test_testcase.TestTestCase.test_fixture_teardown_checks_constraints",
             },
         }

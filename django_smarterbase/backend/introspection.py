@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.db.backends.base.introspection import TableInfo
 from django.db.backends.sqlite3.introspection import DatabaseIntrospection as SQLiteIntrospection
 
+from django_smarterbase.backend.workspace import PREFIX
+
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
 
@@ -17,13 +19,12 @@ class DatabaseIntrospection(SQLiteIntrospection):
     connection: DatabaseWrapper
 
     def get_table_list(self, cursor: Any) -> list[TableInfo]:
-        """The tables with a schema object, and those that raw DDL made in this workspace. One listing."""
-        names = set(self.connection.catalog.migrated_tables())
-        names |= {name for name in self._workspace_tables() if self.connection.catalog.model_of(name) is None}
-        return [TableInfo(name, "t") for name in sorted(names)]
-
-    def _workspace_tables(self) -> list[str]:
-        return self.connection.session.workspace.table_names()
+        """The tables with a schema object, and what raw DDL made in this workspace: tables and views. One listing."""
+        infos = {name: TableInfo(name, "t") for name in self.connection.catalog.migrated_tables()}
+        for info in super().get_table_list(cursor):
+            if not info.name.startswith(PREFIX) and self.connection.catalog.model_of(info.name) is None:
+                infos[info.name] = info
+        return [infos[name] for name in sorted(infos)]
 
     def _prepare(self, table_name: str) -> None:
         if self.connection.catalog.find(table_name) is not None:

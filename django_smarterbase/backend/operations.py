@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.db.backends.sqlite3.operations import DatabaseOperations as SQLiteOperations
 
 from django_smarterbase.backend.document_writes import WriteFailed
@@ -15,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class FlushStatement(str):
-    """One statement of ``sql_flush``: SQL to show, and the ``table`` that it empties or whose sequence it resets."""
+    """One statement of ``sql_flush``: SQL to show, and the ``tables`` that it empties or whose sequences it resets."""
 
-    table: str
-    resets_sequence: bool
+    tables: tuple[str, ...]
+    resets_sequences: bool
 
-    def __new__(cls, sql: str, table: str, *, resets_sequence: bool = False) -> FlushStatement:
+    def __new__(cls, sql: str, tables: Iterable[str], *, resets_sequences: bool = False) -> FlushStatement:
         statement = super().__new__(cls, sql)
-        statement.table = table
-        statement.resets_sequence = resets_sequence
+        statement.tables = tuple(tables)
+        statement.resets_sequences = resets_sequences
         return statement
 
 
@@ -51,31 +54,48 @@ class DatabaseOperations(SQLiteOperations):
     def sql_flush(
         self, style: Any, tables: Iterable[str], *, reset_sequences: bool = False, allow_cascade: bool = False
     ) -> list[str]:
-        """One DELETE a table, and one UPDATE of its sequence when they are to begin anew."""
-        names = sorted(tables)
-        statements: list[str] = []
-        for table in names:
-            (sql,) = super().sql_flush(style, [table])
-            statements.append(FlushStatement(sql, table))
+        """One DELETE a table, and one UPDATE of all their sequences when they are to begin anew.
+
+        ``allow_cascade`` adds the tables that refer to one of these.
+        """
+        names = sorted(_with_referring(tables) if allow_cascade else tables)
+        deletions = super().sql_flush(style, names)
+        statements: list[str] = [FlushStatement(sql, [name]) for sql, name in zip(deletions, names, strict=True)]
         if reset_sequences:
-            statements += self.sequence_reset_by_name_sql(style, [{"table": table} for table in names])
+            statements += self.sequence_reset_by_name_sql(style, [{"table": name} for name in names])
         return statements
 
-    def sequence_reset_by_name_sql(self, style: Any, sequences: Iterable[dict[str, Any]]) -> list[str]:
-        """One UPDATE a table. A cursor that is given it lets the table's sequence begin anew."""
-        statements: list[str] = []
-        for sequence in sequences:
-            (sql,) = super().sequence_reset_by_name_sql(style, [sequence])
-            statements.append(FlushStatement(sql, sequence["table"], resets_sequence=True))
-        return statements
+    def sequence_reset_by_name_sql(self, style: Any, sequences: list[Any]) -> list[str]:
+        """SQLite's UPDATE. A cursor that is given it lets the sequences of these tables begin anew."""
+        tables = [sequence["table"] for sequence in sequences]
+        statements = super().sequence_reset_by_name_sql(style, sequences)
+        return [FlushStatement(sql, tables, resets_sequences=True) for sql in statements]
 
     def execute_sql_flush(self, sql_list: Iterable[str]) -> None:
         """Delete the documents without reading them: one listing a table. Raises StorageUnavailable."""
         for statement in sql_list:
-            if not isinstance(statement, FlushStatement) or statement.resets_sequence:
+            if not isinstance(statement, FlushStatement) or statement.resets_sequences:
                 super().execute_sql_flush([statement])
-            else:
-                try:
-                    delete_documents(self.connection, statement.table)
-                except WriteFailed as failure:
-                    raise failure.error from failure
+                continue
+            try:
+                for table in statement.tables:
+                    delete_documents(self.connection, table)
+            except WriteFailed as failure:
+                raise failure.error from failure
+
+
+def _with_referring(tables: Iterable[str]) -> set[str]:
+    """These tables and those whose rows refer to theirs, directly or not, by the foreign keys of all models."""
+    referring: defaultdict[str, set[str]] = defaultdict(set)
+    for model in chain.from_iterable(models.values() for models in apps.all_models.values()):
+        if model._meta.managed:
+            for field in model._meta.local_concrete_fields:
+                if field.related_model is not None:
+                    referring[field.related_model._meta.db_table].add(model._meta.db_table)
+    found, following = set[str](), list(tables)
+    while following:
+        table = following.pop()
+        if table not in found:
+            found.add(table)
+            following += referring[table]
+    return found

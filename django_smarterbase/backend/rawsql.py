@@ -18,6 +18,7 @@ from django_smarterbase.backend.workspace import PREFIX
 _FIRST_WORD: Final = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
 _QUERIES: Final = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES"))
 _DEFINITIONS: Final = frozenset(("CREATE", "ALTER", "DROP"))
+_CREATE: Final = re.compile(r"""\s*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?["`\[]?([^"`\]\s;(]+)""", re.IGNORECASE)
 _DROP: Final = re.compile(r"""\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?["`\[]?([^"`\]\s;]+)""", re.IGNORECASE)
 _COPY: Final = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?TABLE\b[^(]*?\bAS\s+(?:SELECT|WITH|VALUES)\b", re.IGNORECASE)
 _MISSING: Final = re.compile(r"no such table: (?:main\.)?(.+)$")
@@ -50,6 +51,12 @@ def touches_rows(sql: str) -> bool:
 def defines_tables(sql: str) -> bool:
     """Whether the statement changes SQLite's schema."""
     return first_word(sql) in _DEFINITIONS
+
+
+def created_table(sql: str) -> str | None:
+    """The table of a CREATE TABLE, temporary ones apart, or None for another statement."""
+    found = _CREATE.match(sql)
+    return found.group(1) if found else None
 
 
 def dropped_table(sql: str) -> str | None:

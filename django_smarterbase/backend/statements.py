@@ -12,7 +12,14 @@ from django.db.utils import NotSupportedError
 
 from django_smarterbase.backend.loader import Account
 from django_smarterbase.backend.operations import FlushStatement
-from django_smarterbase.backend.rawsql import copies_rows, defines_tables, dropped_table, first_word, touches_rows
+from django_smarterbase.backend.rawsql import (
+    copies_rows,
+    created_table,
+    defines_tables,
+    dropped_table,
+    first_word,
+    touches_rows,
+)
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.upkeep import drop_table
@@ -45,8 +52,9 @@ class StatementRunner:
 
     def run(self, query: str, params: Any) -> None:
         """Run the statement and, when somebody listens, record its profile."""
-        if isinstance(query, FlushStatement) and query.resets_sequence:
-            self.session.resources.sequences.reset(query.table)
+        if isinstance(query, FlushStatement) and query.resets_sequences:
+            for table in query.tables:
+                self.session.resources.sequences.reset(table)
             return
         request = self.wrapper.request
         if request is None or request.sql not in query:
@@ -62,7 +70,11 @@ class StatementRunner:
             raise NotSupportedError(
                 "CREATE TABLE ... AS SELECT would copy no documents. Create the table, then use INSERT INTO ... SELECT."
             )
-        dropped = dropped_table(query) if not self.wrapper.defining else None
+        dropped = created = None
+        if not self.wrapper.defining:
+            dropped, created = dropped_table(query), created_table(query)
+        if created is not None and self._is_stored(created):
+            self.wrapper.ensure_table(created)  # then SQLite refuses to make it once more
         workspace = self.session.workspace
         if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
             self.execution.execute()
@@ -73,6 +85,10 @@ class StatementRunner:
         if defines_tables(query):
             self.session.workspace.altered()
             self.wrapper.catalog.forget()
+
+    def _is_stored(self, table: str) -> bool:
+        """Whether it is a model's table that has been made, though the workspace may not have it yet."""
+        return self.wrapper.catalog.model_of(table) is not None and self.wrapper.catalog.has_schema_object(table)
 
     def _raw_request(self, query: str, params: Any) -> Request:
         sql = query

@@ -99,14 +99,6 @@ class Workspace:
         found = self.sqlite.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
         return found.fetchone() is not None
 
-    def table_names(self) -> list[str]:
-        """The scratch tables, in alphabetical order."""
-        rows = self.sqlite.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' "
-            "AND name NOT LIKE '\\_sb\\_%' ESCAPE '\\' ORDER BY name"
-        )
-        return [row[0] for row in rows]
-
     def drop(self, table: str) -> None:
         """Remove a scratch table and its change log."""
         self._tables.pop(table, None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,22 +21,26 @@ from tests.conformance.outcomes import AppRun, read_run
 from tests.conformance.runs import Column, Plan
 from tests.conformance.source import ROOT
 
-_HARNESS = ("runner", "commit_setup", "aliases", "census", "haste", "outages", "runs", "settings_sqlite")
+_HARNESS = ("runner", "commit_setup", "census", "runs", "settings_sqlite")
+_ENGINE = ("aliases", "haste", "outages", "settings_engine")
 _SHOWN = 12  # hexadecimal digits of a state
 
 
 @cache
 def harness_state() -> str:
-    """A digest of what every result depends on: the modules that take part in a run, and the installed packages."""
-    modules = [Path(__file__).with_name(f"{name}.py") for name in _HARNESS]
-    return _digest([*modules, ROOT / "requirements" / "dev.txt"])
+    """A digest of what every result depends on: the modules that take part in each run, and the installed packages."""
+    return _digest([*_modules(_HARNESS), ROOT / "requirements" / "dev.txt"])
 
 
 @cache
 def engine_state() -> str:
-    """A digest of the code of the engine, and of the settings that it is run with."""
+    """A digest of the code of the engine, and of the modules that take part in its runs only."""
     sources = (path for pattern in ("*.py", "*.lua") for path in (ROOT / "django_smarterbase").rglob(pattern))
-    return _digest([*sources, Path(__file__).with_name("settings_engine.py")])
+    return _digest([*sources, *_modules(_ENGINE)])
+
+
+def _modules(names: Iterable[str]) -> Iterator[Path]:
+    return (Path(__file__).with_name(f"{name}.py") for name in names)
 
 
 def _digest(paths: Iterable[Path]) -> str:
