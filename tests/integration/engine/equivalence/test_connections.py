@@ -70,9 +70,9 @@ def test_view_of_raw_sql_is_in_the_list_of_tables(databases: tuple[str, str]) ->
 def test_raw_sql_cannot_make_the_table_of_a_model_once_more(name: str) -> None:
     connection.close()  # the next one has no scratch table yet
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER)")
         with pytest.raises(OperationalError, match="already exists"):
             cursor.execute(f"CREATE TABLE {name} (id INTEGER)")
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (id INTEGER)")
     assert Group.objects.create(name="is kept").pk
 
 
