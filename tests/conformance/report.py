@@ -42,9 +42,10 @@ def table(results: Results, compared: Mapping[tuple[str, Column], Comparison]) -
     lines = [f"{'':{width}}  {heading}".rstrip(), f"{'app':{width}}  " + "  ".join(map(_names, columns))]
     totals = {column: Counter[str]() for column in columns}
     for app, runs in results.items():
-        cells = {column: _figures(runs[column], compared.get((app, column))) for column in columns}
-        for column, cell in cells.items():
-            totals[column].update(cell)
+        cells = {column: Counter[str]() for column in columns}
+        for column, run in runs.items():
+            cells[column] = _figures(run, compared.get((app, column)))
+            totals[column].update(cells[column])
         lines.append(f"{app:{width}}  " + "  ".join(_cells(column, cells[column]) for column in columns))
     lines.append(f"{'total':{width}}  " + "  ".join(_cells(column, totals[column]) for column in columns))
     return "\n".join(lines)
@@ -80,7 +81,7 @@ def log(compared: Mapping[tuple[str, Column], Comparison]) -> str:
 
 
 def broken_lines(results: Results) -> list[str]:
-    """The runs that did not reach their end, and those of stock SQLite that prove nothing."""
+    """The runs that did not reach their end, and those and the columns that prove nothing."""
     lines = []
     for app, runs in results.items():
         for column, run in runs.items():
@@ -88,21 +89,28 @@ def broken_lines(results: Results) -> list[str]:
                 lines.append(f"{app} on {column}: {run.broken}")
             elif not run.tests:
                 lines.append(f"{app} on {column}: it planned no tests")
-            elif column in _WITH_REDIS and run.statements.get("statements") and not run.statements["Redis round trips"]:
-                lines.append(f"{app} on {column}: Redis took no part in it")
             elif column is Column.OUTAGES and run.statements.get("statements") and not run.outages:
                 lines.append(f"{app} on {column}: it saw no outage")
+    for column in _WITH_REDIS:
+        figures = figures_of(results, column)
+        if figures["statements"] and not figures["Redis round trips"]:
+            lines.append(f"{column}: Redis took no part in it")
     return lines
+
+
+def figures_of(results: Results, column: Column) -> Counter[str]:
+    """What the profiles of a column's runs add up to, by the names of ``census``."""
+    figures = Counter[str]()
+    for runs in results.values():
+        figures.update(runs[column].statements if column in runs else {})
+    return figures
 
 
 def statements(results: Results) -> str:
     """How the engine answered its statements, a line a column: what the profiles of all runs add up to."""
     lines = []
     for column in filter(lambda column: column.engine, Column):
-        figures = Counter[str]()
-        for runs in results.values():
-            figures.update(runs[column].statements if column in runs else {})
-        if figures:
+        if figures := figures_of(results, column):
             counted = ", ".join(f"{number:,} {name}" for name, number in figures.items())
             lines.append(f"  {column}: {counted}")
     return "\n".join(["Statements of the engine:", *(lines or ["  none"])])

@@ -40,6 +40,12 @@ def test_table_lines_up_figures_under_their_names_when_apps_differ():
     assert len({len(line) for line in lines[1:]}) == 1
 
 
+def test_table_has_zeros_where_an_app_was_not_run_in_a_column():
+    results = {"basic": results_of(app_run("basic", PASSED))["basic"], "lookup": {}}
+    lines = report.table(results, report.comparisons(results)).splitlines()
+    assert lines[3].split() == ["lookup", *["0"] * 13]
+
+
 def test_conclude_is_0_and_writes_no_log_when_nothing_is_lost(tmp_path, capsys):
     assert conclude(results_of(app_run("basic", PASSED)), tmp_path / "run.log") == 0
     assert "Nothing is lost." in capsys.readouterr().out
