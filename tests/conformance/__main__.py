@@ -235,6 +235,8 @@ def conclude(results: report.Results, log: Path) -> int:
         print(f"{report.statements(results)}\n\n{report.accepted(compared)}\n")
     if beyond := report.beyond_lines(compared):
         print("\n".join(["Failing where stock SQLite skips (not counted as lost):", *(f"  {line}" for line in beyond)]))
+    if unknown := report.unknown_lines(results):
+        print("\n".join(["Skips in features.py that name no test of Django:", *(f"  {line}" for line in unknown)]))
     if broken:
         print("\n".join(["Broken runs:", *(f"  {line}" for line in broken)]))
     if lost:
@@ -243,7 +245,7 @@ def conclude(results: report.Results, log: Path) -> int:
         print("\n".join([f"Lost: {len(lost)} ({min(SHOWN, len(lost))} shown, all with tracebacks in {log})", *shown]))
     elif compared:
         print("Nothing is lost.")
-    return 1 if lost or broken or any(setup.values()) else 0
+    return 1 if lost or broken or unknown or any(setup.values()) else 0
 
 
 if __name__ == "__main__":

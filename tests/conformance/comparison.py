@@ -63,6 +63,15 @@ def accepted_reasons(stock: AppRun, engine: AppRun) -> Mapping[str, str]:
     return {test: reason for reason, tests in engine.skips.items() for test in tests - known}
 
 
+def unknown_skips(stock: AppRun, engine: AppRun) -> list[str]:
+    """The tests of this app that the engine declares skips for, and that Django does not have (any more)."""
+    return sorted(
+        test
+        for test in accepted_reasons(stock, engine)
+        if test.startswith(f"{engine.app}.") and test not in engine.tests
+    )
+
+
 def _holds(expected: TestOutcome, found: TestOutcome) -> bool:
     if found.outcome is Outcome.UNEXPECTED_SUCCESS:
         return expected.outcome is Outcome.UNEXPECTED_SUCCESS

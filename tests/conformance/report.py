@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from tests.conformance.comparison import Comparison, Lost, compare
+from tests.conformance.comparison import Comparison, Lost, compare, unknown_skips
 from tests.conformance.outcomes import AppRun, Outcome
 from tests.conformance.runs import Column
 
@@ -104,6 +104,18 @@ def figures_of(results: Results, column: Column) -> Counter[str]:
     for runs in results.values():
         figures.update(runs[column].statements if column in runs else {})
     return figures
+
+
+def unknown_lines(results: Results) -> list[str]:
+    """A line for each skip of the engine's features that names no test of Django."""
+    unknown = {
+        test
+        for runs in results.values()
+        for column, run in runs.items()
+        if column.engine and not run.broken and Column.STOCK in runs
+        for test in unknown_skips(runs[Column.STOCK], run)
+    }
+    return sorted(unknown)
 
 
 def statements(results: Results) -> str:

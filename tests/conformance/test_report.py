@@ -70,6 +70,15 @@ def test_conclude_names_the_reason_and_is_0_when_a_skip_is_accepted(tmp_path, ca
     assert f"- No such thing. 1 ({Column.REDIS})" in capsys.readouterr().out
 
 
+def test_conclude_is_1_when_a_skip_names_a_test_that_django_does_not_have(tmp_path, capsys):
+    named = ["basic.tests.Case.test_gone", "basic.tests.Case.test_a", "lookup.tests.Case.test_of_another_app"]
+    engine = app_run("basic", PASSED, {"No such thing.": frozenset(named)})
+    assert conclude(results_of(engine), tmp_path / "run.log") == 1
+    printed = capsys.readouterr().out
+    assert "name no test of Django:\n  basic.tests.Case.test_gone\n" in printed
+    assert "another_app" not in printed
+
+
 @pytest.mark.parametrize("broken", [app_run("basic", {}), app_run("basic", PASSED, broken="it ended with status -11")])
 def test_conclude_is_1_when_stock_sqlite_proves_nothing(tmp_path, capsys, broken):
     assert conclude(results_of(app_run("basic", PASSED), broken), tmp_path / "run.log") == 1
