@@ -18,7 +18,7 @@ import django
 
 from tests.conformance.comparison import Comparison
 from tests.conformance.outcomes import FAILURES, AppRun, Outcome
-from tests.conformance.report import Results, comparisons, lost_lines, statements
+from tests.conformance.report import Results, beyond_lines, comparisons, lost_lines, statements
 from tests.conformance.runs import Column, Storage
 from tests.conformance.source import ROOT
 
@@ -70,7 +70,9 @@ def section(results: Results, facts: Facts) -> str:
         "### Skips beyond stock SQLite's",
         _accepted(compared),
         "### Lost tests",
-        _lost(compared),
+        _listed(lost_lines(compared)),
+        "### Failing where stock SQLite skips",
+        _listed(beyond_lines(compared)),
         "### App by app",
         "Passed / failed / skipped, and in bold what is lost. Tests that are expected to fail are in none of them.",
         _table(results, compared),
@@ -164,8 +166,7 @@ def _reasons(reasons: Mapping[str, Mapping[str, Sequence[Column]]]) -> Iterator[
         yield from (f"    - `{test}`" for test in sorted(tests))
 
 
-def _lost(compared: Compared) -> str:
-    lines = lost_lines(compared)
+def _listed(lines: Iterable[str]) -> str:
     return "\n".join(f"- {_harmless(line)}" for line in lines) or "None."
 
 

@@ -55,10 +55,17 @@ def test_section_names_the_lost_tests_with_their_messages_made_harmless():
     assert lost in section(RESULTS, FACTS)
 
 
+def test_section_names_what_fails_where_stock_sqlite_skips():
+    results = {"app": {**RESULTS["app"], Column.OUTAGES: run_of(Outcome.PASSED, Outcome.PASSED, Outcome.ERROR)}}
+    _, _, beyond = section(results, FACTS).partition("### Failing where stock SQLite skips\n\n")
+    assert beyond.startswith(r"- \[engine, outages\] app.tests.Case.test\_2: error: a\|b")
+
+
 def test_section_says_none_when_nothing_is_lost_or_skipped():
     stock = RESULTS["app"][Column.STOCK]
     text = section({"app": {Column.STOCK: stock, Column.REDIS: stock}}, FACTS)
     assert "### Lost tests\n\nNone.\n" in text
+    assert "### Failing where stock SQLite skips\n\nNone.\n" in text
     assert "### Skips beyond stock SQLite's\n\nNone.\n" in text
 
 
