@@ -81,7 +81,7 @@ bench: $(STAMP)  ## Measure against Django on SQLite and, where installed, Postg
 screenshots: $(STAMP)  ## Make the pictures of the documents anew, in a real browser (docs/images)
 	@$(BIN)/python -m tests.browser.screenshots
 
-conformance: $(STAMP)  ## Run Django's own tests on the engine (APPS="basic lookup")
+conformance: $(STAMP)  ## Run Django's own tests on the engine, all of them without APPS="basic lookup"
 	@$(BIN)/python -m tests.conformance $(ARGS) $(APPS)
 
 docs: $(STAMP)  ## Build the documentation into build/site, strictly

@@ -9,8 +9,9 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3 import base as sqlite_base
+from django.db.backends.utils import debug_transaction
 from django.db.models import Field, Model
-from django.db.utils import DatabaseError
+from django.db.utils import DatabaseError, NotSupportedError
 from django.utils.asyncio import async_unsafe
 
 from django_smarterbase.backend.catalog import Catalog
@@ -130,6 +131,21 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         self.session.recovery.await_all(self.catalog.find)
         self.resources.forget_histories()
 
+    def check_database_version_supported(self) -> None:
+        """Raise NotSupportedError when Python brings a SQLite that is too old to be the workspace."""
+        found, oldest = self.get_database_version(), self.features.minimum_database_version
+        if oldest is not None and found < oldest:
+            wanted, has = (".".join(map(str, version)) for version in (oldest, found))
+            raise NotSupportedError(f"SQLite {wanted} or later is required (found {has}).")
+
+    def is_usable(self) -> bool:
+        """Whether the workspace is open. The store and Redis are not asked."""
+        try:
+            self.connection.execute("SELECT 1")
+        except sqlite3.ProgrammingError:
+            return False
+        return True
+
     def create_cursor(self, name: str | None = None) -> Any:
         """A cursor on the workspace."""
         return WorkspaceCursor(self.connection, wrapper=self)
@@ -199,7 +215,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         if self.connection is None or self._session is None:
             return
         try:
-            with self.wrap_database_errors:
+            with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
                 commit_recorded(self.alias, self._session)
                 self.connection.commit()
         except DatabaseError:

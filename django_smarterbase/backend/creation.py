@@ -9,6 +9,7 @@ from django.db.backends.sqlite3.creation import DatabaseCreation as SQLiteCreati
 
 from django_smarterbase.backend.resources import Resources, close_resources, resources_for
 from django_smarterbase.backend.upkeep import copy_database, delete_database
+from django_smarterbase.conf import Options
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -44,11 +45,6 @@ class DatabaseCreation(SQLiteCreation):
         delete_database(self._resources(test_database_name))
         close_resources(test_database_name)
 
-    def get_test_db_clone_settings(self, suffix: str) -> dict[str, Any]:
-        """The settings of a parallel test process's copy."""
-        settings = self.connection.settings_dict
-        return {**settings, "NAME": f"{settings['NAME']}_{suffix}"}
-
     def _clone_test_db(self, suffix: str, verbosity: int, keepdb: bool = False) -> None:
         target = self.get_test_db_clone_settings(suffix)["NAME"]
         if not keepdb:
@@ -63,4 +59,4 @@ class DatabaseCreation(SQLiteCreation):
     def test_db_signature(self) -> tuple[Any, ...]:
         """Two aliases with the same signature share a test database."""
         settings = self.connection.settings_dict
-        return (settings["ENGINE"], self.connection.resources.options.storage, self._get_test_db_name())
+        return (settings["ENGINE"], Options.parse(settings["OPTIONS"]).storage, self._get_test_db_name())

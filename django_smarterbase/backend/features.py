@@ -8,6 +8,8 @@ from django.db.backends.sqlite3.features import DatabaseFeatures as SQLiteFeatur
 from django.utils.functional import cached_property
 
 RAW_LOCKS: Final = "Raw SQL locks no rows, as SQLite runs it; what select_for_update() adds to the SQL is a comment."
+TRANSACTION_MODE: Final = "The workspace is private to a connection: there are no locks whose mode could be chosen."
+NO_FILE: Final = "A database is a prefix in a storage, and no file: two of one name in two storages are two."
 FOREIGN_KEYS: Final = "Foreign keys are verified with the option check_foreign_keys only, as that costs requests."
 TOLD_KEYS: Final = "Introspection tells foreign keys, as inspectdb needs them, though they are not enforced."
 MODELS: Final = (
@@ -55,6 +57,13 @@ _SKIPS: Final = {
         "select_for_update.tests.SelectForUpdateTests.test_raw_lock_not_available",
         "select_for_update.tests.SelectForUpdateTests.test_skip_locked_skips_locked_rows",
     },
+    TRANSACTION_MODE: {
+        "backends.sqlite.tests.TestTransactionMode.test_invalid_transaction_mode",
+        "backends.sqlite.tests.TestTransactionMode.test_valid_transaction_modes",
+    },
+    NO_FILE: {
+        "backends.sqlite.test_creation.TestDbSignatureTests.test_custom_test_name",
+    },
     MODELS: {
         "migrations.test_operations.OperationTests.test_add_constraint",
         "migrations.test_operations.OperationTests.test_add_covering_unique_constraint",
@@ -96,6 +105,13 @@ _SKIPS: Final = {
 }
 _SKIPS_WITHOUT_FOREIGN_KEYS: Final = {
     FOREIGN_KEYS: {
+        "backends.sqlite.tests.SchemaTests.test_constraint_checks_disabled_atomic_allowed",
+        "backends.sqlite.tests.SchemaTests.test_disable_constraint_checking_failure_disallowed",
+        "backends.tests.FkConstraintsTests.test_check_constraints",
+        "backends.tests.FkConstraintsTests.test_check_constraints_sql_keywords",
+        "backends.tests.FkConstraintsTests.test_integrity_checks_on_creation",
+        "backends.tests.FkConstraintsTests.test_integrity_checks_on_update",
+        "test_utils.test_testcase.TestTestCase.test_fixture_teardown_checks_constraints",
         "fixtures_regress.tests.TestFixtures.test_loaddata_raises_error_when_fixture_has_invalid_foreign_key",
         "get_or_create.tests.GetOrCreateTransactionTests.test_get_or_create_integrityerror",
         "many_to_many.tests.ManyToManyQueryTests.test_count_join_optimization",

@@ -21,6 +21,7 @@ def keep() -> None:
     if ALIAS not in settings.STORAGES:
         return
     storage = storages[ALIAS]
+    del settings.STORAGES[ALIAS]  # it is open, and Django's tests compare the setting with its default
     cache = settings.CACHES.get(ALIAS)
 
     # Django's own receivers, which empty the handlers, were connected earlier and so run before this one.

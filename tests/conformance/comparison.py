@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.conformance.outcomes import AppRun, Outcome, TestOutcome
-
-_FAILURES = (Outcome.FAILED, Outcome.ERROR)
+from tests.conformance.outcomes import FAILURES, AppRun, Outcome, TestOutcome
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A test that stock SQLite passes and the engine does not."""
+    """A test that stock SQLite passes and the engine does not, or that the engine says it would fail and does not."""
 
     test: str
     outcome: Outcome
@@ -25,12 +22,12 @@ class Lost:
 class Comparison:
     """An app's run held against stock SQLite's.
 
-    ``accepted`` is ``{reason: number of tests}``. ``beyond`` are tests that fail on the engine where stock SQLite skips
+    ``accepted`` is ``{reason: test ids}``. ``beyond`` are tests that fail on the engine where stock SQLite skips
     them: nothing is lost, but the engine says it can do what it cannot.
     """
 
     lost: tuple[Lost, ...]
-    accepted: Counter[str]
+    accepted: Mapping[str, Sequence[str]]
     beyond: tuple[Lost, ...] = ()
 
 
@@ -38,19 +35,20 @@ def compare(stock: AppRun, engine: AppRun) -> Comparison:
     """Hold ``engine`` against ``stock``, test by test.
 
     A skip is accepted when the engine's ``django_test_skips`` names the test and stock SQLite's does not; every other
-    skip, a feature flag's included, is a loss. So is a test in which fewer subtests passed.
+    skip, a feature flag's included, is a loss. So is a test in which fewer subtests passed, and an unexpected success:
+    what the engine's features say of it is not true.
     """
     reasons = accepted_reasons(stock, engine)
     lost: list[Lost] = []
     beyond: list[Lost] = []
-    accepted: Counter[str] = Counter()
+    accepted: dict[str, list[str]] = {}
     for test, expected in stock.tests.items():
         found = engine.tests.get(test, TestOutcome(Outcome.NOT_RUN, "the engine's run did not plan this test"))
         if _holds(expected, found):
-            if expected.outcome is Outcome.SKIPPED and found.outcome in _FAILURES:
+            if expected.outcome is Outcome.SKIPPED and found.outcome in FAILURES:
                 beyond.append(Lost(test, found.outcome, found.detail, found.traceback))
         elif found.outcome is Outcome.SKIPPED and test in reasons:
-            accepted[reasons[test]] += 1
+            accepted.setdefault(reasons[test], []).append(test)
         else:
             lost.append(Lost(test, found.outcome, _explain(expected, found), found.traceback))
     for holder, found in engine.strays.items():
@@ -65,7 +63,18 @@ def accepted_reasons(stock: AppRun, engine: AppRun) -> Mapping[str, str]:
     return {test: reason for reason, tests in engine.skips.items() for test in tests - known}
 
 
+def unknown_skips(stock: AppRun, engine: AppRun) -> list[str]:
+    """The tests of this app that the engine declares skips for, and that Django does not have (any more)."""
+    return sorted(
+        test
+        for test in accepted_reasons(stock, engine)
+        if test.startswith(f"{engine.app}.") and test not in engine.tests
+    )
+
+
 def _holds(expected: TestOutcome, found: TestOutcome) -> bool:
+    if found.outcome is Outcome.UNEXPECTED_SUCCESS:
+        return expected.outcome is Outcome.UNEXPECTED_SUCCESS
     if expected.outcome is Outcome.PASSED:
         return found.outcome is Outcome.PASSED and found.subtests >= expected.subtests
     if expected.outcome is Outcome.SKIPPED and expected.subtests:

@@ -16,12 +16,14 @@ class Outcome(enum.StrEnum):
 
     ERROR = "error"
     FAILED = "failed"
+    UNEXPECTED_SUCCESS = "unexpected success"
     NOT_RUN = "not run"
     EXPECTED_FAILURE = "expected failure"
     SKIPPED = "skipped"
     PASSED = "passed"
 
 
+FAILURES = (Outcome.ERROR, Outcome.FAILED, Outcome.UNEXPECTED_SUCCESS)
 _BADNESS = {outcome: rank for rank, outcome in enumerate(reversed(Outcome))}
 
 
@@ -43,7 +45,8 @@ class AppRun:
 
     ``tests`` is ``{test id: TestOutcome}`` for every planned test; ``strays`` holds failures outside of any planned
     test, such as in tearDownClass; ``skips`` is the engine's ``{reason: test ids}``; ``statements`` says how the engine
-    answered, by the names of ``census``; ``broken`` says why the process did not reach its end, or is empty.
+    answered, by the names of ``census``; ``outages`` counts how often Redis was killed meanwhile; ``broken`` says why
+    the process did not reach its end, or is empty; ``earlier`` says that the result is of an earlier state of the code.
     """
 
     app: str
@@ -53,6 +56,8 @@ class AppRun:
     statements: Mapping[str, int] = field(default_factory=dict)
     broken: str = ""
     seconds: float = 0.0
+    outages: int = 0
+    earlier: bool = False
 
     def counts(self) -> Counter[Outcome]:
         """``{outcome: number of planned tests}``."""
@@ -66,12 +71,13 @@ def read_run(app: str, events: Path, broken: str = "", seconds: float = 0.0) -> 
 
 
 def fold(app: str, records: Iterable[dict[str, Any]], broken: str = "", seconds: float = 0.0) -> AppRun:
-    """Fold the records of ``tests.conformance.runner`` into one outcome a test."""
+    """Fold the records of ``tests.conformance.runner``, and of ``kept``, into one outcome a test."""
     planned: list[str] = []
     skips: dict[str, frozenset[str]] = {}
     seen: dict[str, TestOutcome] = {}
     statements: dict[str, int] = {}
     ended = False
+    outages = 0
     for record in records:
         match record["kind"]:
             case "planned":
@@ -84,10 +90,12 @@ def fold(app: str, records: Iterable[dict[str, Any]], broken: str = "", seconds:
                 seen[record["test"]] = _worse(seen.get(record["test"]), record)
             case "end":
                 ended = True
+            case "run":
+                seconds, outages = record["seconds"], record["outages"]
     tests = {test: seen.pop(test, None) or _of_class(test, seen) for test in planned}
-    strays = {test: found for test, found in seen.items() if found.outcome in (Outcome.ERROR, Outcome.FAILED)}
+    strays = {test: found for test, found in seen.items() if found.outcome in FAILURES}
     broken = broken or ("" if ended else "it ended before its tests did")
-    return AppRun(app, tests, strays, skips, statements, broken, seconds)
+    return AppRun(app, tests, strays, skips, statements, broken, seconds, outages)
 
 
 def _worse(known: TestOutcome | None, record: Mapping[str, Any]) -> TestOutcome:

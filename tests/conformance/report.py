@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from tests.conformance.comparison import Comparison, Lost, compare
+from tests.conformance.comparison import Comparison, Lost, compare, unknown_skips
 from tests.conformance.outcomes import AppRun, Outcome
 from tests.conformance.runs import Column
 
 Results = Mapping[str, Mapping[Column, AppRun]]  # by app, in the order of the table
 
+_WITH_REDIS = (Column.REDIS, Column.OUTAGES)
 _FIGURES = ("plan", "pass", "fail", "err", "skip", "xfail")
 
 
@@ -20,7 +21,7 @@ def comparisons(results: Results) -> dict[tuple[str, Column], Comparison]:
         (app, column): compare(runs[Column.STOCK], runs[column])
         for app, runs in results.items()
         for column in Column
-        if column.engine and column in runs
+        if column.engine and column in runs and Column.STOCK in runs
     }
 
 
@@ -41,9 +42,10 @@ def table(results: Results, compared: Mapping[tuple[str, Column], Comparison]) -
     lines = [f"{'':{width}}  {heading}".rstrip(), f"{'app':{width}}  " + "  ".join(map(_names, columns))]
     totals = {column: Counter[str]() for column in columns}
     for app, runs in results.items():
-        cells = {column: _figures(runs[column], compared.get((app, column))) for column in columns}
-        for column, cell in cells.items():
-            totals[column].update(cell)
+        cells = {column: Counter[str]() for column in columns}
+        for column, run in runs.items():
+            cells[column] = _figures(run, compared.get((app, column)))
+            totals[column].update(cells[column])
         lines.append(f"{app:{width}}  " + "  ".join(_cells(column, cells[column]) for column in columns))
     lines.append(f"{'total':{width}}  " + "  ".join(_cells(column, totals[column]) for column in columns))
     return "\n".join(lines)
@@ -53,8 +55,8 @@ def accepted(compared: Mapping[tuple[str, Column], Comparison]) -> str:
     """The accepted reasons, each with the number of its tests in every column."""
     reasons: dict[str, Counter[Column]] = {}
     for (_, column), comparison in compared.items():
-        for reason, number in comparison.accepted.items():
-            reasons.setdefault(reason, Counter())[column] += number
+        for reason, tests in comparison.accepted.items():
+            reasons.setdefault(reason, Counter())[column] += len(tests)
     lines = ["Skips accepted beyond stock SQLite's:"]
     for reason, numbers in sorted(reasons.items()):
         where = ", ".join(f"{numbers[column]} ({column})" for column in Column if column in numbers)
@@ -79,7 +81,7 @@ def log(compared: Mapping[tuple[str, Column], Comparison]) -> str:
 
 
 def broken_lines(results: Results) -> list[str]:
-    """The runs that did not reach their end, and those of stock SQLite that prove nothing."""
+    """The runs that did not reach their end, and those and the columns that prove nothing."""
     lines = []
     for app, runs in results.items():
         for column, run in runs.items():
@@ -87,21 +89,40 @@ def broken_lines(results: Results) -> list[str]:
                 lines.append(f"{app} on {column}: {run.broken}")
             elif not run.tests:
                 lines.append(f"{app} on {column}: it planned no tests")
-            elif (
-                column is Column.REDIS and run.statements.get("statements") and not run.statements["Redis round trips"]
-            ):
-                lines.append(f"{app} on {column}: Redis took no part in it")
+            elif column is Column.OUTAGES and run.statements.get("statements") and not run.outages:
+                lines.append(f"{app} on {column}: it saw no outage")
+    for column in _WITH_REDIS:
+        figures = figures_of(results, column)
+        if figures["statements"] and not figures["Redis round trips"]:
+            lines.append(f"{column}: Redis took no part in it")
     return lines
+
+
+def figures_of(results: Results, column: Column) -> Counter[str]:
+    """What the profiles of a column's runs add up to, by the names of ``census``."""
+    figures = Counter[str]()
+    for runs in results.values():
+        figures.update(runs[column].statements if column in runs else {})
+    return figures
+
+
+def unknown_lines(results: Results) -> list[str]:
+    """A line for each skip of the engine's features that names no test of Django."""
+    unknown = {
+        test
+        for runs in results.values()
+        for column, run in runs.items()
+        if column.engine and not run.broken and Column.STOCK in runs
+        for test in unknown_skips(runs[Column.STOCK], run)
+    }
+    return sorted(unknown)
 
 
 def statements(results: Results) -> str:
     """How the engine answered its statements, a line a column: what the profiles of all runs add up to."""
     lines = []
     for column in filter(lambda column: column.engine, Column):
-        figures = Counter[str]()
-        for runs in results.values():
-            figures.update(runs[column].statements if column in runs else {})
-        if figures:
+        if figures := figures_of(results, column):
             counted = ", ".join(f"{number:,} {name}" for name, number in figures.items())
             lines.append(f"  {column}: {counted}")
     return "\n".join(["Statements of the engine:", *(lines or ["  none"])])
@@ -113,6 +134,8 @@ def summary(run: AppRun, comparison: Comparison | None) -> str:
     words = f"{figures['pass']} of {figures['plan']} passed"
     if comparison is not None:
         words += f", {figures['lost']} lost"
+    if run.outages:
+        words += f", {run.outages} outages"
     return f"{words}, {run.seconds:.1f} s" + (f" ({run.broken})" if run.broken else "")
 
 
@@ -130,7 +153,7 @@ def _figures(run: AppRun, comparison: Comparison | None) -> Counter[str]:
         {
             "plan": len(run.tests),
             "pass": counts[Outcome.PASSED],
-            "fail": counts[Outcome.FAILED],
+            "fail": counts[Outcome.FAILED] + counts[Outcome.UNEXPECTED_SUCCESS],
             "err": counts[Outcome.ERROR] + counts[Outcome.NOT_RUN] + len(run.strays),
             "skip": counts[Outcome.SKIPPED],
             "xfail": counts[Outcome.EXPECTED_FAILURE],

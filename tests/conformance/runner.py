@@ -26,12 +26,13 @@ from django.db import connection
 from django.test.runner import DiscoverRunner
 from django.test.utils import iter_test_cases
 
-from tests.conformance import aliases, commit_setup
+from tests.conformance import aliases, commit_setup, haste
 from tests.conformance.census import Census
 from tests.conformance.outcomes import Outcome
 
 EVENTS_VARIABLE = "CONFORMANCE_EVENTS"
 COMMIT_VARIABLE = "CONFORMANCE_COMMIT_SETUP"
+OUTAGES_VARIABLE = "CONFORMANCE_OUTAGES"
 
 
 def write(record: dict[str, Any]) -> None:
@@ -68,7 +69,7 @@ class RecordingResult(unittest.TextTestResult):
 
     def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:
         super().addUnexpectedSuccess(test)
-        record(test, Outcome.FAILED, detail="unexpected success")
+        record(test, Outcome.UNEXPECTED_SUCCESS, detail="it was expected to fail")
 
     def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:
         super().addSubTest(test, subtest, err)
@@ -125,6 +126,8 @@ class RecordingRunner(DiscoverRunner):
         aliases.keep()
         if os.environ.get(COMMIT_VARIABLE, "1") == "1":
             commit_setup.install()
+        if os.environ.get(OUTAGES_VARIABLE) == "1":
+            haste.make()
         return super().setup_databases(**kwargs)
 
     def run_suite(self, suite: unittest.TestSuite, **kwargs: Any) -> Any:

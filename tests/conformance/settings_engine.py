@@ -1,9 +1,11 @@
-"""Settings for Django's ``runtests.py``: this engine, with or without Redis, on memory or on files.
+"""Settings for Django's ``runtests.py``: this engine, with or without Redis, on memory, on files or on S3.
 
-The command passes the choices through the environment: CONFORMANCE_REDIS_URL (empty: ``cache`` is None) and
-CONFORMANCE_FILES (a directory; empty: objects live in memory).
+The command passes the choices through the environment: CONFORMANCE_REDIS_URL (empty: ``cache`` is None),
+CONFORMANCE_OUTAGES (1: that Redis dies again and again) and CONFORMANCE_FILES (a directory) or CONFORMANCE_S3 (the
+options of S3Storage as JSON; both empty: objects live in memory).
 """
 
+import json
 import os
 from typing import Any
 
@@ -18,15 +20,18 @@ from tests.conformance.settings_sqlite import (
 __all__ = ["DEFAULT_AUTO_FIELD", "PASSWORD_HASHERS", "SECRET_KEY", "TEST_RUNNER", "USE_TZ"]
 
 _redis_url = os.environ.get("CONFORMANCE_REDIS_URL", "")
+_outages = os.environ.get("CONFORMANCE_OUTAGES") == "1"
 _files = os.environ.get("CONFORMANCE_FILES", "")
+_s3 = os.environ.get("CONFORMANCE_S3", "")
 
 # A single process and no crash to outlive: short leases only keep the tests that wait for one quick.
 _OPTIONS: dict[str, Any] = {
     "cache": "smarterbase" if _redis_url else None,
     "trust_seconds": 0.05,
-    "write_deadline": 0.2,
+    "write_deadline": 10.0 if _s3 else 0.2,  # a bucket takes longer
     "fsync": False,
-    "auto_reindex": False,
+    # Where Redis loses everything time and again, its indexes come back between two outages.
+    "auto_reindex": _outages,
 }
 
 DATABASES = {
@@ -44,6 +49,8 @@ if _files:
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": _files},
     }
+if _s3:
+    STORAGES["smarterbase"] = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": json.loads(_s3)}
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 if _redis_url:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.conf import settings
 from django.core.cache import caches
 from django.core.files.storage import InvalidStorageError, storages
 from django.core.signals import setting_changed
@@ -39,6 +40,13 @@ def test_keep_knows_the_cache_when_a_test_overrides_caches():
     with override_settings(CACHES=theirs):
         assert type(caches[aliases.ALIAS]).__name__ == "LocMemCache"
     assert theirs == CACHES  # the test's own dictionary is not written to
+
+
+@pytest.mark.usefixtures("engine_settings")
+def test_keep_leaves_django_s_default_of_the_setting_to_tests_that_compare_it():
+    aliases.keep()
+    assert settings.STORAGES == STORAGES
+    assert storages[aliases.ALIAS] is not None
 
 
 @pytest.mark.usefixtures("engine_settings")

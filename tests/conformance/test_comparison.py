@@ -28,6 +28,12 @@ def test_compare_loses_nothing_when_stock_does_not_pass_either(outcome):
     assert compare(app_run(outcome), app_run(Outcome.FAILED)).lost == ()
 
 
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.UNEXPECTED_SUCCESS])
+def test_compare_counts_an_unexpected_success_as_lost_whatever_stock_does(outcome):
+    comparison = compare(app_run(outcome), app_run(Outcome.UNEXPECTED_SUCCESS))
+    assert [(lost.test, lost.outcome) for lost in comparison.lost] == [(TEST, Outcome.UNEXPECTED_SUCCESS)]
+
+
 def test_compare_loses_nothing_when_both_pass():
     comparison = compare(app_run(Outcome.PASSED), app_run(Outcome.PASSED))
     assert (comparison.lost, comparison.accepted) == ((), {})
@@ -35,7 +41,7 @@ def test_compare_loses_nothing_when_both_pass():
 
 def test_compare_accepts_a_skip_when_the_engine_states_a_reason_of_its_own():
     comparison = compare(app_run(Outcome.PASSED), app_run(Outcome.SKIPPED, skips={"No such thing": [TEST]}))
-    assert (comparison.lost, comparison.accepted) == ((), {"No such thing": 1})
+    assert (comparison.lost, comparison.accepted) == ((), {"No such thing": [TEST]})
 
 
 def test_compare_rejects_the_reason_when_the_test_failed_instead_of_being_skipped():

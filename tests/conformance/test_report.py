@@ -40,6 +40,12 @@ def test_table_lines_up_figures_under_their_names_when_apps_differ():
     assert len({len(line) for line in lines[1:]}) == 1
 
 
+def test_table_has_zeros_where_an_app_was_not_run_in_a_column():
+    results = {"basic": results_of(app_run("basic", PASSED))["basic"], "lookup": {}}
+    lines = report.table(results, report.comparisons(results)).splitlines()
+    assert lines[3].split() == ["lookup", *["0"] * 13]
+
+
 def test_conclude_is_0_and_writes_no_log_when_nothing_is_lost(tmp_path, capsys):
     assert conclude(results_of(app_run("basic", PASSED)), tmp_path / "run.log") == 0
     assert "Nothing is lost." in capsys.readouterr().out
@@ -62,6 +68,15 @@ def test_conclude_names_the_reason_and_is_0_when_a_skip_is_accepted(tmp_path, ca
     reason = {"No such thing.": frozenset({"basic.tests.Case.test_b"})}
     assert conclude(results_of(app_run("basic", skipped, reason)), tmp_path / "run.log") == 0
     assert f"- No such thing. 1 ({Column.REDIS})" in capsys.readouterr().out
+
+
+def test_conclude_is_1_when_a_skip_names_a_test_that_django_does_not_have(tmp_path, capsys):
+    named = ["basic.tests.Case.test_gone", "basic.tests.Case.test_a", "lookup.tests.Case.test_of_another_app"]
+    engine = app_run("basic", PASSED, {"No such thing.": frozenset(named)})
+    assert conclude(results_of(engine), tmp_path / "run.log") == 1
+    printed = capsys.readouterr().out
+    assert "name no test of Django:\n  basic.tests.Case.test_gone\n" in printed
+    assert "another_app" not in printed
 
 
 @pytest.mark.parametrize("broken", [app_run("basic", {}), app_run("basic", PASSED, broken="it ended with status -11")])
@@ -88,3 +103,22 @@ def test_statements_add_up_by_column_when_there_are_several_apps():
     engine = replace(app_run("basic", PASSED), statements={"statements": 1200, "fallbacks": 0})
     results = {"basic": {Column.REDIS: engine}, "lookup": {Column.REDIS: engine}}
     assert report.statements(results).splitlines()[1:] == [f"  {Column.REDIS}: 2,400 statements, 0 fallbacks"]
+
+
+@pytest.mark.parametrize(("outages", "status"), [(0, 1), (3, 0)])
+def test_conclude_is_1_when_there_was_no_outage_in_its_column(tmp_path, capsys, outages, status):
+    figures = {"statements": 9, "Redis round trips": 9}
+    engine = replace(app_run("basic", PASSED), statements=figures, outages=outages)
+    results = {"basic": {Column.STOCK: app_run("basic", PASSED), Column.OUTAGES: engine}}
+    assert conclude(results, tmp_path / "run.log") == status
+    assert ("it saw no outage" in capsys.readouterr().out) == bool(status)
+
+
+def test_conclude_is_1_when_a_test_passes_unexpectedly(tmp_path, capsys):
+    stock, engine = ({"a": outcome} for outcome in (Outcome.EXPECTED_FAILURE, Outcome.UNEXPECTED_SUCCESS))
+    assert conclude(results_of(app_run("basic", engine), app_run("basic", stock)), tmp_path / "run.log") == 1
+    assert "basic.tests.Case.test_a: unexpected success" in capsys.readouterr().out
+
+
+def test_summary_tells_the_outages_when_there_were_some():
+    assert report.summary(replace(app_run("basic", PASSED), outages=4), None) == "2 of 2 passed, 4 outages, 0.0 s"

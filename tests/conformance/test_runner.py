@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.outcomes import Outcome
-from tests.conformance.runs import Column, Plan, run_app
+from tests.conformance.runs import Column, Plan, Storage, end_all, run_app
 
 PROBE = Path(__file__).parent / "probe"
 
@@ -32,7 +34,7 @@ def runs(tmp_path_factory):
         ("test_raises", Outcome.ERROR, "LookupError: nothing there (tests.py:"),
         ("test_skips", Outcome.SKIPPED, "no reason"),
         ("test_fails_as_expected", Outcome.EXPECTED_FAILURE, "AssertionError: None (tests.py:"),
-        ("test_passes_unexpectedly", Outcome.FAILED, "unexpected success"),
+        ("test_passes_unexpectedly", Outcome.UNEXPECTED_SUCCESS, "it was expected to fail"),
         ("test_subtests_pass", Outcome.PASSED, ""),
         (
             "test_subtest_fails",
@@ -97,3 +99,34 @@ def test_run_app_quotes_the_last_words_when_the_process_does_not_get_to_its_test
     (tmp_path / "runtests.py").write_text("raise SystemExit('no such engine')")
     run = run_app(Plan(tmp_path, tmp_path, timeout=60), "probe", Column.STOCK)
     assert run.broken == "it ended before its tests did; its last words: no such engine"
+
+
+def test_run_app_counts_the_outages_when_redis_dies_during_its_tests(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBE_SLEEP", "3")
+    monkeypatch.setenv("PROBE_DEPTH", "1")
+    run = run_app(Plan(PROBE, tmp_path, timeout=60), "probe.tests", Column.OUTAGES)
+    assert run.tests["probe.tests.B1Committed.test_adds_one"].outcome is Outcome.PASSED
+    assert run.statements["Redis round trips"]
+    assert run.outages in {2, 3}
+
+
+def test_run_app_uses_the_bucket_when_the_storage_is_s3(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBE_SLEEP", "0")
+    monkeypatch.setenv("PROBE_DEPTH", "1")
+    run = run_app(Plan(PROBE, tmp_path, Storage.S3, timeout=120), "probe.tests.B1Committed", Column.NO_CACHE)
+    assert {found.outcome for found in run.tests.values()} == {Outcome.PASSED}
+    assert run.statements["storage operations"]
+
+
+def test_end_all_ends_the_process_of_a_run_under_way(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROBE_SLEEP", "600")
+    monkeypatch.setenv("PROBE_DEPTH", "1")
+    plan = Plan(PROBE, tmp_path, timeout=120)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(run_app, plan, "probe", Column.STOCK)
+        while "A3BrokenBelow" not in (
+            events.read_text() if (events := tmp_path / "probe-stock.jsonl").exists() else ""
+        ):
+            time.sleep(0.05)
+        end_all()
+        assert future.result().broken.startswith("it ended with status -9")

@@ -22,7 +22,7 @@ def main() -> int:
 
     settings.INSTALLED_APPS = ["django.contrib.contenttypes", "probe"]
     django.setup()
-    return 1 if get_runner(settings)(interactive=False).run_tests(options.labels) else 0
+    return 1 if get_runner(settings)(interactive=False).run_tests(options.labels or ["probe"]) else 0
 
 
 if __name__ == "__main__":
