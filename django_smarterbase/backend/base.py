@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+from weakref import WeakSet
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3 import base as sqlite_base
 from django.db.models import Field, Model
+from django.db.transaction import TransactionManagementError
 from django.db.utils import DatabaseError
 from django.utils.asyncio import async_unsafe
 
@@ -54,6 +57,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         self.defining = 0
         self.catalog = Catalog(self)
         self._session: Session | None = None
+        self._opened_by = 0  # the process that opened the connection last
 
     @property
     def resources(self) -> Resources:
@@ -67,6 +71,17 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         if self._session is None:
             raise ImproperlyConfigured("A smarterbase connection is opened by Django, not by hand.")
         return self._session
+
+    def ensure_connection(self) -> None:
+        """Open a connection when there is none. Raises TransactionManagementError in a transaction of the process from
+        which this one was forked."""
+        if self.connection is None and self.in_atomic_block and self._opened_by != os.getpid():
+            raise TransactionManagementError(
+                f"This transaction was begun by the process {self._opened_by}, which alone goes on with it: the process "
+                f"{os.getpid()} was forked from that in the middle of it. Fork before the atomic block, or leave the "
+                "block before you use the database in the child."
+            )
+        super().ensure_connection()
 
     def get_connection_params(self) -> dict[str, Any]:
         """Parameters for sqlite3: always a database in memory. Raises ImproperlyConfigured without a NAME."""
@@ -92,6 +107,8 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         sqlite.execute("PRAGMA foreign_keys = OFF")
         sqlite.execute("PRAGMA secure_delete = OFF")  # on in some builds; the memory of rows is no secret here
         sqlite.execute("PRAGMA recursive_triggers = ON")
+        self._opened_by = os.getpid()
+        _open.add(self)
         self._session = Session(self, self.resources, sqlite)
         self._session.look_for_abandoned_transactions()
         return sqlite
@@ -176,3 +193,23 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         if self._session is not None:
             self._session.release_locks()
             self._session = None
+
+    def leave(self) -> None:
+        """In a forked child: what was open is the parent's, its transaction and its locks too, and is not touched.
+
+        The next statement opens a connection; in a block that was open at the fork it is an error.
+        """
+        self._session = self.connection = None
+        self.run_on_commit = []
+        self.closed_in_transaction = self.needs_rollback = self.in_atomic_block
+
+
+_open: Final[WeakSet[DatabaseWrapper]] = WeakSet()
+
+
+def _forked() -> None:
+    for wrapper in list(_open):
+        wrapper.leave()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -124,6 +125,15 @@ def close_resources(name: str) -> None:
     with _lock:
         for key in [key for key in _open if key[0] == name]:
             del _open[key]
+
+
+def _forked() -> None:
+    """A child begins with nothing: a thread of its parent may hold any of the locks, which then nobody releases."""
+    global _lock, _open
+    _lock, _open = threading.Lock(), {}
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _storage(alias: str) -> Storage:

@@ -7,6 +7,7 @@ number, a number in a text column) is asked of SQLite itself, so that no digit i
 from __future__ import annotations
 
 import math
+import os
 import re
 import sqlite3
 import threading
@@ -69,3 +70,12 @@ def _ask(column: str, value: Value) -> Value:
     connection.execute(f"UPDATE oracle SET {column} = ?", (value,))  # noqa: S608 - a literal of this module
     answer: Value = connection.execute(f"SELECT {column} FROM oracle").fetchone()[0]  # noqa: S608
     return answer
+
+
+def _forked() -> None:
+    """SQLite forbids a child the connections of its parent."""
+    global _oracle
+    _oracle = _Oracle()
+
+
+os.register_at_fork(after_in_child=_forked)

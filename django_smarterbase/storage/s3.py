@@ -8,6 +8,7 @@ then checked by asking first, which holds within a process only.
 from __future__ import annotations
 
 import math
+import os
 import random
 import threading
 import time
@@ -278,3 +279,12 @@ class S3Store(ObjectStore):
 
 _probing = threading.Lock()
 _known: dict[_Place, _Conditions] = {}
+
+
+def _forked() -> None:
+    """A thread of the parent may be probing; what was found out holds for the child too."""
+    global _probing
+    _probing = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -1,7 +1,4 @@
-"""The option ``--torture``, and a report of what was done at the end of the run.
-
-The option is known when this folder is named on the command line (``make torture``).
-"""
+"""Databases of the fault tests' own, and the servers that these stop at will."""
 
 from __future__ import annotations
 
@@ -15,25 +12,6 @@ from testproject.services import RedisServer, S3Server
 
 from .places import Place
 from .s3 import OneAtATime
-from .tally import TALLY
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--torture", action="store_true", help="run the fault tests at length")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    lines = TALLY.lines()
-    if lines:
-        terminalreporter.section("what the fault tests did")
-        for line in lines:
-            terminalreporter.line(line)
-
-
-@pytest.fixture(scope="session")
-def torture(request: pytest.FixtureRequest) -> bool:
-    """Whether to take one's time."""
-    return bool(request.config.getoption("--torture", default=False))
 
 
 @pytest.fixture(autouse=True)

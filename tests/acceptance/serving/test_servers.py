@@ -1,0 +1,89 @@
+"""The example site on the servers that sites are deployed on, under load, while Redis comes and goes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from testproject.services import RedisServer, free_port
+from tests.faults.tally import TALLY
+from tests.serving import DEADLINE, Site, served_by
+
+from .crowd import PEOPLE, Crowd
+from .places import Place
+from .processes import descendants, sockets
+from .servers import GTHREAD, GTHREAD_PRELOADED, SYNC, SYNC_PRELOADED, UVICORN, WORKERS, Kind
+
+TEST = "servers under load"
+#: What no server may print: an error, or something that was left open.
+_TROUBLE = re.compile(r"Traceback|ResourceWarning|Exception ignored|pool is full|\[ERROR\]|\[CRITICAL\]")
+
+
+@contextmanager
+def serving(place: Place, kind: Kind) -> Iterator[Site]:
+    """The site, which ends as it should and leaves nothing behind."""
+    port = free_port()
+    with served_by(kind.command(port), port, place.folder, **place.variables) as site:
+        yield site
+        processes = descendants(site.process.pid)
+        site.process.terminate()
+        assert site.process.wait(DEADLINE) == kind.status
+        assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+    assert not _TROUBLE.findall(site.printed), site.printed
+    assert place.names("_sb/intents/") == []
+
+
+def see_what_came_of_it(crowd: Crowd, place: Place, writers: int) -> None:
+    """No request has failed, each view is counted once, and each article is there."""
+    assert crowd.failures == []
+    stored = place.documents("articles")
+    assert {pk: document["view_count"] for pk, document in stored.items() if document["view_count"]} == crowd.views
+    titles = {document["title"] for document in stored.values() if document["category"] == "news"}
+    assert titles == crowd.titles == {f"by {number}" for number in range(writers)}
+
+
+def crowd_of(site: Site, place: Place) -> Crowd:
+    (author,) = place.documents("authors")
+    return Crowd(site.url, sorted(place.documents("articles")), author)
+
+
+def see_that_connections_are_not_shared(site: Site, server: RedisServer) -> None:
+    """Each process at work has sockets of its own to Redis, and together they are all that Redis knows."""
+    client = redis.Redis(port=server.port)
+    held = [sockets(pid, server.port) for pid in [site.process.pid, *descendants(site.process.pid)]]
+    known = {int(each["addr"].rpartition(":")[2]) for each in client.client_list()} - {_port_of(client)}
+    client.close()
+    busy = [ports for ports in held if ports]
+    assert len(busy) >= WORKERS
+    assert sum(map(len, busy)) == len(set().union(*busy))
+    assert set().union(*busy) == known
+
+
+def _port_of(client: redis.Redis) -> int:
+    return int(client.client_info()["addr"].rpartition(":")[2])
+
+
+@pytest.mark.parametrize("kind", [SYNC, SYNC_PRELOADED, GTHREAD, GTHREAD_PRELOADED, UVICORN], ids=str)
+def test_no_request_fails_and_no_view_is_lost_while_redis_is_killed(
+    kind: Kind, folder_place: Place, own_redis: RedisServer, torture: bool
+) -> None:
+    rounds, writers = (30, 50) if torture else (3, 20)
+    with serving(folder_place, kind) as site:
+        crowd = crowd_of(site, folder_place)
+        began = time.monotonic()
+
+        def outage() -> None:
+            own_redis.kill()
+            time.sleep(1)
+            own_redis.start()
+
+        crowd.come(rounds, writers, outage)
+        TALLY.note(TEST, f"{kind}: {PEOPLE} people, {crowd.requests} requests in {time.monotonic() - began:.1f} s")
+        see_that_connections_are_not_shared(site, own_redis)
+        see_what_came_of_it(crowd, folder_place, writers)
