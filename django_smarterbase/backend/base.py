@@ -199,15 +199,19 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
         The next statement opens a connection; in a block that was open at the fork it is an error.
         """
+        if self.connection is not None:
+            _of_parent.append(self.connection)
         self._session = self.connection = None
         self.run_on_commit = []
         self.closed_in_transaction = self.needs_rollback = self.in_atomic_block
 
 
 _open: Final[WeakSet[DatabaseWrapper]] = WeakSet()
+_of_parent: Final[list[sqlite3.Connection]] = []
 
 
 def _forked() -> None:
+    """A child may neither use nor close a connection of its parent: https://www.sqlite.org/howtocorrupt.html, 2.6."""
     for wrapper in list(_open):
         wrapper.leave()
 

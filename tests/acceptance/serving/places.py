@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import boto3
 
@@ -66,8 +67,8 @@ class Place:
         return {"PATH": "", "SMARTERBASE_OBJECTS": str(self.folder / "objects"), **self.variables}
 
     def documents(self, table: str) -> dict[str, dict[str, Any]]:
-        """``{stem: document}`` of a table, as they are stored."""
-        return {Path(key).stem: json.loads(body) for key, body in self._bodies(f"{NAME}/{table}/")}
+        """``{key: document}`` of a table with UUIDs, as they are stored."""
+        return {str(UUID(Path(key).stem)): json.loads(body) for key, body in self._bodies(f"{NAME}/{table}/")}
 
     def names(self, prefix: str) -> list[str]:
         """The keys of the objects under ``prefix`` of this database."""

@@ -5,9 +5,10 @@ By then it has a workspace, sockets to Redis and to the store, threads of the st
 
 from __future__ import annotations
 
+from testproject.wsgi import application  # isort: skip - it sets up the applications
+
 from testproject.articles.models import Article
 from testproject.articles.store import ArticleStore
-from testproject.wsgi import application
 
 __all__ = ["application"]
 

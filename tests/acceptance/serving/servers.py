@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import dataclass
 
@@ -13,11 +12,10 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of server. ``status`` is that of its process after SIGTERM."""
+    """A kind of server."""
 
     name: str
     arguments: tuple[str, ...]
-    status: int = 0
 
     def command(self, port: int) -> list[str]:
         """The command line of a server on ``port``."""
@@ -43,5 +41,4 @@ GTHREAD_PRELOADED = _gunicorn("gthread-preloaded", *_THREADS, "--preload", appli
 UVICORN = Kind(
     "uvicorn",
     ("uvicorn", "--host", "{host}", "--port", "{port}", "--workers", str(WORKERS), "testproject.asgi:application"),
-    status=-signal.SIGTERM,
 )

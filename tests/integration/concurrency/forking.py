@@ -35,7 +35,7 @@ def add_views(times: int) -> None:
     store = ArticleStore()
     for _ in range(times):
         article = Article.objects.get(pk=ARTICLE)
-        assert article in store.list_author_articles(article.author)
+        assert article in Article.objects.filter(author=article.author, category="science")
         store.add_view(ARTICLE)
         store.create(author=article.author, category="forked", title=str(os.getpid()))
 
@@ -67,6 +67,7 @@ def _fields(entry: Any) -> dict[str, Any]:
 
 def forked(child: Callable[[], object]) -> int:
     """Fork; the child runs ``child`` and exits as any program does, or shows where it stands when it takes too long."""
+    in_main = threading.current_thread() is threading.main_thread()
     pid = os.fork()
     if pid:
         return pid
@@ -77,7 +78,9 @@ def forked(child: Callable[[], object]) -> int:
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
-    sys.exit(0)
+    if in_main:
+        sys.exit(0)
+    os._exit(0)  # SystemExit ends a thread
 
 
 def await_children(pids: list[int]) -> None:
@@ -103,27 +106,50 @@ def pool() -> None:
 
 
 def threads() -> None:
-    """Fork again and again while threads are at work."""
+    """Fork from a thread, again and again, while others are in the middle of a statement."""
+    from django_smarterbase.storage.filesystem import FileSystemStore
+
     use_everything()
-    stop, failures = threading.Event(), []
+    writing, go_on, failures = threading.Semaphore(0), threading.Semaphore(0), []
+    put, parent = FileSystemStore.put, os.getpid()
+
+    def slow_put(store: FileSystemStore, key: str, body: bytes, **conditions: Any) -> str:
+        if os.getpid() == parent and "/articles/" in key:
+            writing.release()
+            assert go_on.acquire(timeout=PATIENCE)
+        return put(store, key, body, **conditions)
 
     def work() -> None:
         try:
-            while not stop.is_set():
-                add_views(1)
-        except Exception:  # noqa: BLE001
+            add_views(1)
+        except BaseException:  # noqa: BLE001 - the main thread is to hear of it
             failures.append(traceback.format_exc())
 
-    workers = [threading.Thread(target=work) for _ in range(4)]
+    def fork_in_the_middle() -> None:
+        try:
+            await_children([forked(lambda: add_views(1))])
+        except AssertionError:
+            failures.append(traceback.format_exc())
+
+    FileSystemStore.put = slow_put
+    for _ in range(3):
+        workers = [threading.Thread(target=work) for _ in range(4)]
+        start_and_await(workers, lambda: [writing.acquire(timeout=PATIENCE) for _ in workers])
+        start_and_await([threading.Thread(target=fork_in_the_middle)])
+        go_on.release(100)
+        start_and_await([], lambda: [worker.join() for worker in workers])
+    assert not failures, failures[0]
+
+
+def start_and_await(workers: list[threading.Thread], until: Callable[[], object] | None = None) -> None:
+    """Start threads, and wait for their end unless for something else."""
     for worker in workers:
         worker.start()
-    for _ in range(int(os.environ.get("FORKS", "15"))):
-        time.sleep(random.random() * 0.05)
-        await_children([forked(lambda: add_views(1))])
-    stop.set()
+    if until is not None:
+        until()
+        return
     for worker in workers:
         worker.join()
-    assert not failures, failures[0]
 
 
 def locks() -> None:
