@@ -28,7 +28,7 @@ call_command("migrate", verbosity=0)
 User.objects.create_superuser("admin", password={PASSWORD!r})
 author = Author.objects.create(name="Mary Somerville")
 Article.objects.bulk_create(
-    Article(author=author, category="science", title=f"article {{number}}", status="published") for number in range(20)
+    Article(author=author, category="science", title=f"article {{number}}", status="published") for number in range(8)
 )
 """
 
@@ -55,7 +55,7 @@ class Place:
     bucket: str = ""
 
     def fill(self) -> None:
-        """An administrator, and twenty published articles of one author."""
+        """An administrator, and eight published articles of one author."""
         done = subprocess.run(
             [sys.executable, "-c", _FILL], cwd=ROOT, env=self.environment(), capture_output=True, text=True,
             timeout=2 * DEADLINE,

@@ -6,3 +6,4 @@ DEBUG = False
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 ROOT_URLCONF = "tests.acceptance.serving.urls"
 LOGGING["loggers"]["django.request"] = {"level": "CRITICAL"}  # noqa: F405 - refusals and errors are a part of the tests
+DATABASES["default"]["OPTIONS"]["fsync"] = False  # noqa: F405 - no test of this folder is about a loss of power

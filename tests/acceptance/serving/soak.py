@@ -18,18 +18,18 @@ from wsgiref.util import setup_testing_defaults
 
 from .processes import resident
 
-#: What is asked for in turn, and what the site answers.
-_PAGES = {
-    "/": 200,
-    "/articles/{article}/": 200,
-    "/articles/{nobody}/": 404,
-    "/come_and_go/": 200,
-    "/admin/login/": 200,
-    "/transact/": 200,
-    "/clash/": 409,
-    "/search/": 200,
-    "/fail/": 500,
-}
+#: What is asked for, what the site answers, and how often in a round: by key, by index, without either, writes, errors.
+_PAGES = (
+    ("/articles/{nobody}/", 404, 5),
+    ("/", 200, 3),
+    ("/articles/{article}/", 200, 2),
+    ("/admin/login/", 200, 2),
+    ("/search/", 200, 2),
+    ("/clash/", 409, 1),
+    ("/fail/", 500, 1),
+    ("/come_and_go/", 200, 1),
+    ("/transact/", 200, 1),
+)
 
 
 class Visitor:
@@ -39,12 +39,12 @@ class Visitor:
         self.answers: Counter[str] = Counter()
         self._application = application
         self._articles = articles
+        self._round = [(page, status) for page, status, times in _PAGES for _ in range(times)]
         self._turn = 0
 
     def ask(self) -> None:
         """The next page, to its end."""
-        pages = list(_PAGES.items())
-        page, expected = pages[self._turn % len(pages)]
+        page, expected = self._round[self._turn % len(self._round)]
         article = self._articles[self._turn % len(self._articles)]
         self._turn += 1
         status = self._status(page.format(article=article, nobody=uuid.uuid4()))
@@ -69,8 +69,9 @@ def in_a_thread(function: Callable[[], None]) -> None:
 
 def main(how: str) -> None:
     """Serve as told."""
+    from testproject.wsgi import application  # isort: skip - it sets up the applications
+
     from testproject.articles.models import Article
-    from testproject.wsgi import application
 
     articles = [str(pk) for pk in Article.objects.filter(category="science").values_list("pk", flat=True)]
     visitor = Visitor(application, articles)

@@ -47,21 +47,15 @@ class Soak:
 def soaking(place: Place, how: str) -> Iterator[Soak]:
     """A process that serves requests as it is told; it ends without a word."""
     command = [sys.executable, "-m", "tests.acceptance.serving.soak", how]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=place.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield Soak(process)
-        process.communicate(timeout=30)
-        assert process.returncode == 0
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(
+        command, cwd=ROOT, env=place.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield Soak(process)
+            process.communicate(timeout=30)
+            assert process.returncode == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("how", ["one-thread", "thread-each"])
