@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import boto3
@@ -65,6 +66,11 @@ class Place:
     def environment(self) -> dict[str, str]:
         """The environment of a process beside the site."""
         return {"PATH": "", "SMARTERBASE_OBJECTS": str(self.folder / "objects"), **self.variables}
+
+    @property
+    def store_port(self) -> int:
+        """The port of the S3 server."""
+        return urlsplit(self.endpoint).port or 0
 
     def documents(self, table: str) -> dict[str, dict[str, Any]]:
         """``{key: document}`` of a table with UUIDs, as they are stored."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,17 @@ def descendants(pid: int) -> list[int]:
     """The processes that a process has started, and theirs."""
     children: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        children += map(int, (task / "children").read_text().split())
+        with suppress(FileNotFoundError):  # threads come and go
+            children += map(int, (task / "children").read_text().split())
     return [*children, *(grandchild for child in children for grandchild in descendants(child))]
 
 
 def sockets(pid: int, port: int) -> set[int]:
     """The local ports of the open connections of a process to ``port``, those that it has inherited too."""
-    own = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()}
-    found = set()
+    own, found = set(), set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # as files do
+            own.add(os.readlink(entry))
     for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, state, *rest = line.split()
         if state == _ESTABLISHED and _port(remote) == port and f"socket:[{rest[5]}]" in own:

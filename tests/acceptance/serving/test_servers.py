@@ -55,12 +55,16 @@ def crowd_of(site: Site, place: Place) -> Crowd:
     return Crowd(site.url, sorted(place.documents("articles")), author)
 
 
-def see_that_connections_are_not_shared(site: Site, server: RedisServer) -> None:
-    """Each process at work has connections of its own to Redis, and Redis knows them all."""
-    held = [sockets(pid, server.port) for pid in [site.process.pid, *descendants(site.process.pid)]]
+def see_that_connections_are_not_shared(site: Site, port: int) -> list[set[int]]:
+    """Each process at work has connections of its own to the service on this port; which, process by process."""
+    held = [sockets(pid, port) for pid in [site.process.pid, *descendants(site.process.pid)]]
     busy = [ports for ports in held if ports]
     assert len(busy) >= WORKERS
     assert sum(map(len, busy)) == len(set().union(*busy))
+    return busy
+
+
+def see_that_redis_knows_them(busy: list[set[int]], server: RedisServer) -> None:
     client = redis.Redis(port=server.port)
     assert set().union(*busy) <= {int(each["addr"].rpartition(":")[2]) for each in client.client_list()}
     client.close()
@@ -76,7 +80,7 @@ def test_no_request_fails_and_no_view_is_lost_while_redis_is_killed(
         began = time.monotonic()
 
         def outage() -> None:
-            see_that_connections_are_not_shared(site, own_redis)
+            see_that_redis_knows_them(see_that_connections_are_not_shared(site, own_redis.port), own_redis)
             own_redis.kill()
             time.sleep(1)
             own_redis.start()
@@ -84,3 +88,20 @@ def test_no_request_fails_and_no_view_is_lost_while_redis_is_killed(
         crowd.come(rounds, writers, outage)
         TALLY.note(TEST, f"{kind}: {PEOPLE} people, {crowd.requests} requests in {time.monotonic() - began:.1f} s")
         see_what_came_of_it(crowd, folder_place, writers)
+
+
+@pytest.mark.parametrize("kind", [GTHREAD_PRELOADED, UVICORN], ids=str)
+def test_no_request_fails_and_no_view_is_lost_on_s3(
+    kind: Kind, bucket_place: Place, own_redis: RedisServer, torture: bool
+) -> None:
+    with serving(bucket_place, kind) as site:
+        crowd = crowd_of(site, bucket_place)
+        began = time.monotonic()
+
+        def look() -> None:
+            for port in (own_redis.port, bucket_place.store_port):
+                see_that_connections_are_not_shared(site, port)
+
+        crowd.come(1, 2, look)
+        TALLY.note(TEST, f"{kind} on S3: {PEOPLE} people, {crowd.requests} requests in {time.monotonic() - began:.1f} s")
+        see_what_came_of_it(crowd, bucket_place, 2)
