@@ -58,7 +58,11 @@ class Place:
     def fill(self) -> None:
         """An administrator, and eight published articles of one author."""
         done = subprocess.run(
-            [sys.executable, "-c", _FILL], cwd=ROOT, env=self.environment(), capture_output=True, text=True,
+            [sys.executable, "-c", _FILL],
+            cwd=ROOT,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
             timeout=2 * DEADLINE,
         )
         assert done.returncode == 0, done.stderr

@@ -103,5 +103,7 @@ def test_no_request_fails_and_no_view_is_lost_on_s3(
                 see_that_connections_are_not_shared(site, port)
 
         crowd.come(1, 2, look)
-        TALLY.note(TEST, f"{kind} on S3: {PEOPLE} people, {crowd.requests} requests in {time.monotonic() - began:.1f} s")
+        TALLY.note(
+            TEST, f"{kind} on S3: {PEOPLE} people, {crowd.requests} requests in {time.monotonic() - began:.1f} s"
+        )
         see_what_came_of_it(crowd, bucket_place, 2)
