@@ -77,8 +77,8 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         which this one was forked."""
         if self.connection is None and self.in_atomic_block and self._opened_by != os.getpid():
             raise TransactionManagementError(
-                f"This transaction was begun by the process {self._opened_by}, which alone goes on with it: the process "
-                f"{os.getpid()} was forked from that in the middle of it. Fork before the atomic block, or leave the "
+                f"This transaction was begun by the process {self._opened_by}, which alone goes on with it; this "
+                f"process ({os.getpid()}) was forked in the middle of it. Fork before the atomic block, or leave the "
                 "block before you use the database in the child."
             )
         super().ensure_connection()

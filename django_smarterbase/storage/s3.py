@@ -76,8 +76,7 @@ class S3Store(ObjectStore):
         attempt, latest = 0, time.monotonic() + self._patience
         while True:
             try:
-                response = self._client.send("get_object", key, Key=self._root + key, **self._read_parameters(key))
-                body = bytes(response["Body"].read())
+                body, etag = self._client.fetch(key, Key=self._root + key, **self._read_parameters(key))
             except Missing:
                 count_read(key)
                 return None
@@ -89,7 +88,7 @@ class S3Store(ObjectStore):
                 self._pause("get_object", key, attempt)
                 continue
             count_read(key, len(body))
-            return Stored(body, response["ETag"])
+            return Stored(body, etag)
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
         return self._pool.map(self._keyed, keys)

@@ -1,4 +1,4 @@
-"""A process of the site that is asked for pages until its memory tells: ``python -m tests.acceptance.serving.soak HOW``.
+"""A process of the site that serves pages until its memory tells: ``python -m tests.acceptance.serving.soak HOW``.
 
 For each number on standard input it serves so many requests, through the site's WSGI application, and prints one line
 of JSON. HOW is ``one-thread``, or ``thread-each`` for a server that starts a thread for each request.
