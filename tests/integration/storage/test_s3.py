@@ -336,7 +336,7 @@ def test_timeouts_stay_within_the_write_deadline_unless_the_storage_sets_its_own
     assert own.retries == {"mode": "standard", "total_max_attempts": 3}
 
 
-def test_no_more_requests_than_concurrency_are_under_way_however_many_threads_ask(endpoint, bucket):
+def test_no_more_requests_than_concurrency_are_under_way_however_many_threads_ask(make_s3):
     lock, under_way, most = threading.Lock(), 0, 0
 
     def note(**_event):
@@ -348,8 +348,7 @@ def test_no_more_requests_than_concurrency_are_under_way_however_many_threads_as
         with lock:
             under_way -= 1
 
-    storage = intercepted("before-send.s3", note)(bucket_name=bucket, endpoint_url=endpoint, **CREDENTIALS)
-    store = open_store(storage, OPTIONS)
+    store = open_store(make_s3(intercepted("before-send.s3", note)), OPTIONS)
     store.put(KEY, b"{}")
     with ThreadPoolExecutor(20) as threads:
         assert {stored.body for stored in threads.map(store.get, [KEY] * 40)} == {b"{}"}
