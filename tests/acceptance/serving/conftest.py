@@ -40,6 +40,7 @@ def bucket_place(tmp_path: Path, own_redis: RedisServer, s3: S3Server) -> Place:
         "SMARTERBASE_S3_ACCESS_KEY": s3.access_key,
         "SMARTERBASE_S3_SECRET_KEY": s3.secret_key,
         "SMARTERBASE_S3_REGION": s3.region,
+        "SMARTERBASE_WRITE_DEADLINE": "15",
     }
     place = Place(tmp_path, {**variables_of(own_redis.url), **variables}, s3.endpoint_url, bucket)
     place.fill()

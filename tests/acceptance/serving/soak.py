@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import io
 import json
+import logging
 import sys
 import threading
 import uuid
@@ -73,6 +74,7 @@ def main(how: str) -> None:
 
     from testproject.articles.models import Article
 
+    logging.getLogger("django.request").setLevel(logging.CRITICAL)  # refusals and errors are asked for
     articles = [str(pk) for pk in Article.objects.filter(category="science").values_list("pk", flat=True)]
     visitor = Visitor(application, articles)
     for line in sys.stdin:
