@@ -145,7 +145,7 @@ def threads() -> None:
 
 
 def locks() -> None:
-    """Fork while another thread holds every lock of the package."""
+    """Fork while another thread holds every lock that a statement may need."""
     use_everything()
     with held(package_locks()):
         await_children([forked(lambda: add_views(2))])
@@ -154,12 +154,15 @@ def locks() -> None:
 
 
 def package_locks() -> list[Any]:
-    """The locks that modules and objects of the package have, but for connections, which belong to one thread."""
+    """The locks of the package's modules and objects, and of the pools to Redis; not of connections, which belong to one
+    thread."""
     from django.db.backends.base.base import BaseDatabaseWrapper
+    from django_redis.pool import ConnectionFactory
 
     owners = [vars(module) for name, module in list(sys.modules.items()) if name.startswith("django_smarterbase")]
     objects = [each for each in gc.get_objects() if type(each).__module__.startswith("django_smarterbase")]
     owners += [_attributes(each) for each in objects if not isinstance(each, BaseDatabaseWrapper)]
+    owners += [vars(pool) for pool in ConnectionFactory._pools.values()]
     locks = {id(value): value for owner in owners for value in owner.values() if isinstance(value, _LOCKS)}
     assert len(locks) > 10
     return list(locks.values())
