@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
+import requests
 
 from testproject.services import RedisServer, free_port
 from tests.faults.tally import TALLY
 from tests.serving import DEADLINE, Site, served_by
 
 from .crowd import PEOPLE, Crowd
-from .places import Place
+from .places import LINGERING, Place
 from .processes import descendants, sockets
 from .servers import GTHREAD, GTHREAD_PRELOADED, SYNC, SYNC_PRELOADED, UVICORN, WORKERS, Kind
 
@@ -30,15 +32,23 @@ def serving(place: Place, kind: Kind) -> Iterator[Site]:
     """The site, which ends as it should and leaves nothing behind."""
     port = free_port()
     with served_by(kind.command(port), port, place.folder, **place.variables) as site:
-        yield site
         processes = descendants(site.process.pid)
+        yield site
         site.process.terminate()
         assert site.process.wait(DEADLINE) == 0
-        assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
+        await_the_end(processes)
     # gunicorn's workers leave the socket open that they listen on.
     own = f"laddr=('127.0.0.1', {port})>"
     assert not [line for line in site.printed.splitlines() if _TROUBLE.search(line) and own not in line]
     assert place.names("_sb/intents/") == []
+
+
+def await_the_end(processes: list[int]) -> None:
+    """They end soon after the one that has started them."""
+    until = time.monotonic() + DEADLINE
+    while [pid for pid in processes if Path(f"/proc/{pid}").exists()]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def see_what_came_of_it(crowd: Crowd, place: Place, writers: int) -> None:
@@ -70,6 +80,23 @@ def see_that_redis_knows_them(busy: list[set[int]], server: RedisServer) -> None
     client.close()
 
 
+def see_that_the_last_request_is_answered(site: Site, place: Place) -> None:
+    """SIGTERM comes in the middle of a request."""
+
+    def titles() -> list[str]:
+        return sorted(each["title"] for each in place.documents("articles").values() if each["category"] == LINGERING)
+
+    with ThreadPoolExecutor(1) as thread:
+        last = thread.submit(requests.get, f"{site.url}/linger/", timeout=DEADLINE)
+        until = time.monotonic() + DEADLINE
+        while titles() != ["begun"]:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        site.process.terminate()
+        assert last.result().status_code == 200
+    assert titles() == ["begun", "done"]
+
+
 @pytest.mark.parametrize("kind", [SYNC, SYNC_PRELOADED, GTHREAD, GTHREAD_PRELOADED, UVICORN], ids=str)
 def test_no_request_fails_and_no_view_is_lost_while_redis_is_killed(
     kind: Kind, folder_place: Place, own_redis: RedisServer, torture: bool
@@ -88,14 +115,19 @@ def test_no_request_fails_and_no_view_is_lost_while_redis_is_killed(
         crowd.come(rounds, writers, outage)
         TALLY.note(TEST, f"{kind}: {PEOPLE} people, {crowd.requests} requests in {time.monotonic() - began:.1f} s")
         see_what_came_of_it(crowd, folder_place, writers)
+        see_that_the_last_request_is_answered(site, folder_place)
 
 
-@pytest.mark.parametrize("kind", [GTHREAD_PRELOADED, UVICORN], ids=str)
-def test_no_request_fails_and_no_view_is_lost_on_s3(
-    kind: Kind, bucket_place: Place, own_redis: RedisServer, torture: bool
-) -> None:
+@pytest.fixture
+def patience(kind: Kind, torture: bool) -> None:
+    """Skip what takes minutes on a small machine: a hundred threads that ask the S3 server of the tests."""
     if kind is UVICORN and not torture:
-        pytest.skip("a hundred threads and the S3 server of the tests take minutes on a small machine")
+        pytest.skip("it takes minutes: make torture")
+
+
+@pytest.mark.usefixtures("patience")
+@pytest.mark.parametrize("kind", [GTHREAD_PRELOADED, UVICORN], ids=str)
+def test_no_request_fails_and_no_view_is_lost_on_s3(kind: Kind, bucket_place: Place, own_redis: RedisServer) -> None:
     with serving(bucket_place, kind) as site:
         crowd = crowd_of(site, bucket_place)
         began = time.monotonic()
@@ -105,7 +137,5 @@ def test_no_request_fails_and_no_view_is_lost_on_s3(
                 see_that_connections_are_not_shared(site, port)
 
         crowd.come(1, 2, look)
-        TALLY.note(
-            TEST, f"{kind} on S3: {PEOPLE} people, {crowd.requests} requests in {time.monotonic() - began:.1f} s"
-        )
+        TALLY.note(TEST, f"{kind} on S3: {PEOPLE} people, {crowd.requests} requests, {time.monotonic() - began:.1f} s")
         see_what_came_of_it(crowd, bucket_place, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from django.urls import path
 
 from testproject.articles.models import Article, Author
 from testproject.urls import urlpatterns as site
+
+from .places import LINGERING
 
 _KEPT = 5  # articles of the category that come_and_go uses
 
@@ -63,5 +66,14 @@ def fail(request: HttpRequest) -> HttpResponse:
         raise LookupError(uuid.uuid4().hex)
 
 
-_VIEWS: tuple[Callable[[HttpRequest], HttpResponse], ...] = (come_and_go, transact, clash, search, fail)
+def linger(request: HttpRequest) -> HttpResponse:
+    """Take a second from one write to the other."""
+    author = Author.objects.earliest("pk")
+    Article.objects.create(author=author, category=LINGERING, title="begun")
+    time.sleep(1)
+    Article.objects.create(author=author, category=LINGERING, title="done")
+    return HttpResponse("done")
+
+
+_VIEWS: tuple[Callable[[HttpRequest], HttpResponse], ...] = (come_and_go, transact, clash, search, fail, linger)
 urlpatterns = [*site, *(path(f"{view.__name__}/", view) for view in _VIEWS)]

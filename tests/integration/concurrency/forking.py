@@ -154,8 +154,8 @@ def locks() -> None:
 
 
 def package_locks() -> list[Any]:
-    """The locks of the package's modules and objects, and of the pools to Redis; not of connections, which belong to one
-    thread."""
+    """The locks of the package's modules and objects, and of the pools to Redis; not of connections, which one thread
+    has alone."""
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django_redis.pool import ConnectionFactory
 
