@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -190,7 +190,7 @@ def _forked() -> None:
     held by a thread of the parent, for ever then."""
     ConnectionFactory._pools.clear()
     for alias in _aliases:
-        if hasattr(caches._connections, alias):
+        with suppress(AttributeError):  # this thread has not asked for it
             del caches[alias]
 
 

@@ -72,6 +72,7 @@ def soaking(place: Place, how: str) -> Iterator[Soak]:
             process.kill()
 
 
+@pytest.mark.timeout(3600)  # seconds: half a minute, where the machine has nothing else to do and it is no torture
 @pytest.mark.parametrize("course", COURSES, ids=str)
 def test_memory_stays_flat_over_ten_thousand_requests(
     course: Course, folder_place: Place, own_redis: RedisServer, torture: bool
