@@ -63,8 +63,8 @@ toolbars: $(STAMP)  ## Test the debug toolbar's panel with older releases of the
 			tests/acceptance/test_toolbar.py tests/browser/test_toolbar.py $(ARGS); \
 	done
 
-torture: $(STAMP)  ## Run the fault tests at length (ARGS="-k name")
-	@$(BIN)/python -m pytest tests/faults --torture --timeout 0 $(ARGS)
+torture: $(STAMP)  ## Run the tests of faults and of servers at length (ARGS="-k name")
+	@$(BIN)/python -m pytest tests/faults tests/acceptance/serving --torture --timeout 0 $(ARGS)
 
 lint: $(STAMP)  ## Check formatting, style and types
 	@$(BIN)/ruff format --check .

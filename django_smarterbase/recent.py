@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
+from weakref import WeakSet
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -23,6 +25,11 @@ class Recent(Generic[K, V]):
         self._may_go = may_go
         self._lock = threading.Lock()
         self._values: OrderedDict[K, V] = OrderedDict()
+        _all.add(self)
+
+    def renew_lock(self) -> None:
+        """In a forked child: a thread of the parent may have held the lock, which nobody would release."""
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._values)
@@ -52,3 +59,14 @@ class Recent(Generic[K, V]):
         with self._lock:
             for key in [key for key in self._values if unwanted(key)]:
                 del self._values[key]
+
+
+_all: Final[WeakSet[Recent[Any, Any]]] = WeakSet()
+
+
+def _forked() -> None:
+    for recent in list(_all):
+        recent.renew_lock()
+
+
+os.register_at_fork(after_in_child=_forked)

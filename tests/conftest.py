@@ -1,4 +1,4 @@
-"""Servers for the tests, started once a run and only when a test asks for them."""
+"""Servers for the tests, started once a run and only when a test asks for them; and the option ``--torture``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,37 @@ from django.dispatch import Signal
 
 from django_smarterbase import signals
 from testproject.services import RedisServer, S3Server
+from tests.faults.tally import TALLY
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--torture", action="store_true", help="run the tests of faults and of servers at length")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of several processes each tells what it did to the one that reports."""
+    to_reporter = getattr(session.config, "workeroutput", None)
+    if to_reporter is not None:
+        to_reporter["tally"] = TALLY.as_dict()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    TALLY.add(getattr(node, "workeroutput", {}).get("tally", {"counts": {}, "notes": {}}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = TALLY.lines()
+    if lines:
+        terminalreporter.section("what the tests of faults and of servers did")
+        for line in lines:
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="session")
+def torture(request: pytest.FixtureRequest) -> bool:
+    """Whether to take one's time."""
+    return bool(request.config.getoption("--torture"))
 
 
 class Told(list[tuple[str, dict[str, Any]]]):

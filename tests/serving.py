@@ -1,4 +1,4 @@
-"""The example site as ``make run`` serves it: in a process of its own, over HTTP."""
+"""The example site in a process of its own, over HTTP: as ``make run`` serves it, or by another server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,6 +92,13 @@ def serve(folder: Path, **variables: str) -> Iterator[Site]:
     one, and run management commands that use it.
     """
     port = free_port()
+    with served_by([sys.executable, "-m", "testproject.serve", str(port)], port, folder, **variables) as running:
+        yield running
+
+
+@contextmanager
+def served_by(command: Sequence[str], port: int, folder: Path, **variables: str) -> Iterator[Site]:
+    """As ``serve``, by a server of any kind that ``command`` starts on ``port``."""
     log = folder / f"log-{port}"
     environment = {
         **os.environ,
@@ -105,12 +112,7 @@ def serve(folder: Path, **variables: str) -> Iterator[Site]:
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "testproject.serve", str(port)],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             running = Site(process, port, log, environment)

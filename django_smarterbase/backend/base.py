@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+from weakref import WeakSet
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3 import base as sqlite_base
 from django.db.backends.utils import debug_transaction
 from django.db.models import Field, Model
+from django.db.transaction import TransactionManagementError
 from django.db.utils import DatabaseError, NotSupportedError
 from django.utils.asyncio import async_unsafe
 
@@ -61,6 +64,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         self.constraints_disabled = False
         self.catalog = Catalog(self)
         self._session: Session | None = None
+        self._opened_by = 0  # the process that opened the connection last
 
     @property
     def resources(self) -> Resources:
@@ -98,6 +102,17 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
             f"was to go on for {_called(tenant)}. It has one tenant only: open atomic() within the block of tenant()."
         )
 
+    def ensure_connection(self) -> None:
+        """Open a connection when there is none. Raises TransactionManagementError in a transaction of the process from
+        which this one was forked."""
+        if self.connection is None and self.in_atomic_block and self._opened_by != os.getpid():
+            raise TransactionManagementError(
+                f"This transaction was begun by the process {self._opened_by}, which alone goes on with it; this "
+                f"process ({os.getpid()}) was forked in the middle of it. Fork before the atomic block, or leave the "
+                "block before you use the database in the child."
+            )
+        super().ensure_connection()
+
     def get_connection_params(self) -> dict[str, Any]:
         """Parameters for sqlite3: always a database in memory. Raises ImproperlyConfigured without a NAME."""
         if not self.settings_dict["NAME"]:
@@ -120,6 +135,8 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         sqlite.execute("PRAGMA foreign_keys = OFF")
         sqlite.execute("PRAGMA secure_delete = OFF")  # on in some builds; the memory of rows is no secret here
         sqlite.execute("PRAGMA recursive_triggers = ON")
+        self._opened_by = os.getpid()
+        _open.add(self)
         self._begin_session(Workspace(sqlite))
         return sqlite
 
@@ -247,6 +264,30 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
             self._session.release_locks()
             self._session = None
 
+    def leave(self) -> None:
+        """In a forked child: what was open is the parent's, its transaction and its locks too, and is not touched.
+
+        The next statement opens a connection; in a block that was open at the fork it is an error.
+        """
+        if self.connection is not None:
+            _of_parent.append(self.connection)
+        self._session = self.connection = None
+        self.run_on_commit = []
+        self.closed_in_transaction = self.needs_rollback = self.in_atomic_block
+
 
 def _called(tenant: str | None) -> str:
     return "no tenant" if tenant is None else f"the tenant {tenant!r}"
+
+
+_open: Final[WeakSet[DatabaseWrapper]] = WeakSet()
+_of_parent: Final[list[sqlite3.Connection]] = []
+
+
+def _forked() -> None:
+    """A child may neither use nor close a connection of its parent: https://www.sqlite.org/howtocorrupt.html, 2.6."""
+    for wrapper in list(_open):
+        wrapper.leave()
+
+
+os.register_at_fork(after_in_child=_forked)

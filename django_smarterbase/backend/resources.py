@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any, Final
 
@@ -174,6 +175,15 @@ def close_resources(name: str, tenant: str | None = None) -> None:
         with _lock:
             for key in [key for key in _open if key[0] == name]:
                 del _open[key]
+
+
+def _forked() -> None:
+    """A child begins with nothing: a thread of its parent may hold any of the locks, which then nobody releases."""
+    global _lock, _open, _of_tenants
+    _lock, _open, _of_tenants = threading.Lock(), {}, Recent(TENANTS_OPEN)
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _storage(alias: str) -> Storage:

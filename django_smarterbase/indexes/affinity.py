@@ -7,6 +7,7 @@ number, a number in a text column) is asked of SQLite itself, so that no digit i
 from __future__ import annotations
 
 import math
+import os
 import re
 import sqlite3
 import threading
@@ -52,20 +53,32 @@ def _number(text: str) -> Value:
     return _ask("number", text)
 
 
-class _Oracle(threading.local):
-    """A private SQLite database for each thread, with one row whose columns have the affinities."""
-
-    def __init__(self) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        self.connection.execute("CREATE TABLE oracle (number NUMERIC, text TEXT)")
-        self.connection.execute("INSERT INTO oracle VALUES (NULL, NULL)")
+_of_thread = threading.local()
+_of_parent: list[threading.local] = []
 
 
-_oracle = _Oracle()
+def _oracle() -> sqlite3.Connection:
+    """This thread's private SQLite database, with one row whose columns have the affinities."""
+    connection: sqlite3.Connection | None = getattr(_of_thread, "connection", None)
+    if connection is None:
+        connection = _of_thread.connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.execute("CREATE TABLE oracle (number NUMERIC, text TEXT)")
+        connection.execute("INSERT INTO oracle VALUES (NULL, NULL)")
+    return connection
 
 
 def _ask(column: str, value: Value) -> Value:
-    connection = _oracle.connection
+    connection = _oracle()
     connection.execute(f"UPDATE oracle SET {column} = ?", (value,))  # noqa: S608 - a literal of this module
     answer: Value = connection.execute(f"SELECT {column} FROM oracle").fetchone()[0]  # noqa: S608
     return answer
+
+
+def _forked() -> None:
+    """A child may neither use nor close a connection of its parent: https://www.sqlite.org/howtocorrupt.html, 2.6."""
+    global _of_thread
+    _of_parent.append(_of_thread)
+    _of_thread = threading.local()
+
+
+os.register_at_fork(after_in_child=_forked)

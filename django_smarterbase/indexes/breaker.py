@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -159,3 +160,12 @@ def breaker_of(alias: str) -> Breaker:
     """The process's breaker for a cache alias."""
     with _guard:
         return _breakers.setdefault(alias, Breaker(alias))
+
+
+def _forked() -> None:
+    """A child makes its own experience: of a probe that is under way in its parent it would never hear."""
+    global _guard, _breakers
+    _guard, _breakers = threading.Lock(), {}
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
-from django.core.cache import InvalidCacheBackendError
+from django.core.cache import InvalidCacheBackendError, caches
 from django.core.exceptions import ImproperlyConfigured
 from django_redis import get_redis_connection
 from django_redis.exceptions import ConnectionInterrupted
+from django_redis.pool import ConnectionFactory
 from redis.exceptions import DataError, NoScriptError, RedisClusterException, RedisError
 
 from ..ops import RedisOps, redis_ops
@@ -50,6 +52,7 @@ class RedisClient:
 
     def __init__(self, alias: str, breaker: Breaker | None = None) -> None:
         self.alias = alias
+        _aliases.add(alias)
         self._breaker = breaker_of(alias) if breaker is None else breaker
 
     def run(self, script: Script, keys: TableKeys, *args: Argument, more_keys: Sequence[str] = ()) -> Any:
@@ -189,3 +192,18 @@ def _texts(answer: Any) -> Any:
     if isinstance(answer, list):
         return [_texts(item) for item in answer]
     return answer
+
+
+_aliases: set[str] = set()
+
+
+def _forked() -> None:
+    """A child makes pools of its own. redis-py's notice the fork only after they have taken their lock, and that may be
+    held by a thread of the parent, for ever then."""
+    ConnectionFactory._pools.clear()
+    for alias in _aliases:
+        with suppress(AttributeError):  # this thread has not asked for it
+            del caches[alias]
+
+
+os.register_at_fork(after_in_child=_forked)

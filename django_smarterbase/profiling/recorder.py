@@ -7,6 +7,7 @@ costs three look-ups.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -154,6 +155,14 @@ def _function(code: CodeType, module: str) -> str:
         return module
     name = code.co_qualname.partition(".<locals>.<")[0]
     return "" if name.startswith("<") else name
+
+
+def _forked() -> None:
+    global _sinks_lock
+    _sinks_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _tell(sink: Listener, profile: QueryProfile) -> None:

@@ -7,6 +7,7 @@ not show them. All stores on one instance share its objects, which go with it.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
@@ -117,3 +118,14 @@ def _folder(key: str) -> str:
 
 def _etag(stored: Stored | None) -> str | None:
     return stored.etag if stored is not None else None
+
+
+def _forked() -> None:
+    """A child has a copy of the objects, and locks that no thread of its parent holds."""
+    global _guard
+    _guard = threading.Lock()
+    for objects in _of_storage.values():
+        objects.lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from functools import lru_cache
@@ -44,3 +45,13 @@ def _is_s3(storage: Storage) -> bool:
     # Who made an S3Storage has imported its module; nobody else needs boto3.
     module = sys.modules.get("storages.backends.s3")
     return module is not None and isinstance(storage, module.S3Storage)
+
+
+def _forked() -> None:
+    """A child opens stores of its own: a thread of its parent may hold the lock of any store."""
+    global _opening
+    _opening = threading.Lock()
+    _opened.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forked)

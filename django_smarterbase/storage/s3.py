@@ -8,6 +8,7 @@ then checked by asking first, which holds within a process only.
 from __future__ import annotations
 
 import math
+import os
 import random
 import threading
 import time
@@ -75,8 +76,7 @@ class S3Store(ObjectStore):
         attempt, latest = 0, time.monotonic() + self._patience
         while True:
             try:
-                response = self._client.send("get_object", key, Key=self._root + key, **self._read_parameters(key))
-                body = bytes(response["Body"].read())
+                body, etag = self._client.fetch(key, Key=self._root + key, **self._read_parameters(key))
             except Missing:
                 count_read(key)
                 return None
@@ -88,7 +88,7 @@ class S3Store(ObjectStore):
                 self._pause("get_object", key, attempt)
                 continue
             count_read(key, len(body))
-            return Stored(body, response["ETag"])
+            return Stored(body, etag)
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
         return self._pool.map(self._keyed, keys)
@@ -287,3 +287,12 @@ class S3Store(ObjectStore):
 
 _probing = threading.Lock()
 _known: dict[_Place, _Conditions] = {}
+
+
+def _forked() -> None:
+    """A thread of the parent may be probing; what was found out holds for the child too."""
+    global _probing
+    _probing = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)

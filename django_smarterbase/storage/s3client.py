@@ -69,8 +69,11 @@ class S3Client:
 
     The client is the storage's own but for its configuration: where ``client_config`` says nothing, its timeouts are
     such that all attempts end within ``write_deadline``, retries are botocore's standard mode, and the pool holds a
-    connection for each thread. (The adaptive mode would hold requests back without bound after a 503, so that one key
-    that fails lets the writes of all others miss their deadline.)
+    connection for each request that may be under way. (The adaptive mode would hold requests back without bound after a
+    503, so that one key that fails lets the writes of all others miss their deadline.)
+
+    No more than ``concurrency`` requests are under way. Others wait for their turn here, where no timeout runs: a
+    server that a hundred threads ask at once answers all of them too late.
     """
 
     def __init__(self, storage: S3Storage, options: Options) -> None:
@@ -85,15 +88,29 @@ class S3Client:
         self._longest = options.write_deadline / _LONGEST_SHARE
         self._attempt = self._longest
         self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(max(1, int(options.concurrency)))
         self._client: Any = None
         self._pid = 0
 
     def send(self, operation: str, key: str, deadline: float | None = None, **parameters: Any) -> Mapping[str, Any]:
-        """Send one request and return its response. ``key`` is for the message.
+        """Send one request when it is its turn, and return its response. ``key`` is for the message.
 
         No attempt is begun that might not be over by ``deadline``. Raises Missing, Refused, Unsettled, Unsupported,
         StorageUnavailable, and DeadlinePassed when it was never sent.
         """
+        with self._turns:
+            return self._sent(operation, key, deadline, parameters)
+
+    def fetch(self, key: str, **parameters: Any) -> tuple[bytes, str]:
+        """The body and the ETag of an object, in one turn. Raises as ``send``, and BotoCoreError when the body breaks
+        off."""
+        with self._turns:
+            response = self._sent("get_object", key, None, parameters)
+            return bytes(response["Body"].read()), response["ETag"]
+
+    def _sent(
+        self, operation: str, key: str, deadline: float | None, parameters: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         sending = _Sending(operation, key, deadline)
         token = _sending.set(sending)
         try:

@@ -1,13 +1,9 @@
-"""The option ``--torture``, and a report of what was done at the end of the run.
-
-The option is known when this folder is named on the command line (``make torture``).
-"""
+"""Databases of the fault tests' own, and the servers that these stop at will."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
@@ -16,37 +12,6 @@ from testproject.services import RedisServer, S3Server
 
 from .places import Place
 from .s3 import OneAtATime
-from .tally import TALLY
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--torture", action="store_true", help="run the fault tests at length")
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Of several processes each tells what it did to the one that reports."""
-    to_reporter = getattr(session.config, "workeroutput", None)
-    if to_reporter is not None:
-        to_reporter["tally"] = TALLY.as_dict()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    TALLY.add(getattr(node, "workeroutput", {}).get("tally", {"counts": {}, "notes": {}}))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    lines = TALLY.lines()
-    if lines:
-        terminalreporter.section("what the fault tests did")
-        for line in lines:
-            terminalreporter.line(line)
-
-
-@pytest.fixture(scope="session")
-def torture(request: pytest.FixtureRequest) -> bool:
-    """Whether to take one's time."""
-    return bool(request.config.getoption("--torture", default=False))
 
 
 @pytest.fixture(autouse=True)

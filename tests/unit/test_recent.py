@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 from django_smarterbase.recent import Recent
 
 
@@ -42,3 +45,14 @@ def test_discarded_value_is_made_again() -> None:
     made(cache, "a", "b")
     cache.discard(lambda key: key == "a")
     assert made(cache, "a", "b") == ["a"]
+
+
+def test_forked_child_uses_it_though_another_thread_of_its_parent_did_at_that_moment() -> None:
+    recent: Recent[str, int] = Recent(2)
+    recent.get("a", lambda: 1)
+    with recent._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            os._exit(recent.get("a", lambda: 2))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1

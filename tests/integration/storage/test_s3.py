@@ -7,7 +7,10 @@ import io
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import boto3
@@ -331,6 +334,25 @@ def test_timeouts_stay_within_the_write_deadline_unless_the_storage_sets_its_own
     own = open_store(make_s3(client_config=Config(read_timeout=7)), OPTIONS)._client._connected().meta.config
     assert own.read_timeout == 7
     assert own.retries == {"mode": "standard", "total_max_attempts": 3}
+
+
+def test_no_more_requests_than_concurrency_are_under_way_however_many_threads_ask(make_s3):
+    lock, under_way, most = threading.Lock(), 0, 0
+
+    def note(**_event):
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.02)
+        with lock:
+            under_way -= 1
+
+    store = open_store(make_s3(intercepted("before-send.s3", note)), OPTIONS)
+    store.put(KEY, b"{}")
+    with ThreadPoolExecutor(20) as threads:
+        assert {stored.body for stored in threads.map(store.get, [KEY] * 40)} == {b"{}"}
+    assert most == OPTIONS.concurrency
 
 
 FORKING = """
