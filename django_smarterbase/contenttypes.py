@@ -46,20 +46,28 @@ class ContentTypeCache(MutableMapping[str, Entries]):
     def __len__(self) -> int:
         return len(self._of_databases)
 
+    def forget_tenant(self, alias: str, tenant: str) -> None:
+        """Forget the content types of a tenant that is gone."""
+        self._of_tenants.discard(lambda key: key == (alias, tenant))
+
     def clear(self) -> None:
         """Forget everything, of all databases and tenants."""
         self._of_databases.clear()
         self._of_tenants.discard(lambda _key: True)
 
 
+#: The one of this process: a manager that is made anew goes on with it.
+content_types: Final = ContentTypeCache()
+
+
 def separate_content_types() -> None:
-    """Let the managers of content types, if the application is installed, use such a cache."""
+    """Let the managers of content types, if the application is installed, use this cache."""
     if not apps.is_installed("django.contrib.contenttypes"):
         return
     from django.contrib.contenttypes.models import ContentType, ContentTypeManager
 
-    cache, meta = ContentTypeCache(), ContentType._meta
+    meta = ContentType._meta
     # Those in use are copies of the local ones, which Django makes again when an application is added.
     for manager in (*meta.local_managers, *meta.managers):
         if isinstance(manager, ContentTypeManager):
-            manager._cache = cache  # type: ignore[attr-defined]
+            manager._cache = content_types  # type: ignore[attr-defined]

@@ -23,6 +23,7 @@ from django.db import connections
 from django_smarterbase.backend.resources import close_resources
 from django_smarterbase.backend.upkeep import delete_database
 from django_smarterbase.conf import ENGINE
+from django_smarterbase.contenttypes import content_types
 from django_smarterbase.history import forget_tenant
 from django_smarterbase.routers import smarterbase_alias, smarterbase_aliases
 from django_smarterbase.storage.keys import tenant_folder
@@ -121,7 +122,8 @@ def tenants(using: str | None = None) -> list[str]:
 
 
 def delete_tenant(name: str, using: str | None = None) -> None:
-    """Delete every object of a tenant, its index sets and its history. Nobody may use it meanwhile.
+    """Delete every object of a tenant, its index sets and its history. Nobody may use it meanwhile, and other processes
+    that have used it are to be restarted before its name is used again.
 
     One listing, a request for each object, and a SCAN of Redis. One that does not exist is no error. Raises
     InvalidTenant, TransactionManagementError within a transaction, StorageUnavailable, and IndexUnavailable when Redis
@@ -135,6 +137,7 @@ def delete_tenant(name: str, using: str | None = None) -> None:
         connection.close()
         close_resources(resources.name, name)
         forget_tenant(resources.database, name)
+        content_types.forget_tenant(resources.database, name)
         resources.indexes.erase()
 
 

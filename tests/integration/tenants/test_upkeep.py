@@ -91,7 +91,12 @@ def test_deleted_tenant_leaves_nothing_and_others_keep_everything(site: Site) ->
 
 def test_name_of_a_deleted_tenant_can_be_used_again_at_once(site: Site) -> None:
     make("acme")
+    with tenant("acme"):
+        ContentType.objects.create(app_label="other", model="thing")
+        assert ContentType.objects.get_for_model(Author).pk == 2
     delete_tenant("acme")
+    with tenant("acme"):
+        assert ContentType.objects.get_for_model(Author).pk == 1
     with profile_queries() as queries, tenant("acme"):
         assert list(Author.objects.filter(name="of acme")) == []
         Author.objects.create(name="of acme")

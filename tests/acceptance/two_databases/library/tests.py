@@ -3,7 +3,7 @@
 from crm.models import Customer
 from django.contrib.auth.models import User
 from django.core.exceptions import FieldError
-from django.db import IntegrityError, ProgrammingError, connections, transaction
+from django.db import DatabaseError, IntegrityError, ProgrammingError, connections, transaction
 from django.test import TestCase, TransactionTestCase
 from django.test.testcases import DatabaseOperationForbidden
 
@@ -42,6 +42,9 @@ class RelationTests(TestCase):
     def test_object_of_the_other_database_is_not_assigned(self) -> None:
         with self.assertRaisesMessage(ValueError, "the current database router prevents this relation"):
             Loan(book=self.book, borrower=self.customer)
+        self.assertEqual(self.customer.loan_set.count(), 1)
+        with self.assertRaisesMessage(ValueError, "the current database router prevents this relation"):
+            list(self.customer.loan_set.all())
 
     def test_join_across_the_databases_says_what_is_wrong(self) -> None:
         across = [
@@ -55,6 +58,8 @@ class RelationTests(TestCase):
             with self.subTest(str(loans.query)), self.assertRaises(ProgrammingError) as raised:
                 list(loans)
             self.assertIn("crm.Customer is in the database 'default'", str(raised.exception))
+        with self.assertRaises(DatabaseError), transaction.atomic():
+            list(Customer.objects.filter(loan__book__title="Ulysses"))
         self.assertEqual(Loan.objects.filter(borrower__in=list(Customer.objects.filter(name="ann"))).count(), 1)
 
     def test_reference_to_the_other_database_is_not_verified_and_others_are(self) -> None:
