@@ -47,10 +47,11 @@ def is_retyped(old: Column, new: Column) -> bool:
     return _form(old)[:2] != _form(new)[:2] or old.collation.upper() != new.collation.upper()
 
 
-def may_break(old: Field[Any, Any], new: Field[Any, Any], connection: BaseDatabaseWrapper) -> bool:
-    """Whether documents that the old field admits may be none that the new one does."""
+def may_break(old: Field[Any, Any], new: Field[Any, Any], default: Any, connection: BaseDatabaseWrapper) -> bool:
+    """Whether documents that the old field admits may be none that the new one does; ``default`` as ``alterations``."""
     before, after = column_of(old, connection), column_of(new, connection)
-    tightened = (before.nullable and not after.nullable) or (new.unique and not old.unique)
+    filled = before.nullable and not after.nullable
+    tightened = (filled and (default is None or new.unique)) or (new.unique and not old.unique)
     checks = [field.db_parameters(connection)["check"] for field in (old, new)]
     return tightened or is_retyped(before, after) or (checks[1] is not None and checks[0] != checks[1])
 

@@ -195,7 +195,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         """Note what becomes of a column, and of those of the foreign keys that hold its values."""
         old, new = self._column(old_field), self._column(new_field)
         default = self._tagged_default(new_field) if old.nullable and not new.nullable else None
-        verified = model_since(new_field) if may_break(old_field, new_field, self.connection) else None
+        verified = model_since(new_field) if may_break(old_field, new_field, default, self.connection) else None
         steps = list(alterations(old, new, default))
         others: dict[type[Model], list[Alteration]] = {}
         if new_field.unique and is_retyped(old, new) and model_since(new_field) is not None:

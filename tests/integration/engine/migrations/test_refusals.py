@@ -217,3 +217,32 @@ def test_transaction_of_the_caller_goes_on_after_a_migration_that_was_refused(si
         history.create("Other", n=2)
     assert sorted(history.rows("Other").values_list("n", flat=True)) == [-1, 2]
     assert connection.resources.refresh_history("history_thing").version == 1
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        migrations.AddField("Thing", "m", models.IntegerField(default=1, db_index=True)),
+        migrations.AddField("Thing", "m", models.IntegerField(null=True, unique=True)),
+        migrations.AlterField("Thing", "n", models.IntegerField(default=1)),
+        migrations.AlterField("Thing", "code", models.IntegerField(null=True)),
+        migrations.AlterField("Thing", "text", models.CharField(max_length=50, db_index=True)),
+        migrations.RenameField("Thing", "code", "number"),
+        migrations.RemoveField("Thing", "n"),
+        migrations.AddIndex("Thing", models.Index(fields=["n"], name="by_n")),
+    ],
+    ids=lambda operation: operation.describe(),
+)
+def test_documents_that_cannot_break_it_are_not_read(
+    site: Site, history: History, operation: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _filled(history)
+    before = {key: body for key, body in site.objects().items() if "/history_thing/" in key}
+    monkeypatch.setattr(type(connection.resources.store), "scan", _refuse)
+    history.apply(operation)
+    monkeypatch.undo()
+    assert {key: body for key, body in site.objects().items() if "/history_thing/" in key} == before
+
+
+def _refuse(*_arguments: object) -> None:
+    raise AssertionError("the table was scanned")
