@@ -107,10 +107,10 @@ def _totals(results: Results, compared: Compared) -> str:
         lost = sum(len(compared[app, column].lost) for app in results if (app, column) in compared)
         outages = sum(run.outages for run in runs)
         numbers = [figures[name] for name in ("planned", "passed", "failed", "skipped", "expected")]
-        cells = [_NAMES[column], str(len(runs)), *(f"{number:,}" for number in numbers)]
-        cells += [f"**{lost:,}**" if column.engine else "", f"{outages:,}" if outages else ""]
+        cells = [_NAMES[column], f"**{lost:,}**" if column.engine else "", str(len(runs))]
+        cells += [*(f"{number:,}" for number in numbers), f"{outages:,}" if outages else ""]
         rows.append(cells)
-    heading = ["", "apps", "planned", "passed", "failed", "skipped", "expected failures", "lost", "Redis killed"]
+    heading = ["", "lost", "apps", "planned", "passed", "failed", "skipped", "expected failures", "Redis killed"]
     return _markdown(heading, rows)
 
 

@@ -42,8 +42,8 @@ def test_section_has_a_row_an_app_with_the_figures_of_each_column():
 
 def test_section_has_a_total_of_each_column():
     text = section(RESULTS, FACTS)
-    assert lines_of(text, "| outages") == ["| outages | 1 | 3 | 1 | 1 | 1 | 0 | **1** | 7 |"]
-    assert lines_of(text, "| no cache") == ["| no cache | 0 | 0 | 0 | 0 | 0 | 0 | **0** |  |"]
+    assert lines_of(text, "| outages") == ["| outages | **1** | 1 | 3 | 1 | 1 | 1 | 0 | 7 |"]
+    assert lines_of(text, "| no cache") == ["| no cache | **0** | 0 | 0 | 0 | 0 | 0 | 0 |  |"]
 
 
 def test_section_names_the_skips_that_are_accepted_under_their_reason():
