@@ -214,11 +214,18 @@ def write_document(kept: Kept, results: report.Results) -> report.Results:
         app: {column: run for column in Column if (run := runs.get(column) or kept.latest(app, column))}
         for app, runs in results.items()
     }
-    command = "make conformance" + ("" if plan.storage is Storage.MEMORY else f' ARGS="--storage {plan.storage}"')
     state = f"{engine_state()}-{harness_state()}"
-    document.write(shown, document.Facts(plan.storage, command, state, datetime.now(UTC).date()))
+    document.write(shown, document.Facts(plan.storage, command_of(plan, shown), state, datetime.now(UTC).date()))
     print(f"Written: {document.DOCUMENT}")
     return shown
+
+
+def command_of(plan: Plan, results: report.Results) -> str:
+    """The command that has these results."""
+    columns = {column for runs in results.values() for column in runs if column.engine}
+    arguments = [] if plan.storage is Storage.MEMORY else [f"--storage {plan.storage}"]
+    arguments += [f"--only {name}" for name, column in _ONLY.items() if columns == {column}]
+    return f'make conformance ARGS="{" ".join(arguments)}"' if arguments else "make conformance"
 
 
 def conclude(results: report.Results, log: Path) -> int:

@@ -101,16 +101,16 @@ def _duration(seconds: float) -> str:
 
 def _totals(results: Results, compared: Compared) -> str:
     rows = []
-    for column in _COLUMNS:
+    for column in _columns(results):
         runs = [each[column] for each in results.values() if column in each]
         figures = sum((_figures(run) for run in runs), Counter[str]())
         lost = sum(len(compared[app, column].lost) for app in results if (app, column) in compared)
         outages = sum(run.outages for run in runs)
         numbers = [figures[name] for name in ("planned", "passed", "failed", "skipped", "expected")]
-        cells = [_NAMES[column], str(len(runs)), *(f"{number:,}" for number in numbers)]
-        cells += [f"**{lost:,}**" if column.engine else "", f"{outages:,}" if outages else ""]
+        cells = [_NAMES[column], f"**{lost:,}**" if column.engine else "", str(len(runs))]
+        cells += [*(f"{number:,}" for number in numbers), f"{outages:,}" if outages else ""]
         rows.append(cells)
-    heading = ["", "apps", "planned", "passed", "failed", "skipped", "expected failures", "lost", "Redis killed"]
+    heading = ["", "lost", "apps", "planned", "passed", "failed", "skipped", "expected failures", "Redis killed"]
     return _markdown(heading, rows)
 
 
@@ -123,10 +123,15 @@ def _table(results: Results, compared: Compared) -> str:
     rows = []
     for app, runs in results.items():
         planned = max(len(run.tests) for run in runs.values()) if runs else 0
-        cells = [_cell(runs.get(column), compared.get((app, column))) for column in _COLUMNS]
+        cells = [_cell(runs.get(column), compared.get((app, column))) for column in _columns(results)]
         outages = runs[Column.OUTAGES].outages if Column.OUTAGES in runs else ""
         rows.append([f"`{app}`", str(planned), *cells, str(outages)])
-    return _markdown(["app", "planned", *(_NAMES[column] for column in _COLUMNS), "Redis killed"], rows)
+    return _markdown(["app", "planned", *(_NAMES[column] for column in _columns(results)), "Redis killed"], rows)
+
+
+def _columns(results: Results) -> list[Column]:
+    """The columns in which at least one app was run."""
+    return [column for column in _COLUMNS if any(column in runs for runs in results.values())]
 
 
 def _cell(run: AppRun | None, comparison: Comparison | None) -> str:
