@@ -15,6 +15,7 @@ from ..ending import Ending, asked_to_end
 from ..helping import TeachingFormatter
 from ..progress import Expected, unknown
 from ..tables import chosen_databases, chosen_models
+from ..tenant import add_tenant_argument, within_tenant
 from ..upcast import Outcome, Result, Task, sentence, tasks_of, upcast
 from ..upcast_progress import UpcastDisplay
 from ..view import NoCanvas
@@ -89,6 +90,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
         )
+        add_tenant_argument(parser)
         parser.add_argument("--dry-run", action="store_true", help="say how many are of older versions; write nothing")
         parser.add_argument(
             "--batch", type=_size, default=BATCH, metavar="N", help=f"documents at a time (default: {BATCH})"
@@ -102,14 +104,15 @@ class Command(BaseCommand):
         heed_no_color(self)
         names = options["database"]
         aliases = chosen_databases([names] if isinstance(names, str) else names)  # call_command() may pass one name
-        tasks = list(tasks_of(aliases, chosen_models(options["labels"])))
-        if not tasks:
-            raise CommandError(
-                "No table to look at: the database router keeps the models "
-                f"{', '.join(options['labels']) or 'of this project'} in other databases. See DATABASE_ROUTERS."
-            )
-        with asked_to_end() as ending:
-            _Run(self, tasks, ending, options).run()
+        with within_tenant(options["tenant"], aliases):
+            tasks = list(tasks_of(aliases, chosen_models(options["labels"])))
+            if not tasks:
+                raise CommandError(
+                    "No table to look at: the database router keeps the models "
+                    f"{', '.join(options['labels']) or 'of this project'} in other databases. See DATABASE_ROUTERS."
+                )
+            with asked_to_end() as ending:
+                _Run(self, tasks, ending, options).run()
 
 
 def _size(text: str) -> int:

@@ -21,6 +21,7 @@ from django_smarterbase.backend import upcasting
 from django_smarterbase.management import ending as endings
 from django_smarterbase.management.commands import sb_upcast
 from django_smarterbase.storage.history import Change
+from django_smarterbase.tenants import tenant
 from testproject.articles.models import Author
 from tests.integration.commands.site import Site
 
@@ -63,14 +64,20 @@ def _author_of_long_ago() -> tuple[ProjectState, ProjectState, Any]:
     return before, after, rename
 
 
+def authors_of_long_ago(number: int) -> list[Any]:
+    """The keys of authors from before a migration, in their order."""
+    before, after, rename = _author_of_long_ago()
+    old: Any = before.apps.get_model(HISTORY, "Author")
+    keys = [old.objects.create(called=f"author {number}").pk for number in range(number)]
+    with connection.schema_editor() as editor:
+        rename.database_forwards(HISTORY, editor, before, after)
+    return keys
+
+
 @pytest.fixture
 def authors(site: Site) -> list[Any]:
     """The keys of 25 authors from before a migration, in their order, and one from after it."""
-    before, after, rename = _author_of_long_ago()
-    old: Any = before.apps.get_model(HISTORY, "Author")
-    keys = [old.objects.create(called=f"author {number}").pk for number in range(25)]
-    with connection.schema_editor() as editor:
-        rename.database_forwards(HISTORY, editor, before, after)
+    keys = authors_of_long_ago(25)
     site.restart()
     keys.append(Author.objects.create(name="new").pk)
     return keys
@@ -113,6 +120,17 @@ def test_second_run_writes_nothing(site: Site, authors: list[Any]) -> None:
         "articles.Author: 26 documents, all of version 2; nothing to do.\nEvery document is of the newest version.\n"
     )
     assert (ran.status, site.objects()) == (0, before)
+
+
+def test_documents_of_a_tenant_are_written_back_and_no_others(site: Site, authors: list[Any]) -> None:
+    with tenant("acme"):
+        authors_of_long_ago(3)
+    site.restart()
+    ran = Ran(tenant="acme", json=True)
+    assert (ran.status, ran.table["documents"], ran.table["written"]) == (0, 3, 3)
+    assert versions(site) == [1] * 25 + [2]
+    with tenant("acme"):
+        assert set(Author.objects.values_list("name", flat=True)) == {"author 0", "author 1", "author 2"}
 
 
 def test_dry_run_counts_and_writes_nothing(site: Site, authors: list[Any]) -> None:

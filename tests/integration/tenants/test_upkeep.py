@@ -344,7 +344,7 @@ class TestCommands:
         with pytest.raises(CommandError):
             run("sb_check", "articles.Author", "--tenant", "acme")
 
-    @pytest.mark.parametrize("command", ["sb_check", "sb_reindex", "sb_profile"])
+    @pytest.mark.parametrize("command", ["sb_check", "sb_reindex", "sb_upcast", "sb_profile"])
     def test_command_refuses_a_tenant_that_does_not_exist(self, site: Site, command: str) -> None:
         make("acme")
         with pytest.raises(CommandError, match=r"No tenant is called 'acm'.* Did you mean 'acme'\?"):
