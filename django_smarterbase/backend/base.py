@@ -83,6 +83,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
             raise ImproperlyConfigured("A smarterbase connection is opened by Django, not by hand.")
         if self._session.resources.tenant != tenant_of(self.alias):
             self.refuse_other_tenant(tenant_of(self.alias))
+            self.catalog.forget_raw_tables(self._session.workspace)
             self._begin_session(self._session.workspace)
         return self._session
 

@@ -19,7 +19,7 @@ from django.db.utils import ProgrammingError
 from django_smarterbase.backend.modeltables import affinity_of, is_row_number, schema_of_model
 from django_smarterbase.backend.rawsql import RawTables, missing_table, qmark, tables_of
 from django_smarterbase.backend.rawtables import restore_raw_table
-from django_smarterbase.backend.workspace import ROWID, quote
+from django_smarterbase.backend.workspace import ROWID, Workspace, quote
 from django_smarterbase.planner.obstacles import Hindrance, Obstacle, obstacles_of
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
 from django_smarterbase.planner.planner import plan_statement
@@ -122,6 +122,16 @@ class Catalog:
             self._defined.clear()
         else:
             self._defined.pop(table, None)
+
+    def forget_raw_tables(self, workspace: Workspace) -> None:
+        """Take what raw DDL made out of a workspace: the next tenant may have another table of that name, or none."""
+        for table in workspace.names("table"):
+            if self.model_of(table) is None:
+                workspace.drop(table)
+        for view in workspace.names("view"):
+            workspace.sqlite.execute(f"DROP VIEW {quote(view)}")
+        workspace.forget()
+        self.forget()
 
     def ensure(self, table: str, *, armed: bool = False) -> None:
         """Make the scratch table."""

@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections, transaction
 from django.db.transaction import TransactionManagementError
+from django.db.utils import OperationalError
 
 from django_smarterbase.exceptions import InvalidTenant, TenantInTransaction
 from django_smarterbase.tenants import current_tenant, tenant, tenants
@@ -311,10 +312,26 @@ def test_workspace_holds_no_rows_when_the_tenant_changes(filled: Site) -> None:
             workspace = connection.session.workspace
             rows = {
                 table: workspace.sqlite.execute(f'SELECT COUNT(*) FROM "{table}"').fetchone()[0]
-                for table in workspace.table_names()
+                for table in workspace.names("table")
             }
             assert set(rows.values()) == {0}
             assert workspace.pending() == []
+
+
+def test_raw_table_is_that_of_the_tenant_which_made_it(filled: Site) -> None:
+    with tenant("acme"), connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE loose (n integer)")
+        cursor.execute("INSERT INTO loose VALUES (1)")
+    with connection.cursor() as cursor:
+        with pytest.raises(OperationalError, match="no such table: loose"):
+            cursor.execute("SELECT n FROM loose")
+        cursor.execute("CREATE TABLE loose (name text)")
+        cursor.execute("INSERT INTO loose VALUES ('shared')")
+        cursor.execute("SELECT * FROM loose")
+        assert cursor.fetchall() == [("shared",)]
+    with tenant("acme"), connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM loose")
+        assert cursor.fetchall() == [(1,)]
 
 
 def test_cursor_that_was_opened_before_runs_for_the_tenant_of_the_moment(filled: Site) -> None:
