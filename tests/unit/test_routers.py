@@ -181,3 +181,13 @@ def test_router_works_as_django_calls_it():
     assert chain.db_for_read(Tag) == "default"
     assert chain.allow_migrate_model("default", Article) is False
     assert chain.allow_migrate_model("default", Tag) is True
+
+
+@pytest.mark.parametrize("method", ["db_for_read", "db_for_write"])
+def test_relation_that_leads_out_of_the_objects_is_followed_to_the_database_of_its_model(method):
+    decide, article = getattr(router, method), Article()
+    for database, found in (("objects", "default"), ("archive", "default"), ("default", None), (None, None)):
+        article._state.db = database
+        assert decide(Tag, instance=article) == found
+    article._state.db = "archive"
+    assert decide(Article, instance=article) == "archive"
