@@ -118,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. Returns its exit status."""
-    arguments = parser().parse_args(argv)
+    arguments = arguments_of(argv)
     try:
         tests = directory_of_tests(arguments.source)
         apps = list(dict.fromkeys(arguments.apps)) or default_apps(tests, arguments.storage)
@@ -142,6 +142,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments.apps and reload and arguments.storage in document.SECTIONS:
         results = write_document(kept, results)
     return conclude(results, output.with_suffix(".log"))
+
+
+def arguments_of(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The parsed command line. Ends with status 2 when it makes no sense."""
+    made = parser()
+    arguments = made.parse_args(argv)
+    if arguments.document and (arguments.apps or arguments.fresh):
+        made.error("--document runs nothing: it takes neither apps nor --fresh.")
+    if arguments.document and arguments.storage not in document.SECTIONS:
+        made.error(f"docs/CONFORMANCE.md has no section for the storage {arguments.storage}.")
+    return arguments
 
 
 def default_apps(tests: Path, storage: Storage) -> list[str]:

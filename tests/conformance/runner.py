@@ -18,6 +18,7 @@ import json
 import os
 import traceback
 import unittest
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,15 @@ COMMIT_VARIABLE = "CONFORMANCE_COMMIT_SETUP"
 OUTAGES_VARIABLE = "CONFORMANCE_OUTAGES"
 
 
+@cache
+def events_file() -> Path:
+    """The file of events. Read once: some of Django's tests empty the environment while they run."""
+    return Path(os.environ[EVENTS_VARIABLE])
+
+
 def write(record: dict[str, Any]) -> None:
     """Append one JSON line to the file of events."""
-    with Path(os.environ[EVENTS_VARIABLE]).open("a", encoding="utf-8") as events:
+    with events_file().open("a", encoding="utf-8") as events:
         events.write(json.dumps(record) + "\n")
 
 

@@ -77,6 +77,16 @@ def test_command_runs_nothing_when_only_the_document_is_asked_for(ran, tests):
     assert "| `articles` | 0 |  |" in tests.read_text()
 
 
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [(["basic"], "neither apps"), (["--fresh"], "nor --fresh"), (["--storage", "files"], "for the storage files")],
+)
+def test_command_refuses_what_the_document_alone_cannot_have(tests, capsys, more, reason):
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["--document", *more])
+    assert reason in capsys.readouterr().err
+
+
 def test_command_refuses_an_app_that_django_does_not_have(ran, tests, capsys):
     assert command.main(["basics"]) == 2
     assert "has no test app basics in" in capsys.readouterr().err

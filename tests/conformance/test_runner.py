@@ -36,6 +36,7 @@ def runs(tmp_path_factory):
         ("test_fails_as_expected", Outcome.EXPECTED_FAILURE, "AssertionError: None (tests.py:"),
         ("test_passes_unexpectedly", Outcome.UNEXPECTED_SUCCESS, "it was expected to fail"),
         ("test_subtests_pass", Outcome.PASSED, ""),
+        ("test_subtests_pass_without_an_environment", Outcome.PASSED, ""),
         (
             "test_subtest_fails",
             Outcome.FAILED,

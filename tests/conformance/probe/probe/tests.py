@@ -4,6 +4,7 @@
 import os
 import time
 import unittest
+from unittest import mock
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
@@ -47,6 +48,11 @@ class A1Outcomes(unittest.TestCase):
         for number in range(3):
             with self.subTest("part", number=number, value=Unprintable()):
                 self.assertNotEqual(number, 1)
+
+    @mock.patch.dict(os.environ, clear=True)
+    def test_subtests_pass_without_an_environment(self):
+        with self.subTest(number=1):
+            pass
 
     def test_subtest_skips(self):
         for number in range(3):
