@@ -90,7 +90,7 @@ def _with_referring(tables: Iterable[str]) -> set[str]:
     for model in chain.from_iterable(models.values() for models in apps.all_models.values()):
         if model._meta.managed:
             for field in model._meta.local_concrete_fields:
-                if field.related_model is not None:
+                if isinstance(field.related_model, type):  # text, where the app of the other model is not installed
                     referring[field.related_model._meta.db_table].add(model._meta.db_table)
     found, following = set[str](), list(tables)
     while following:

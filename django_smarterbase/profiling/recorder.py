@@ -158,6 +158,7 @@ def _function(code: CodeType, module: str) -> str:
 
 
 def _forked() -> None:
+    """A thread of the parent may hold the lock; the sinks are those of the child too."""
     global _sinks_lock
     _sinks_lock = threading.Lock()
 

@@ -72,8 +72,8 @@ class S3Client:
     connection for each request that may be under way. (The adaptive mode would hold requests back without bound after a
     503, so that one key that fails lets the writes of all others miss their deadline.)
 
-    No more than ``concurrency`` requests are under way. Others wait for their turn here, where no timeout runs: a
-    server that a hundred threads ask at once answers all of them too late.
+    No more than ``concurrency`` requests are under way, however many threads ask. The others wait for their turn here,
+    where no timeout of a request runs yet.
     """
 
     def __init__(self, storage: S3Storage, options: Options) -> None:

@@ -14,6 +14,13 @@ from tests.faults.s3 import OneAtATime
 from .places import Place, variables_of
 
 
+@pytest.fixture(autouse=True)
+def proc() -> None:
+    """The tests look at processes by /proc."""
+    if not Path("/proc/self/net/tcp").exists():
+        pytest.skip("no /proc on this system")
+
+
 @pytest.fixture
 def folder_place(tmp_path: Path, own_redis: RedisServer) -> Place:
     """The objects in a folder, the indexes in a Redis of the test's own."""

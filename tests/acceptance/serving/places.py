@@ -18,7 +18,6 @@ from tests.serving import DEADLINE, ROOT
 
 PASSWORD = "a hundred may know it"
 NAME = "testproject"
-LINGERING = "lingering"  # the category of what a request writes that takes its time
 
 _FILL = f"""
 import django

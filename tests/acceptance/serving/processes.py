@@ -6,33 +6,30 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
-if not Path("/proc/self/net/tcp").exists():
-    pytest.skip("no /proc on this system", allow_module_level=True)
-
 _ESTABLISHED = "01"
 
 
 def descendants(pid: int) -> list[int]:
     """The processes that a process has started, and theirs."""
     children: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(FileNotFoundError):  # threads come and go
-            children += map(int, (task / "children").read_text().split())
+    with suppress(FileNotFoundError, ProcessLookupError):  # processes come and go, and threads of theirs
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(FileNotFoundError):
+                children += map(int, (task / "children").read_text().split())
     return [*children, *(grandchild for child in children for grandchild in descendants(child))]
 
 
 def sockets(pid: int, port: int) -> set[int]:
     """The local ports of the open connections of a process to ``port``, those that it has inherited too."""
     own, found = set(), set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # as files do
-            own.add(os.readlink(entry))
-    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
-        _, local, remote, state, *rest = line.split()
-        if state == _ESTABLISHED and _port(remote) == port and f"socket:[{rest[5]}]" in own:
-            found.add(_port(local))
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                own.add(os.readlink(entry))
+        for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+            _, local, remote, state, *rest = line.split()
+            if state == _ESTABLISHED and _port(remote) == port and f"socket:[{rest[5]}]" in own:
+                found.add(_port(local))
     return found
 
 

@@ -17,8 +17,9 @@ from testproject.services import RedisServer, free_port
 from tests.faults.tally import TALLY
 from tests.serving import DEADLINE, Site, served_by
 
+from . import LINGERING
 from .crowd import PEOPLE, Crowd
-from .places import LINGERING, Place
+from .places import Place
 from .processes import descendants, sockets
 from .servers import GTHREAD, GTHREAD_PRELOADED, SYNC, SYNC_PRELOADED, UVICORN, WORKERS, Kind
 

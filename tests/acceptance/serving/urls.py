@@ -14,7 +14,7 @@ from django.urls import path
 from testproject.articles.models import Article, Author
 from testproject.urls import urlpatterns as site
 
-from .places import LINGERING
+from . import LINGERING
 
 _KEPT = 5  # articles of the category that come_and_go uses
 

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -62,14 +63,10 @@ def use_everything() -> None:
     Article.objects.bulk_update(Article.objects.all(), ["title"])
     history_of("default").flush()
     manifest = connection.resources.indexes._room.manifest
-    manifest.change("authors", lambda entry: entry and type(entry)(**{**_fields(entry), "ready": False}))
+    manifest.change("authors", lambda entry: entry and replace(entry, ready=False))
     Author.objects.filter(name="nobody").exists()  # whose index is not trusted, which a thread sees to
     assert {"smarterbase-history", "smarterbase-reindex-authors"} <= {each.name for each in threading.enumerate()}
     assert any(each.name.startswith("smarterbase-storage") for each in threading.enumerate())
-
-
-def _fields(entry: Any) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in entry.__dataclass_fields__}
 
 
 def forked(child: Callable[[], object]) -> int:
