@@ -34,6 +34,7 @@ from django_smarterbase.profiling.fingerprint import fingerprint
 from django_smarterbase.profiling.profile import FULL_SCAN, KEY, Operation, QueryProfile, redis_index
 from django_smarterbase.profiling.recorder import caller_method, record_made, wanted
 from django_smarterbase.signals import conflict_raised, send
+from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -83,14 +84,15 @@ class StatementRunner:
                 "CREATE TABLE ... AS SELECT would copy no documents. Create the table, then use INSERT INTO ... SELECT."
             )
         workspace, dropped, defined = self.session.workspace, dropped_table(query), defined_table(query)
+        schema = None if dropped is None else self.wrapper.catalog.find(dropped)  # while it is there
         if defined is not None and self._is_stored(defined):
             self.wrapper.ensure_table(defined)  # then SQLite refuses to make it once more
-        elif (table := dropped or defined) is not None and not workspace.has_table(table):
-            restore_raw_table(self.wrapper, table)
+        elif defined is not None and not workspace.has_table(defined):
+            restore_raw_table(self.wrapper, defined)
         if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
             self.execution.execute()
         if dropped is not None:
-            drop_table(self.wrapper, dropped)
+            drop_table(self.wrapper, schema or TableSchema(dropped, dropped, (), ("id",)))
         elif defined is not None:
             keep_raw_table(self.wrapper, defined)
 

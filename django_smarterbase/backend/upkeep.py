@@ -46,13 +46,12 @@ def delete_documents(wrapper: DatabaseWrapper, table: str) -> None:
     delete_claims(wrapper.resources, table)
 
 
-def drop_table(wrapper: DatabaseWrapper, table: str) -> None:
+def drop_table(wrapper: DatabaseWrapper, schema: TableSchema) -> None:
     """Delete what a DROP TABLE of raw SQL drops: documents, claims, sequence, schema object, SQL.
 
     Raises WriteFailed.
     """
-    resources = wrapper.resources
-    schema = wrapper.catalog.find(table) or TableSchema(table, table, (), ("id",))
+    resources, table = wrapper.resources, schema.table
     for pending in wrapper.session.workspace.pending(table):
         wrapper.session.workspace.unstage(pending.key)
     UnitOfWork(resources).commit(list(deletions(resources, schema)))

@@ -9,9 +9,9 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core.management.color import no_style
-from django.db import NotSupportedError, OperationalError, connection, connections, transaction
+from django.db import NotSupportedError, OperationalError, connection, connections, models, transaction
 from django.test import modify_settings
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from django_smarterbase.backend.base import DatabaseWrapper
 
@@ -85,6 +85,21 @@ def test_flush_empties_referring_tables_when_it_may_cascade(databases: tuple[str
     engine, stock = databases
     assert flushed[engine] == flushed[stock]
     assert len(flushed[engine]) == (4 if cascade else 1)  # articles refer to authors, and tags and long ones to these
+
+
+def test_flush_cascades_past_models_that_refer_to_apps_which_are_not_installed(databases: tuple[str, str]) -> None:
+    with isolate_apps("testproject.articles"):
+
+        class Orphan(models.Model):
+            parent = models.ForeignKey("nowhere.Parent", models.CASCADE)
+
+            class Meta:
+                app_label = "articles"
+
+    engine, _ = databases
+    with mock.patch.dict(apps.all_models["articles"], orphan=Orphan):
+        statements = connections[engine].ops.sql_flush(no_style(), [Author._meta.db_table], allow_cascade=True)
+    assert len([statement for statement in statements if "library" in statement]) == 4
 
 
 def test_connection_names_sqlite_when_its_version_is_too_old(databases: tuple[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 from django.contrib.auth.models import Group
@@ -137,6 +138,22 @@ def test_unknown_table_is_an_error(site: Site) -> None:
         run("SELECT * FROM elsewhere")
     with pytest.raises(ProgrammingError, match="No model and no table 'elsewhere' is known"):
         connection.table_schema("elsewhere")
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["in one transaction", "in several"])
+def test_table_that_was_dropped_is_made_anew(site: Site, *, whole: bool) -> None:
+    with transaction.atomic() if whole else nullcontext():
+        run("CREATE TABLE loose (n integer)")
+        run("INSERT INTO loose VALUES (1)")
+        run("DROP TABLE loose")
+        assert "loose" not in connection.introspection.table_names()
+        run("CREATE TABLE loose (name text)")
+        run("INSERT INTO loose VALUES ('new')")
+    site.restart()
+    assert run("SELECT * FROM loose") == [("new",)]
+    run("DROP TABLE loose")
+    assert "loose" not in connection.introspection.table_names()
+    assert [key for key in site.objects() if "loose" in key] == []
 
 
 def test_sequence_begins_anew_when_django_resets_it(site: Site) -> None:
