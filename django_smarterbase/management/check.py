@@ -289,11 +289,11 @@ class _Table:
             )
 
     def judge(self) -> None:
-        """Say which claims are orphans, and remove them if that is wanted."""
+        """Say which claims are orphans, and remove them if that is wanted, or if the index had to be mended."""
         with _noting(self.check):
             orphans = self.claims.confirmed()
             self.check.unreadable = tuple(self.claims.unreadable)
-            if self._scope.repair:
+            if self._scope.repair or self.check.repairs:
                 self.check.repairs.claims = self.claims.remove(orphans)
                 orphans = []
             self.check.orphans = tuple(orphan.key for orphan in orphans)

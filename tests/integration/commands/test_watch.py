@@ -87,6 +87,7 @@ def test_watch_mends_above_the_threshold_and_ends_when_it_is_told(site: Site, nu
         while not tables[-1]["repaired"]["amended"]:
             tables.append(watch.table())
         assert (tables[-1]["left"]["drift_percent"], tables[-1]["sound"]) == (0, True)
+        assert tables[-1]["repaired"]["claims"] == 1  # to the name of before
         watch.process.send_signal(number)
         _, err = watch.process.communicate(timeout=10)
         assert (watch.process.returncode, err) == (0, "")
