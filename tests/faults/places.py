@@ -123,7 +123,7 @@ class Cell:
         if hasattr(connections._connections, self.alias):
             connections[self.alias].close()
             del connections[self.alias]
-        for key in [key for key in resources._open if key[1].cache == self.alias]:
+        for key in [key for key in resources._open if key[2].cache == self.alias]:
             del resources._open[key]
         breaker._breakers.pop(self.alias, None)
 
