@@ -10,7 +10,7 @@ from django.db.backends.base.introspection import TableInfo
 from django.db.backends.sqlite3.introspection import DatabaseIntrospection as SQLiteIntrospection
 
 from django_smarterbase.backend.catalog import index_sql
-from django_smarterbase.backend.workspace import quote
+from django_smarterbase.backend.workspace import PREFIX, quote
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -25,11 +25,13 @@ class DatabaseIntrospection(SQLiteIntrospection):
 
     def get_table_list(self, cursor: Any) -> list[TableInfo]:
         """The tables with a schema object, what raw DDL made, and the views of this workspace. Two listings."""
-        workspace, catalog = self.connection.session.workspace, self.connection.catalog
-        names = {*catalog.migrated_tables(), *catalog.raw_tables_kept()}
-        names |= {name for name in workspace.names("table") if catalog.model_of(name) is None}
-        kinds = {**dict.fromkeys(names, "t"), **dict.fromkeys(workspace.names("view"), "v")}
-        return [TableInfo(name, kinds[name]) for name in sorted(kinds)]
+        catalog = self.connection.catalog
+        stored = (*catalog.migrated_tables(), *catalog.raw_tables_kept())
+        infos = {name: TableInfo(name, "t") for name in stored}
+        for info in super().get_table_list(cursor):
+            if info.type == "v" or not (info.name.startswith(PREFIX) or catalog.model_of(info.name) is not None):
+                infos[info.name] = info
+        return [infos[name] for name in sorted(infos)]
 
     def _prepare(self, table_name: str) -> None:
         if table_name in self.connection.session.workspace.names("view"):

@@ -65,6 +65,13 @@ def test_view_of_raw_sql_is_in_the_list_of_tables(databases: tuple[str, str]) ->
     assert not [info.name for info in listed if info.name.startswith("_sb_")]
 
 
+def test_list_of_tables_is_one_query(databases: tuple[str, str]) -> None:
+    for db in databases:
+        with CaptureQueriesContext(connections[db]) as queries:
+            connections[db].introspection.table_names()
+        assert len(queries) == 1, db
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", ["auth_group", '"auth_group"'])
 def test_raw_sql_cannot_make_the_table_of_a_model_once_more(name: str) -> None:
