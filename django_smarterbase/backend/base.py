@@ -72,7 +72,10 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
         Raises ImproperlyConfigured.
         """
-        return resources_for(self.alias, self.settings_dict, tenant_of(self.alias))
+        tenant, session = tenant_of(self.alias), self._session
+        if session is not None and session.resources.tenant == tenant:
+            return session.resources  # also when those of many other tenants have taken its place in the process
+        return resources_for(self.alias, self.settings_dict, tenant)
 
     @property
     def session(self) -> Session:
@@ -138,8 +141,16 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         sqlite.execute("PRAGMA recursive_triggers = ON")
         self._opened_by = os.getpid()
         _open.add(self)
-        self._begin_session(Workspace(sqlite))
+        self._session = Session(self, self.resources, Workspace(sqlite))
         return sqlite
+
+    @async_unsafe
+    def connect(self) -> None:
+        """Open the connection, and look for transactions that dead processes have left: what they wrote may be in
+        tables that only an open connection can find."""
+        super().connect()
+        if self._session is not None:
+            self._session.look_for_abandoned_transactions()
 
     def prepare_database(self) -> None:
         """Before ``migrate`` looks at anything: return when the transactions under way are decided, among them that of

@@ -24,6 +24,16 @@ NOT_DEFERRED: Final = "No SQL is left to the end: a migration is recorded in the
 QUOTED: Final = "A name that brings its own quotes is taken as it is: it names objects, too."
 
 
+class _IsOn:
+    """Whether an option is on, read on access. A test may set the feature of a connection, and delete it again."""
+
+    def __init__(self, option: str) -> None:
+        self._option = option
+
+    def __get__(self, features: SQLiteFeatures, kind: type) -> bool:
+        return bool(features.connection.settings_dict["OPTIONS"].get(self._option, False))
+
+
 class DatabaseFeatures(SQLiteFeatures):
     """SQLite's features, less what only a database file can do, plus what shared objects can."""
 
@@ -38,10 +48,7 @@ class DatabaseFeatures(SQLiteFeatures):
     supports_explaining_query_execution = True
     supported_explain_formats = {"JSON", "TEXT"}
 
-    @property
-    def supports_foreign_keys(self) -> bool:
-        """Whether the option ``check_foreign_keys`` is on."""
-        return bool(self.connection.settings_dict["OPTIONS"].get("check_foreign_keys", False))
+    supports_foreign_keys = _IsOn("check_foreign_keys")
 
     @cached_property
     def django_test_skips(self) -> dict[str, set[str]]:

@@ -8,7 +8,7 @@ again. Nobody else is kept from deleting a row in the moment between its being l
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -68,9 +68,9 @@ class _Writes:
         self._has: dict[tuple[str, str], dict[str, Value]] = {}
         self._loses: dict[tuple[str, str], dict[str, Value]] = {}
 
-    def tables(self) -> Collection[str]:
+    def tables(self) -> set[str]:
         """The tables that are written."""
-        return self._by_table
+        return set(self._by_table)
 
     def keys(self, table: str) -> set[str]:
         """The keys of the documents of a table that are written or deleted."""
@@ -101,6 +101,8 @@ class _Verification:
         self._resources = session.resources
         self._writes = writes
         self._unit = _Writes(writes)
+        has = session.wrapper.catalog.has_schema_object
+        self._gone = {table for table in session.migrating if not has(table)}  # a migration has dropped or renamed them
         self._loader = Loader(
             session.resources, session.workspace, Snapshot(), session.wrapper.table_schema, repeatable=False
         )
@@ -124,7 +126,7 @@ class _Verification:
         self._demand_keys(by_key)
         for (target, name), references in by_column.items():
             self._demand_values(target, target.by_name[name], references)
-        for table in self._unit.tables():
+        for table in self._unit.tables() - self._gone:
             self._refuse_losses(table)
 
     def _made(self) -> Iterator[_Reference]:
@@ -134,7 +136,7 @@ class _Verification:
             for key in _schema_of(write).foreign_keys if write.row is not None else ():
                 value = write.row[key.column] if write.row is not None else None
                 target = self._catalog.target_of(key) if value is not None else None
-                if target is None:
+                if target is None or target.table in self._gone:
                     continue
                 column = target.by_name[key.target_column]
                 reference, code = _Reference(write, key, target, value), _code(column, value)

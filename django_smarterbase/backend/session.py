@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from django.db.migrations.recorder import MigrationRecorder
+
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.commit_errors import advice, applied, commit_error
@@ -34,6 +36,7 @@ from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import ConflictError, SmarterBaseError
 from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.signals import send, statement_retried
+from django_smarterbase.storage.history import History
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
@@ -196,8 +199,9 @@ class Session:
         changes = ChangeReader(self.resources, self.workspace, snapshot)
         for write in writes:
             changes.stage(write)
-        if writes:
-            self.written_by = self.wrapper.statement
+        statement = self.wrapper.statement
+        if writes and (statement is None or statement.model is not MigrationRecorder.Migration):
+            self.written_by = statement
         if self.reloads:
             self._empty(snapshot)
 
@@ -281,6 +285,7 @@ class Session:
         try:
             return self._write_pending()
         finally:
+            self.written_by = None
             self.release_locks()
 
     def release_locks(self) -> None:
@@ -349,7 +354,7 @@ class Session:
     def rolled_back(self) -> None:
         """The transaction was rolled back as a whole, and so were the migrations in it."""
         self.release_locks()
-        self._transaction = None
+        self._transaction = self.written_by = None
         for table in self.migrating:
             self.resources.forget_history(table)
         self.migrating.clear()
@@ -360,6 +365,12 @@ class Session:
     def rolled_back_to_savepoint(self) -> None:
         """Rows that were loaded or changed since the savepoint are gone; the documents that were read are not."""
         self.workspace.forget()
+        for table in self.migrating:
+            pending = self.workspace.pending_one(self.resources.keys.schema(table))
+            if pending is None or pending.body is None:
+                self.resources.forget_history(table)
+            else:
+                self.resources.assume_history(table, History.load(pending.body))
         if self._transaction is not None:
             self._empty(self._transaction)
 
