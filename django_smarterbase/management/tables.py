@@ -25,8 +25,12 @@ _NEAR: Final = 3
 Models = dict[type[Model], None]  # a set in the order of the apps
 
 
-def chosen_databases(names: Sequence[str]) -> list[str]:
-    """The aliases ``names``, each once; without any, every smarterbase database. Raises CommandError."""
+def chosen_databases(names: str | Sequence[str]) -> list[str]:
+    """The aliases ``names``, each once; without any, every smarterbase database. Raises CommandError.
+
+    It may be one name, as ``call_command()`` passes it.
+    """
+    names = [names] if isinstance(names, str) else names
     ours = smarterbase_aliases()
     if not ours:
         raise CommandError(f"No database in DATABASES has the engine {ENGINE!r}.")

@@ -8,7 +8,7 @@ import time
 from argparse import ArgumentTypeError
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ..canvases import canvas_on
 from ..census import Census
@@ -17,10 +17,10 @@ from ..check_progress import CheckDisplay
 from ..check_wording import lines_of, round_as_json
 from ..colors import heed_no_color
 from ..ending import ended_by_sigterm
-from ..helping import TeachingFormatter
+from ..helping import TeachingCommand, add_table_arguments
 from ..progress import Expected, ReindexDisplay, unknown
 from ..tables import chosen_databases, chosen_models
-from ..tenant import add_tenant_argument, within_tenant
+from ..tenant import within_tenant
 from ..view import NoCanvas
 
 INTERRUPTED: Final = 130  # the exit status of a program that Ctrl-C ended
@@ -78,30 +78,15 @@ seconds, or with -v 2 every 10 and at each step. NO_COLOR in the environment is
 heeded. -v 0 shows errors only, -v 2 also sound indexes."""
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     """Checks and mends indexes."""
 
     help = DESCRIPTION
-    requires_system_checks = []
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """A parser that leaves the line breaks of the description and of the examples alone."""
-        parser = super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
-        parser.formatter_class = TeachingFormatter
-        return parser
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What to check, what to do about it, and what to say of it."""
-        parser.add_argument(
-            "labels",
-            nargs="*",
-            metavar="app_label[.Model]",
-            help="only the tables of these apps and models (default: all)",
-        )
-        parser.add_argument(
-            "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
-        )
-        add_tenant_argument(parser)
+        add_table_arguments(parser)
         parser.add_argument(
             "--sample",
             type=_count,
@@ -128,8 +113,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Check once, or until it is told to end. Raises CommandError."""
         heed_no_color(self)
-        names = options["database"]
-        aliases = chosen_databases([names] if isinstance(names, str) else names)
+        aliases = chosen_databases(options["database"])
         with within_tenant(options["tenant"], aliases):
             self._handle(aliases, options)
 

@@ -11,12 +11,13 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ...exceptions import HistoryUnavailable
 from ...history import HistoryPage, ProfileHistory, history_of
 from ...profiling import QueryProfile, Selection
 from ..ending import ended_by_sigterm
+from ..helping import TeachingCommand
 from ..profile_report import LISTED, console_of, line_of, show, show_blocks
 from ..tables import chosen_databases
 from ..tenant import add_tenant_argument, within_tenant
@@ -60,17 +61,12 @@ otherwise, for example when Redis cannot be reached: profiles then stay in
 their processes until it can."""
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     """Shows the history of profiles."""
 
     help = DESCRIPTION
-    requires_system_checks = []
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """A parser that leaves the line breaks of the description and of the examples alone."""
-        parser = super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
-        parser.formatter_class = RawDescriptionHelpFormatter
-        return parser
+    epilog = EPILOG
+    formatter = RawDescriptionHelpFormatter
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which profiles, and what to do with them."""
@@ -99,8 +95,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Show, follow or clear. Raises CommandError."""
-        names = options["database"]
-        aliases = chosen_databases([names] if isinstance(names, str) else names)
+        aliases = chosen_databases(options["database"])
         with within_tenant(options["tenant"], aliases):
             self._handle(aliases, options)
 

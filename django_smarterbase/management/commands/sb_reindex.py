@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ..canvases import canvas_on
 from ..census import Census
 from ..colors import heed_no_color
 from ..ending import ended_by_sigterm
-from ..helping import TeachingFormatter
+from ..helping import TeachingCommand, add_table_arguments
 from ..progress import Expected, ReindexDisplay, unknown
 from ..reindex import Outcome, Reindexer, Result, Survey, Task, survey
 from ..tables import Models, chosen_databases, chosen_models
-from ..tenant import add_tenant_argument, within_tenant
+from ..tenant import within_tenant
 from ..view import NoCanvas
 from ..wording import refusal_as_json, sentence, table_as_json
 
@@ -64,30 +64,15 @@ seconds, or with -v 2 every 10 and at each step. NO_COLOR in the environment is
 heeded. -v 0 shows errors only."""
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     """Rebuilds indexes."""
 
     help = DESCRIPTION
-    requires_system_checks = []
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """A parser that leaves the line breaks of the description and of the examples alone."""
-        parser = super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
-        parser.formatter_class = TeachingFormatter
-        return parser
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What to rebuild, and what to say of it."""
-        parser.add_argument(
-            "labels",
-            nargs="*",
-            metavar="app_label[.Model]",
-            help="only the tables of these apps and models (default: all)",
-        )
-        parser.add_argument(
-            "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
-        )
-        add_tenant_argument(parser)
+        add_table_arguments(parser)
         parser.add_argument("--dry-run", action="store_true", help="say what would be done and why; write nothing")
         parser.add_argument(
             "--full", action="store_true", help="read every document, those too that Redis knows by their ETag"
@@ -99,8 +84,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Look at the indexes, rebuild them, and say what came of it. Raises CommandError."""
         heed_no_color(self)
-        names = options["database"]
-        aliases = chosen_databases([names] if isinstance(names, str) else names)  # call_command() may pass one name
+        aliases = chosen_databases(options["database"])
         models = chosen_models(options["labels"])
         with within_tenant(options["tenant"], aliases), ended_by_sigterm():
             self._handle(aliases, models, options)

@@ -6,12 +6,12 @@ from argparse import REMAINDER
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import DatabaseError
 
 from ...exceptions import InvalidTenant
 from ...tenants import tenant, tenants
-from ..helping import TeachingFormatter
+from ..helping import TeachingCommand
 from ..tables import chosen_databases
 
 DESCRIPTION = """\
@@ -43,17 +43,11 @@ done all the same.
 exit status: 0 when every run went well, otherwise 1"""
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     """Runs commands for tenants."""
 
     help = DESCRIPTION
-    requires_system_checks = []
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """A parser that leaves the line breaks of the description and of the examples alone."""
-        parser = super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
-        parser.formatter_class = TeachingFormatter
-        return parser
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         """For which tenants, and what."""
@@ -69,7 +63,7 @@ class Command(BaseCommand):
         """List, or run the command. Raises CommandError."""
         using, given = options["using"], options["arguments"]
         if using is not None:
-            chosen_databases([using])
+            chosen_databases(using)
         if options["list"]:
             for name in tenants(using):
                 self.stdout.write(name)

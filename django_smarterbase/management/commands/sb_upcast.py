@@ -6,16 +6,16 @@ import json
 from argparse import ArgumentTypeError
 from typing import Any, Final
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from ..canvases import canvas_on
 from ..census import Census
 from ..colors import heed_no_color
 from ..ending import Ending, asked_to_end
-from ..helping import TeachingFormatter
+from ..helping import TeachingCommand, add_table_arguments
 from ..progress import Expected, unknown
 from ..tables import chosen_databases, chosen_models
-from ..tenant import add_tenant_argument, within_tenant
+from ..tenant import within_tenant
 from ..upcast import Outcome, Result, Task, sentence, tasks_of, upcast
 from ..upcast_progress import UpcastDisplay
 from ..view import NoCanvas
@@ -67,30 +67,15 @@ seconds, or with -v 2 every 10. NO_COLOR in the environment is heeded. -v 0
 shows errors only."""
 
 
-class Command(BaseCommand):
+class Command(TeachingCommand):
     """Writes documents back."""
 
     help = DESCRIPTION
-    requires_system_checks = []
-
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """A parser that leaves the line breaks of the description and of the examples alone."""
-        parser = super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
-        parser.formatter_class = TeachingFormatter
-        return parser
+    epilog = EPILOG
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What to write back, and what to say of it."""
-        parser.add_argument(
-            "labels",
-            nargs="*",
-            metavar="app_label[.Model]",
-            help="only the tables of these apps and models (default: all)",
-        )
-        parser.add_argument(
-            "--database", action="append", default=[], metavar="ALIAS", help="only this database; may be repeated"
-        )
-        add_tenant_argument(parser)
+        add_table_arguments(parser)
         parser.add_argument("--dry-run", action="store_true", help="say how many are of older versions; write nothing")
         parser.add_argument(
             "--batch", type=_size, default=BATCH, metavar="N", help=f"documents at a time (default: {BATCH})"
@@ -102,8 +87,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the documents back, table by table, and say what came of it. Raises CommandError."""
         heed_no_color(self)
-        names = options["database"]
-        aliases = chosen_databases([names] if isinstance(names, str) else names)  # call_command() may pass one name
+        aliases = chosen_databases(options["database"])
         with within_tenant(options["tenant"], aliases):
             tasks = list(tasks_of(aliases, chosen_models(options["labels"])))
             if not tasks:
