@@ -15,6 +15,7 @@ from django.db.models import Model
 from django.test import override_settings
 
 from django_smarterbase.backend.resources import close_resources
+from django_smarterbase.contenttypes import content_types
 from django_smarterbase.indexes import breaker
 from django_smarterbase.indexes.service import IndexState
 from django_smarterbase.tables import TableSchema
@@ -85,6 +86,7 @@ class Site:
     def restart(self, **options: Any) -> None:
         """What a new process would know: nothing. ``options`` are those that differ."""
         connection.close()
+        content_types.clear()
         close_resources(self.name)
         breaker._breakers.pop(ALIAS, None)
         connection.settings_dict.update(NAME=self.name, OPTIONS=self.options(**options))
