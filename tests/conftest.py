@@ -13,6 +13,7 @@ from django.conf import settings
 from django.dispatch import Signal
 
 from django_smarterbase import signals
+from django_smarterbase.profiling import recorder
 from testproject.services import RedisServer, S3Server
 from tests.faults.tally import TALLY
 
@@ -80,6 +81,14 @@ def told() -> Iterator[Told]:
     yield told
     for sent, receiver in receivers:
         sent.disconnect(receiver)
+
+
+@pytest.fixture(autouse=True)
+def _no_listener_is_left() -> Iterator[None]:
+    """Fail the test that leaves a listener behind, not the one that comes upon it in some order."""
+    before = recorder._sinks
+    yield
+    assert recorder._sinks == before
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,7 @@ class Site:
             "write_deadline": WRITE_DEADLINE,
             "fsync": False,
             "auto_reindex": False,
+            "profile_history": 0,
             **changes,
         }
 

@@ -10,7 +10,6 @@ from django.db import connections
 from django.test import modify_settings
 from pytest_django import Settings
 
-from django_smarterbase.history import registry
 from django_smarterbase.management.tables import chosen_databases, chosen_models, tables_of
 from tests.integration.commands.site import Site
 
@@ -21,7 +20,6 @@ PRESS = "tests.integration.commands.press"
 def press(site: Site) -> Iterator[None]:
     """The app is installed."""
     with modify_settings(INSTALLED_APPS={"append": PRESS}):
-        registry.uninstall()  # the applications have been made ready, so the queries of this process would be recorded
         yield
 
 

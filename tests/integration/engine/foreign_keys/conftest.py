@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from django.test import modify_settings
 
-from django_smarterbase.history import registry
 from tests.integration.commands.conftest import server
 from tests.integration.commands.conftest import site as plain_site
 from tests.integration.commands.site import Site
@@ -21,7 +20,6 @@ __all__ = ["plain_site", "server"]
 def shelf() -> Iterator[None]:
     """The application is installed."""
     with modify_settings(INSTALLED_APPS={"append": SHELF}):
-        registry.uninstall()  # the applications have been made ready, so the queries of this process would be recorded
         yield
 
 
