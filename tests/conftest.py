@@ -13,6 +13,7 @@ from django.conf import settings
 from django.dispatch import Signal
 
 from django_smarterbase import signals
+from django_smarterbase.indexes import auto, breaker, rebuild
 from django_smarterbase.profiling import recorder
 from testproject.services import RedisServer, S3Server
 from tests.faults.tally import TALLY
@@ -83,12 +84,16 @@ def told() -> Iterator[Told]:
         sent.disconnect(receiver)
 
 
-@pytest.fixture(autouse=True)
-def _no_listener_is_left() -> Iterator[None]:
-    """Fail the test that leaves a listener behind, not the one that comes upon it in some order."""
-    before = recorder._sinks
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_left_to_other_modules() -> Iterator[None]:
+    """Fail the module that leaves listeners or shortened pauses behind, not one that comes upon them in some order."""
+    before = _of_the_process()
     yield
-    assert recorder._sinks == before
+    assert _of_the_process() == before
+
+
+def _of_the_process() -> tuple[object, ...]:
+    return recorder._sinks, breaker.REST, rebuild.HOLD, auto.LOOK, auto.LEASE
 
 
 @pytest.fixture(scope="session")

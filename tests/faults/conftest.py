@@ -10,7 +10,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from testproject.services import RedisServer, S3Server
 
-from .places import Place
+from .places import PAUSES, Place
 from .s3 import OneAtATime
 
 
@@ -18,6 +18,15 @@ from .s3 import OneAtATime
 def database_access(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The fault tests have databases of their own."""
     with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pauses_of_the_process() -> Iterator[None]:
+    """What ``be_patient_for_tests`` shortens lasts as long again when the module has ended."""
+    with pytest.MonkeyPatch.context() as before:
+        for module, name in PAUSES:
+            before.setattr(module, name, getattr(module, name))
         yield
 
 

@@ -13,12 +13,10 @@ from django_smarterbase.backend import resources
 from django_smarterbase.indexes import auto, breaker, rebuild
 
 ALIAS = "faults"
+HOLD = 0.6
 #: The breaker's rest, the hold of a rebuild that died, the time between two looks of the automatic repair and its
 #: lease: as short as the deadlines of these tests. Seconds.
-REST = 1.0
-HOLD = 0.6
-LOOK = 0.4
-LEASE = 1.0
+PAUSES = {(breaker, "REST"): 1.0, (rebuild, "HOLD"): HOLD, (auto, "LOOK"): 0.4, (auto, "LEASE"): 1.0}
 
 
 @dataclass(frozen=True)
@@ -78,10 +76,8 @@ class Place:
 
 def be_patient_for_tests() -> None:
     """Shorten what a process waits for by the minute, so that a test sees what comes after."""
-    breaker.REST = REST
-    rebuild.HOLD = HOLD
-    auto.LOOK = LOOK
-    auto.LEASE = LEASE
+    for (module, name), seconds in PAUSES.items():
+        setattr(module, name, seconds)
 
 
 def settings_of(caches: dict[str, Place]) -> dict[str, Any]:
