@@ -7,9 +7,10 @@ primary key of a row as it stands in its object key, encoded by ``storage.keys``
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 Value = None | int | float | str | bytes
 Row = Mapping[str, Value]
@@ -137,10 +138,72 @@ class IndexEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexCondition:
-    """What an index is asked: the intersection of ``clauses``, each the union of its entries.
+class IndexKeys:
+    """The documents of these primary keys, as far as there are any. Of tables whose key is one column only."""
 
-    No clauses at all means every document of the table (the ``all`` set).
+    pks: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSubquery:
+    """The documents whose ``column`` equals one of the values that ``sql``, an uncorrelated subquery, selects; if
+    ``negated`` those whose column is known to equal none of them.
+
+    A plan has it; before the index is asked, the values have taken its place. ``index`` is the index on ``column``, or
+    None when that is the primary key. ``source_table`` is the subquery's table when it has only one.
     """
 
-    clauses: tuple[tuple[IndexEntry, ...], ...] = ()
+    sql: str
+    params: tuple[Any, ...]
+    column: str
+    index: IndexDefinition | None
+    source_table: str | None = None
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexComplement:
+    """Every document of the table but those that ``terms`` name. Documents in doubt are never left out."""
+
+    terms: tuple[IndexTerm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCondition:
+    """What an index is asked: the intersection of ``clauses``, each the union of its terms.
+
+    No clauses at all means every document of the table (the ``all`` set). A term may be a condition itself.
+    """
+
+    clauses: tuple[tuple[IndexTerm, ...], ...] = ()
+
+    @property
+    def entries(self) -> Iterator[IndexEntry]:
+        """The entries in it, at whatever depth, in their order."""
+        return (term for term in self.leaves if isinstance(term, IndexEntry))
+
+    @property
+    def indexes(self) -> tuple[IndexDefinition, ...]:
+        """The indexes that it asks, each once, in their order."""
+        found = (term.index for term in self.leaves if isinstance(term, (IndexEntry, IndexSubquery)))
+        return tuple(dict.fromkeys(index for index in found if index is not None))
+
+    @property
+    def has_subquery(self) -> bool:
+        """Whether it must be resolved before an index can be asked."""
+        return any(isinstance(term, IndexSubquery) for term in self.leaves)
+
+    @property
+    def leaves(self) -> Iterator[IndexEntry | IndexKeys | IndexSubquery]:
+        """The terms in it that have no terms of their own, in their order."""
+        for clause in self.clauses:
+            for term in clause:
+                if isinstance(term, IndexComplement):
+                    yield from IndexCondition((term.terms,)).leaves
+                elif isinstance(term, IndexCondition):
+                    yield from term.leaves
+                else:
+                    yield term
+
+
+IndexTerm = IndexEntry | IndexKeys | IndexSubquery | IndexComplement | IndexCondition

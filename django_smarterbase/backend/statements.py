@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -188,8 +188,9 @@ class _Run:
 
 
 def _plan_lines(plan: QueryPlan, account: Account) -> tuple[str, ...]:
+    plan = replace(plan, steps=account.steps or plan.steps)
     if account.scanned:
-        return tuple(explain_text(plan, account.fallback_reason))
+        return (*explain_text(plan, account.fallback_reason), *map(str, account.choices))
     return tuple(explain_text(plan, alone=_index_used(account) if account.indexes else None))
 
 

@@ -28,16 +28,18 @@ class Reading:
     """The answer to an ``IndexCondition``.
 
     ``stems`` are the candidates in no particular order, those in doubt included: every committed document that
-    meets the condition is among them. None when only the count was asked for.
+    meets the condition is among them. None when only the count was asked for, or there are more than were wanted.
     ``in_doubt`` are the candidates with a write under way (or left behind by a writer that died). A document that
     is no candidate does not meet the condition, whatever is under way.
     ``count`` is the number of candidates *not* in doubt: each of these meets the condition for certain. The exact
-    count is ``count`` plus those documents of ``in_doubt`` that, when read, meet the condition.
+    count is ``count`` plus those documents of ``in_doubt`` that, when read, meet the condition. ``documents`` is how
+    many the table has, those in doubt included.
     """
 
     stems: tuple[str, ...] | None
     count: int
     in_doubt: frozenset[str]
+    documents: int
 
 
 @dataclass(frozen=True, slots=True)

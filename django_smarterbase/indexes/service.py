@@ -104,13 +104,16 @@ class IndexService:
         self._auditor = Auditor(room, self._inspector)
         self._auto = AutoRepair(room, self._inspector, self._rebuilder)
 
-    def read(self, schema: TableSchema, condition: IndexCondition, *, members: bool = True) -> Reading:
-        """The candidates for ``condition``, or with ``members=False`` only their number and those in doubt.
+    def read(
+        self, schema: TableSchema, condition: IndexCondition, *, members: bool = True, at_most: int | None = None
+    ) -> Reading:
+        """The candidates for ``condition``, or with ``members=False`` only their number and those in doubt; so too when
+        there are more than ``at_most``.
 
         One round trip; a GET of the manifest when the lease on it has run out. Raises IndexUntrusted.
         """
         try:
-            reading = self._reader.read(schema, condition, members=members)
+            reading = self._reader.read(schema, condition, members=members, at_most=at_most)
         except IndexUntrusted as untrusted:
             self._lost(schema, untrusted)
             raise

@@ -10,8 +10,9 @@ from ..storage.keys import may_be_stem
 from ..tables import IndexCondition, IndexDefinition, TableSchema, Value
 from .answers import Counts, FallbackReason, IndexUntrusted, Reading
 from .client import IndexDamaged, RedisClient, RedisDown
+from .conditions import condition_words
 from .definitions import indexable
-from .encoding import ALL, LOSSY, NotIndexable, sought_entry, stored_code, value_of
+from .encoding import LOSSY, stored_code, value_of
 from .keys import part
 from .room import Room
 from .scripts import Script
@@ -30,18 +31,17 @@ class SetReader:
         self._sweeper = sweeper
         self._eviction = EvictionWatch(allowed=room.options.allow_eviction)
 
-    def read(self, schema: TableSchema, condition: IndexCondition, *, members: bool) -> Reading:
+    def read(
+        self, schema: TableSchema, condition: IndexCondition, *, members: bool, at_most: int | None = None
+    ) -> Reading:
         """As ``IndexService.read``."""
-        clauses = [_entries(schema, clause) for clause in condition.clauses] or [[ALL]]
-        rest: list[str | int] = [int(members), self._room.deadline_ms, len(clauses)]
-        for entries in clauses:
-            rest += [len(entries), *entries]
-        answer = self._ask(schema, Script.READ, rest)
-        _, _, _, count, overdue, in_doubt, stems = answer
+        wanted = "none" if not members else "all" if at_most is None else str(at_most)
+        answer = self._ask(schema, Script.READ, [wanted, self._room.deadline_ms, *condition_words(schema, condition)])
+        _, _, _, count, overdue, in_doubt, stems, documents = answer
         self._refuse_damage(schema, (*in_doubt, *(stems or ())))
         if overdue:
             self._sweeper.lend_a_hand(schema)
-        return Reading(tuple(stems) if members else None, count, frozenset(in_doubt))
+        return Reading(None if stems is None else tuple(stems), count, frozenset(in_doubt), documents)
 
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
         """As ``IndexService.counts``."""
@@ -123,10 +123,3 @@ class _Found:
         if stored is None or [stored_code(column, row[column.name]) for column in self._columns] != parts:
             raise IndexUntrusted(FallbackReason.CHANGED, expected=True)
         return tuple(row[column.name] for column in self._columns)
-
-
-def _entries(schema: TableSchema, clause: tuple[Any, ...]) -> list[str]:
-    try:
-        return [sought_entry(schema, sought) for sought in clause]
-    except NotIndexable as problem:
-        raise IndexUntrusted(FallbackReason.NOT_INDEXED, str(problem), expected=True) from problem

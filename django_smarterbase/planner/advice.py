@@ -67,12 +67,8 @@ _OF_FIELDS: Final = {
     Hindrance.LOOKUP: gettext_noop(
         "Add a condition by exact or in on an indexed field{indexed}: no index answers {terms}."
     ),
-    Hindrance.NOT_NULL: gettext_noop(
-        "Add a condition by exact or in on an indexed field{indexed}: isnull=False ({fields}) is not narrowed, only "
-        "isnull=True."
-    ),
-    Hindrance.NEGATION: gettext_noop(
-        "Say which values of {fields} are wanted, by exact or in: exclude(), ~Q() and ^ are not narrowed."
+    Hindrance.EXCLUSIVE: gettext_noop(
+        "Say which values of {fields} are wanted, by & and | and ~: conditions joined by ^ are not narrowed."
     ),
     Hindrance.TRANSFORM: gettext_noop(
         "Keep what {terms} computes in a field of its own with db_index=True, and filter by that: a transform is not "
@@ -86,11 +82,7 @@ _OF_FIELDS: Final = {
         "or not twice with the same result."
     ),
     Hindrance.TOO_MANY: gettext_noop(
-        "Ask for {fields} in several queries: more than {max} values are not looked up in an index."
-    ),
-    Hindrance.KEY_OR_INDEX: gettext_noop(
-        "Ask by {fields} and by the other fields in two queries, or join them by union(): in an OR, primary keys and "
-        "indexes are not narrowed together."
+        "Ask for {fields} in several queries: more than {max} values are not looked up in an index at once."
     ),
     Hindrance.JOIN_NOT_INDEXED: gettext_noop(
         "Add db_index=True to {fields}, by which it is joined. Then run makemigrations, migrate and sb_reindex {label}."
@@ -157,7 +149,7 @@ def _of_filter_fields(model: str, filter_fields: Sequence[str], schema: TableSch
         yield _add_index(model, lacking)
     if found := [name for name in filter_fields if name in indexed]:
         yield _(
-            "Filter {fields} by exact, in or isnull=True, in every branch of an OR: other lookups, exclude() and "
+            "Filter or exclude {fields} by exact, in or isnull, in every branch of an OR: other lookups and "
             "expressions do not use an index."
         ).format(fields=_fields(model, found))
     if schema is not None and (others := [name for name in filter_fields if name not in own]):

@@ -16,7 +16,16 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, Value
+from django_smarterbase.tables import (
+    IndexComplement,
+    IndexCondition,
+    IndexDefinition,
+    IndexEntry,
+    IndexKeys,
+    IndexSubquery,
+    IndexTerm,
+    Value,
+)
 
 _SHOWN: Final = 10  # values that the text names of each list
 _LONG: Final = 40  # characters of a value that the text shows
@@ -59,8 +68,9 @@ def describe(path: AccessPath, *, show_values: bool = False) -> str:
         source = f"{path.source_table}.{path.source_column}"
         return f"JoinLookup by the values of {source}, {_index_or_key(path.index)}{narrowed}"
     if isinstance(path, SubqueryLookup):
-        source = f" of {path.source_table}" if path.source_table is not None else ""
-        return f"SubqueryLookup by the values that a subquery{source} selects, {_index_or_key(path.index)}"
+        return (
+            f"SubqueryLookup by the values that {_source(path.subquery)} selects, {_index_or_key(path.subquery.index)}"
+        )
     return "Scan of every document"
 
 
@@ -82,14 +92,20 @@ def path_as_json(path: AccessPath, *, show_values: bool) -> dict[str, Any]:
         if show_values:
             described["values"] = _values_as_json(further)
     if isinstance(path, SubqueryLookup):
-        described["indexes"] = [_index_or_key(path.index)]
+        described["indexes"] = [_index_or_key(path.subquery.index)]
     return described
 
 
 def _values_as_json(condition: IndexCondition) -> list[list[dict[str, Any]]]:
-    """Of each clause its entries."""
+    """Of each clause its entries and keys, at whatever depth they stand; a subquery's values are not known yet."""
     return [
-        [{"index": entry.index.name, "values": list(map(_as_json, entry.values))} for entry in clause]
+        [
+            {"index": leaf.index.name, "values": list(map(_as_json, leaf.values))}
+            if isinstance(leaf, IndexEntry)
+            else {"index": None, "values": list(map(_as_json, leaf.pks))}
+            for leaf in IndexCondition((clause,)).leaves
+            if not isinstance(leaf, IndexSubquery)
+        ]
         for clause in condition.clauses
     ]
 
@@ -101,18 +117,43 @@ def _as_json(value: Value) -> Any:
 
 
 def _indexes(condition: IndexCondition) -> list[str]:
-    return ["|".join(dict.fromkeys(f"redis:{entry.index.name}" for entry in clause)) for clause in condition.clauses]
+    """Each clause by its indexes."""
+    return [_terms(clause, show_values=False) for clause in condition.clauses]
 
 
 def _conditions(condition: IndexCondition, *, show_values: bool) -> str:
-    names = _indexes(condition)
-    if show_values:
-        names = [f"{name} ({_entries(clause)})" for name, clause in zip(names, condition.clauses, strict=True)]
-    return " AND ".join(names)
+    return " AND ".join(_terms(clause, show_values=show_values) for clause in condition.clauses)
 
 
-def _entries(clause: tuple[IndexEntry, ...]) -> str:
-    return _listed(entry.values[0] if len(entry.values) == 1 else entry.values for entry in clause)
+def _terms(terms: tuple[IndexTerm, ...], *, show_values: bool) -> str:
+    """A union: each index once, then what is no plain entry of one."""
+    entries: dict[str, list[IndexEntry]] = {}
+    for term in terms:
+        if isinstance(term, IndexEntry):
+            entries.setdefault(f"redis:{term.index.name}", []).append(term)
+    of_indexes = "|".join(entries)
+    if show_values and entries:
+        of_indexes += f" ({_listed(_value(term) for found in entries.values() for term in found)})"
+    others = (_term(term, show_values=show_values) for term in terms if not isinstance(term, IndexEntry))
+    return "|".join(filter(None, (of_indexes, *others)))
+
+
+def _value(entry: IndexEntry) -> Any:
+    return entry.values[0] if len(entry.values) == 1 else entry.values
+
+
+def _term(term: IndexTerm, *, show_values: bool) -> str:
+    if isinstance(term, IndexKeys):
+        return f"key ({_listed(term.pks)})" if show_values else "key"
+    if isinstance(term, IndexComplement):
+        return f"NOT {_terms(term.terms, show_values=show_values)}"
+    if isinstance(term, IndexSubquery):
+        return f"{'NOT ' if term.negated else ''}{_index_or_key(term.index)} by {_source(term)}"
+    return f"({_conditions(term, show_values=show_values)})" if isinstance(term, IndexCondition) else ""
+
+
+def _source(subquery: IndexSubquery) -> str:
+    return "a subquery" if subquery.source_table is None else f"a subquery of {subquery.source_table}"
 
 
 def _listed(values: Iterable[Any]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from django_smarterbase.hints import Access
 from django_smarterbase.outlook import FallbackReason, Outlook
+from django_smarterbase.planner.cost import best_order
 from django_smarterbase.planner.plan import (
     AccessPath,
     IndexLookup,
@@ -23,7 +24,15 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry
+from django_smarterbase.tables import (
+    IndexComplement,
+    IndexCondition,
+    IndexDefinition,
+    IndexEntry,
+    IndexKeys,
+    IndexSubquery,
+    IndexTerm,
+)
 
 
 class Precision(enum.StrEnum):
@@ -109,19 +118,23 @@ class Forecast:
 
 def asks_index(path: AccessPath) -> bool:
     """Whether an index is asked when the path is followed."""
-    return isinstance(path, IndexLookup) or (isinstance(path, (JoinLookup, SubqueryLookup)) and path.index is not None)
+    return isinstance(path, IndexLookup) or next(indexes_of(path), None) is not None
 
 
 def entries_of(path: AccessPath) -> Iterator[IndexEntry]:
     """The entries of indexes that are known before the path is followed."""
-    for clause in (_condition_of(path) or IndexCondition()).clauses:
-        yield from clause
+    yield from (_condition_of(path) or IndexCondition()).entries
 
 
 def indexes_of(path: AccessPath) -> Iterator[IndexDefinition]:
     """The indexes that are asked for values which are not known before the path is followed."""
-    if isinstance(path, (JoinLookup, SubqueryLookup)) and path.index is not None:
+    if isinstance(path, JoinLookup) and path.index is not None:
         yield path.index
+    if isinstance(path, SubqueryLookup) and path.subquery.index is not None:
+        yield path.subquery.index
+    for term in (_condition_of(path) or IndexCondition()).leaves:
+        if isinstance(term, IndexSubquery) and term.index is not None:
+            yield term.index
 
 
 def forecast(
@@ -141,15 +154,21 @@ def forecast(
         step, outlook = plan.steps[0], outlooks.get(plan.steps[0].table, Outlook())
         reason = _reason(step.path, outlook)
         if reason is None:
-            members = (
-                _members(step.path.condition, outlook) if isinstance(step.path, IndexLookup) else _documents(outlook)
-            )
+            condition = _condition_of(step.path) or IndexCondition()
+            members = _Sets(outlook, {}).members(condition)
             return Forecast((StepForecast(step, False, None, members, NONE),), index_only=True)
         if isinstance(step.path, Scan):
             documents = _documents(outlook)
             return Forecast((_scan(step, reason, documents, documents, listings),), index_only=False)
     forecaster = _Forecaster(outlooks, listings, access)
-    return Forecast(tuple(forecaster.step(step) for step in plan.steps), index_only=False)
+    steps = plan.steps if access == "scan" else best_order(plan, lambda step: _beginning(step, outlooks))
+    return Forecast(tuple(forecaster.step(step) for step in steps), index_only=False)
+
+
+def _beginning(step: Step, outlooks: Mapping[str, Outlook]) -> int | None:
+    outlook = outlooks.get(step.table, Outlook())
+    condition = _condition_of(step.path)
+    return None if condition is None or _reason(step.path, outlook) else _Sets(outlook, {}).members(condition).number
 
 
 class _Forecaster:
@@ -189,13 +208,13 @@ class _Forecaster:
     def _candidates(self, path: AccessPath, outlook: Outlook) -> Estimate:
         if isinstance(path, KeyLookup):
             return Estimate(len(path.pks))
+        sets = _Sets(outlook, self._loaded)
         if isinstance(path, IndexLookup):
-            return _members(path.condition, outlook)
-        if isinstance(path, (JoinLookup, SubqueryLookup)):
-            rows = self._loaded.get(path.source_table or "", UNKNOWN)
-            if path.index is None:
-                return rows.no_better_than(Precision.AT_MOST)
-            return _bounded(path, _joined(path.index, rows, outlook), outlook)
+            return sets.members(path.condition)
+        if isinstance(path, SubqueryLookup):
+            return sets.of_subquery(path.subquery)
+        if isinstance(path, JoinLookup):
+            return sets.of_join(path)
         return UNKNOWN
 
 
@@ -229,40 +248,72 @@ def _condition_of(path: AccessPath) -> IndexCondition | None:
     return path.narrowed_by if isinstance(path, JoinLookup) else None
 
 
-def _members(condition: IndexCondition, outlook: Outlook) -> Estimate:
-    """An intersection has no more members than the smallest of its sets."""
-    clauses = [_union(clause, outlook) for clause in condition.clauses]
-    smallest = min(clauses, key=_size, default=UNKNOWN)
-    return smallest if len(clauses) == 1 else smallest.no_better_than(Precision.AT_MOST)
+class _Sets:
+    """How many members the sets of a table's index have. ``loaded`` are the rows of each table so far."""
+
+    def __init__(self, outlook: Outlook, loaded: Mapping[str, Estimate]) -> None:
+        self._outlook = outlook
+        self._loaded = loaded
+
+    def members(self, condition: IndexCondition) -> Estimate:
+        """An intersection has no more members than the smallest of its sets."""
+        clauses = [self._union(clause) for clause in condition.clauses]
+        smallest = min(clauses, key=_size, default=_documents(self._outlook))
+        return smallest if len(clauses) <= 1 else smallest.no_better_than(Precision.AT_MOST)
+
+    def of_join(self, path: JoinLookup) -> Estimate:
+        """As many as the values lead to, and no more than the conditions let pass that narrow the join further."""
+        found = self._of_values(path.index, path.source_table)
+        if path.index is None or path.narrowed_by is None:
+            return found
+        return min((self.members(path.narrowed_by).no_better_than(Precision.AT_MOST), found), key=_size)
+
+    def of_subquery(self, subquery: IndexSubquery) -> Estimate:
+        """As many as its values lead to, or all but these."""
+        if subquery.negated:
+            return _documents(self._outlook).no_better_than(Precision.AT_MOST)
+        return self._of_values(subquery.index, subquery.source_table)
+
+    def _of_values(self, index: IndexDefinition | None, source_table: str | None) -> Estimate:
+        """As many documents for each row as there are for a value of the index on average."""
+        rows, documents = self._loaded.get(source_table or "", UNKNOWN), self._outlook.documents
+        if index is None:
+            return rows.no_better_than(Precision.AT_MOST)
+        if documents is None:
+            return UNKNOWN
+        values = self._outlook.values.get(index, 0)
+        if rows.number is None or not values:
+            return Estimate(documents, Precision.AT_MOST)
+        return Estimate(min(documents, math.ceil(rows.number * documents / values)), Precision.ABOUT)
+
+    def _union(self, clause: tuple[IndexTerm, ...]) -> Estimate:
+        found = sum((self._of_term(term) for term in clause), NONE)
+        if found.number is None:
+            return UNKNOWN
+        found = Estimate(min(found.number, self._outlook.documents or 0), found.precision)
+        return found if len(clause) == 1 or _one_index(clause) else found.no_better_than(Precision.AT_MOST)
+
+    def _of_term(self, term: IndexTerm) -> Estimate:
+        if isinstance(term, IndexEntry):
+            size = self._outlook.sizes.get(term)
+            return UNKNOWN if size is None else Estimate(size)
+        if isinstance(term, IndexKeys):
+            return Estimate(len(term.pks), Precision.AT_MOST)
+        if isinstance(term, IndexComplement):
+            return self._outside(term)
+        return self.of_subquery(term) if isinstance(term, IndexSubquery) else self.members(term)
+
+    def _outside(self, term: IndexComplement) -> Estimate:
+        documents, inside = _documents(self._outlook), self._union(term.terms)
+        if documents.number is None or inside.number is None or not _one_index(term.terms):
+            return documents.no_better_than(Precision.AT_MOST)
+        return Estimate(documents.number - inside.number, documents.precision)
 
 
-def _union(clause: tuple[IndexEntry, ...], outlook: Outlook) -> Estimate:
-    sizes = [outlook.sizes.get(entry) for entry in clause]
-    known = [size for size in sizes if size is not None]
-    if len(known) < len(sizes):
-        return UNKNOWN
-    # A document has one value in an index, so the sets of one index have no member in common.
-    precision = Precision.EXACT if len({entry.index for entry in clause}) <= 1 else Precision.AT_MOST
-    return Estimate(min(sum(known), outlook.documents or 0), precision)
-
-
-def _joined(index: IndexDefinition, rows: Estimate, outlook: Outlook) -> Estimate:
-    """As many documents for each row as there are for a value of the index on average."""
-    documents, values = outlook.documents, outlook.values.get(index, 0)
-    if documents is None:
-        return UNKNOWN
-    if rows.number is None or not values:
-        return Estimate(documents, Precision.AT_MOST)
-    return Estimate(min(documents, math.ceil(rows.number * documents / values)), Precision.ABOUT)
-
-
-def _bounded(path: AccessPath, estimate: Estimate, outlook: Outlook) -> Estimate:
-    """No more than the conditions let pass that narrow a join further."""
-    condition = _condition_of(path)
-    if condition is None:
-        return estimate
-    bound = _members(condition, outlook).no_better_than(Precision.AT_MOST)
-    return min((bound, estimate), key=_size)
+def _one_index(terms: tuple[IndexTerm, ...]) -> bool:
+    """Whether they are sets of one index, which have no member in common: a document has one value in it."""
+    indexes = {term.index if isinstance(term, IndexEntry) else None for term in terms}
+    return len(indexes) == 1 and None not in indexes
 
 
 def _size(estimate: Estimate) -> float:

@@ -21,6 +21,8 @@ end
 expect(sizes[1], call('HLEN', key('docs', epoch)), 'docs')
 expect(sizes[2], call('HLEN', key('pend', epoch)), 'pend')
 expect(sizes[3], call('ZCARD', key('age', epoch)), 'age')
+local documents = call('SCARD', key('all', epoch))
+expect(sizes[4], documents, 'all')
 
 local count, members, values = tonumber(ARGV[1]), {}, {}
 local function values_of(index)
@@ -37,8 +39,6 @@ for i = 2, count + 1 do
   expect(call('HGET', tally .. ':' .. index, code) or '0', size, index)
   members[#members + 1] = size
 end
-local documents = call('SCARD', key('all', epoch))
-if count == 0 then expect(sizes[4], documents, 'all') end
 
 local different = {}
 for i = count + 2, #ARGV do different[#different + 1] = values_of(ARGV[i]) end
