@@ -10,9 +10,13 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 Value = None | int | float | str | bytes
 Row = Mapping[str, Value]
+
+#: How many bytes of a text or of bytes an ordered index tells apart.
+TOLD_APART: Final = 64
 
 
 class Kind(enum.StrEnum):
@@ -122,6 +126,11 @@ class TableSchema:
         return {column.name: column for column in self.columns}
 
     @cached_property
+    def pk_index(self) -> IndexDefinition:
+        """The name under which the primary key can be asked for ranges and order."""
+        return IndexDefinition(f"{self.table}-pk", self.pk)
+
+    @cached_property
     def pk_positions(self) -> tuple[int, ...]:
         """Where the primary key's columns stand in a row."""
         names = list(self.by_name)
@@ -137,10 +146,34 @@ class IndexEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexRange:
+    """A part of an ordered index: the documents whose first columns equal ``prefix`` (None is SQL's NULL), and whose
+    next column stands between ``lower`` and ``upper`` in SQLite's order.
+
+    None for a bound means that there is none; NULLs are in no range. The index may be the table's ``pk_index``.
+    """
+
+    index: IndexDefinition
+    prefix: tuple[Value, ...] = ()
+    lower: Value = None
+    upper: Value = None
+    lower_inclusive: bool = True
+    upper_inclusive: bool = True
+
+    @property
+    def column(self) -> str:
+        """The column that has the bounds."""
+        return self.index.columns[len(self.prefix)]
+
+
+IndexTerm = IndexEntry | IndexRange
+
+
+@dataclass(frozen=True, slots=True)
 class IndexCondition:
-    """What an index is asked: the intersection of ``clauses``, each the union of its entries.
+    """What an index is asked: the intersection of ``clauses``, each the union of its terms.
 
     No clauses at all means every document of the table (the ``all`` set).
     """
 
-    clauses: tuple[tuple[IndexEntry, ...], ...] = ()
+    clauses: tuple[tuple[IndexTerm, ...], ...] = ()

@@ -6,14 +6,17 @@ the document itself: whatever it lets pass, SQLite judges. Only the columns of t
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
+from django_smarterbase.indexes.ordering import bounds_of, stored_order
 from django_smarterbase.storage.codec import DocumentCodec
-from django_smarterbase.tables import IndexCondition, IndexEntry, Value
+from django_smarterbase.tables import Column, IndexCondition, IndexRange, IndexTerm, Row, TableSchema, Value
 
-_Codes = tuple[str, ...]
 _REMEMBERED: Final = 10_000  # verdicts on values that many documents share
+_Values = tuple[Value, ...]
 
 
 class Narrowing:
@@ -21,13 +24,10 @@ class Narrowing:
 
     def __init__(self, codec: DocumentCodec, condition: IndexCondition) -> None:
         self._codec = codec
-        columns = {column for clause in condition.clauses for entry in clause for column in entry.index.columns}
-        self._columns = [column for column in codec.schema.columns if column.name in columns]
-        self._names = tuple(column.name for column in self._columns)
-        self._verdicts: dict[tuple[Value, ...], bool] = {}
-        places = {column.name: place for place, column in enumerate(self._columns)}
-        clauses = [_by_columns(codec, clause, places) for clause in condition.clauses]
+        self._verdicts: dict[_Values, bool] = {}
+        clauses = [_clause(codec.schema, clause) for clause in condition.clauses]
         self._clauses = [clause for clause in clauses if clause is not None]
+        self._names = tuple(dict.fromkeys(name for clause in self._clauses for name in clause.names))
 
     def admits(self, key: str, body: bytes) -> bool:
         """Whether the document may meet the condition."""
@@ -38,30 +38,53 @@ class Narrowing:
         if verdict is None:
             if len(self._verdicts) >= _REMEMBERED:
                 self._verdicts.clear()
-            verdict = self._verdicts[values] = self._judge(values)
+            verdict = self._verdicts[values] = self._judge(dict(zip(self._names, values, strict=True)))
         return verdict
 
-    def _judge(self, values: tuple[Value, ...]) -> bool:
+    def _judge(self, row: Row) -> bool:
         try:
-            codes = [stored_code(column, value) for column, value in zip(self._columns, values, strict=True)]
+            return all(clause.admits(row) for clause in self._clauses)
         except NotIndexable:
             return True
-        return all(
-            any(tuple(codes[place] for place in places) in wanted for places, wanted in clause.items())
-            for clause in self._clauses
+
+
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """One clause: ``entries`` are ``{columns of an index: codes of the entries}``, ``ranges`` columns and codes between
+    which theirs must stand."""
+
+    entries: Mapping[tuple[Column, ...], set[tuple[str, ...]]]
+    ranges: tuple[tuple[tuple[Column, ...], str, str], ...]
+
+    @property
+    def names(self) -> Iterator[str]:
+        """The columns that it is about."""
+        for columns in (*self.entries, *(columns for columns, _first, _last in self.ranges)):
+            yield from (column.name for column in columns)
+
+    def admits(self, row: Row) -> bool:
+        """Whether one of its terms names the row. Raises NotIndexable for a value that has no code."""
+        return any(
+            tuple(stored_code(column, row[column.name]) for column in columns) in wanted
+            for columns, wanted in self.entries.items()
+        ) or any(
+            first <= "".join([stored_order(column, row[column.name]) for column in columns]) < last
+            for columns, first, last in self.ranges
         )
 
 
-def _by_columns(
-    codec: DocumentCodec, clause: tuple[IndexEntry, ...], places: dict[str, int]
-) -> dict[tuple[int, ...], set[_Codes]] | None:
-    """``{places of an index's columns among the values: codes of the entries}``; None when a value has no code."""
-    found: dict[tuple[int, ...], set[_Codes]] = {}
-    for entry in clause:
-        columns = [codec.schema.by_name[name] for name in entry.index.columns]
-        try:
-            codes = tuple(code(column, value) for column, value in zip(columns, entry.values, strict=True))
-        except NotIndexable:
-            return None
-        found.setdefault(tuple(places[column.name] for column in columns), set()).add(codes)
-    return found
+def _clause(schema: TableSchema, clause: tuple[IndexTerm, ...]) -> _Clause | None:
+    """What a clause comes to; None when one of its values has no code."""
+    entries: dict[tuple[Column, ...], set[tuple[str, ...]]] = {}
+    ranges = []
+    try:
+        for term in clause:
+            if isinstance(term, IndexRange):
+                ranges.append(bounds_of(schema, term))
+                continue
+            columns = tuple(schema.by_name[name] for name in term.index.columns)
+            codes = tuple(code(column, value) for column, value in zip(columns, term.values, strict=True))
+            entries.setdefault(columns, set()).add(codes)
+    except NotIndexable:
+        return None
+    return _Clause(entries, tuple(ranges))

@@ -11,7 +11,7 @@ from ..tables import IndexCondition, IndexDefinition, TableSchema, Value
 from .answers import Counts, FallbackReason, IndexUntrusted, Reading
 from .client import IndexDamaged, RedisClient, RedisDown
 from .definitions import indexable
-from .encoding import ALL, LOSSY, NotIndexable, sought_entry, stored_code, value_of
+from .encoding import ALL, LOSSY, NotIndexable, sought_term, stored_code, value_of
 from .keys import part
 from .room import Room
 from .scripts import Script
@@ -32,10 +32,7 @@ class SetReader:
 
     def read(self, schema: TableSchema, condition: IndexCondition, *, members: bool) -> Reading:
         """As ``IndexService.read``."""
-        clauses = [_entries(schema, clause) for clause in condition.clauses] or [[ALL]]
-        rest: list[str | int] = [int(members), self._room.deadline_ms, len(clauses)]
-        for entries in clauses:
-            rest += [len(entries), *entries]
+        rest: list[str | int] = [int(members), self._room.deadline_ms, *_clauses(schema, condition)]
         answer = self._ask(schema, Script.READ, rest)
         _, _, _, count, overdue, in_doubt, stems = answer
         self._refuse_damage(schema, (*in_doubt, *(stems or ())))
@@ -125,8 +122,13 @@ class _Found:
         return tuple(row[column.name] for column in self._columns)
 
 
-def _entries(schema: TableSchema, clause: tuple[Any, ...]) -> list[str]:
+def _clauses(schema: TableSchema, condition: IndexCondition) -> list[str | int]:
+    """The clauses of a condition as the scripts take them; every document where there is none."""
     try:
-        return [sought_entry(schema, sought) for sought in clause]
+        clauses = [[sought_term(schema, sought) for sought in clause] for clause in condition.clauses] or [[ALL]]
     except NotIndexable as problem:
         raise IndexUntrusted(FallbackReason.NOT_INDEXED, str(problem), expected=True) from problem
+    flat: list[str | int] = [len(clauses)]
+    for terms in clauses:
+        flat += [len(terms), *terms]
+    return flat

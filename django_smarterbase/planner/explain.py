@@ -16,7 +16,7 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, Value
+from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, IndexRange, IndexTerm, Value
 
 _SHOWN: Final = 10  # values that the text names of each list
 _LONG: Final = 40  # characters of a value that the text shows
@@ -87,11 +87,21 @@ def path_as_json(path: AccessPath, *, show_values: bool) -> dict[str, Any]:
 
 
 def _values_as_json(condition: IndexCondition) -> list[list[dict[str, Any]]]:
-    """Of each clause its entries."""
-    return [
-        [{"index": entry.index.name, "values": list(map(_as_json, entry.values))} for entry in clause]
-        for clause in condition.clauses
-    ]
+    """Of each clause its terms."""
+    return [[_term_as_json(term) for term in clause] for clause in condition.clauses]
+
+
+def _term_as_json(term: IndexTerm) -> dict[str, Any]:
+    if isinstance(term, IndexEntry):
+        return {"index": term.index.name, "values": list(map(_as_json, term.values))}
+    return {
+        "index": term.index.name,
+        "values": list(map(_as_json, term.prefix)),
+        "lower": _as_json(term.lower),
+        "lower_inclusive": term.lower_inclusive,
+        "upper": _as_json(term.upper),
+        "upper_inclusive": term.upper_inclusive,
+    }
 
 
 def _as_json(value: Value) -> Any:
@@ -101,23 +111,43 @@ def _as_json(value: Value) -> Any:
 
 
 def _indexes(condition: IndexCondition) -> list[str]:
-    return ["|".join(dict.fromkeys(f"redis:{entry.index.name}" for entry in clause)) for clause in condition.clauses]
+    return ["|".join(dict.fromkeys(f"redis:{term.index.name}" for term in clause)) for clause in condition.clauses]
 
 
 def _conditions(condition: IndexCondition, *, show_values: bool) -> str:
     names = _indexes(condition)
+    named = [
+        f"range of {name}" if any(isinstance(term, IndexRange) for term in clause) else name
+        for name, clause in zip(names, condition.clauses, strict=True)
+    ]
     if show_values:
-        names = [f"{name} ({_entries(clause)})" for name, clause in zip(names, condition.clauses, strict=True)]
-    return " AND ".join(names)
+        named = [f"{name} ({_terms(clause)})" for name, clause in zip(named, condition.clauses, strict=True)]
+    return " AND ".join(named)
 
 
-def _entries(clause: tuple[IndexEntry, ...]) -> str:
-    return _listed(entry.values[0] if len(entry.values) == 1 else entry.values for entry in clause)
+def _terms(clause: tuple[IndexTerm, ...]) -> str:
+    entries = [term for term in clause if isinstance(term, IndexEntry)]
+    ranges = [_bounds(term) for term in clause if isinstance(term, IndexRange)]
+    values = _listed(entry.values[0] if len(entry.values) == 1 else entry.values for entry in entries)
+    return ", ".join(filter(None, [values, *ranges]))
+
+
+def _bounds(term: IndexRange) -> str:
+    """As in mathematics: ``[1, 5)``, with a bracket where the bound is taken in."""
+    lower = f"{'[' if term.lower_inclusive else '('}{_short(term.lower)}" if term.lower is not None else "(-∞"
+    upper = f"{_short(term.upper)}{']' if term.upper_inclusive else ')'}" if term.upper is not None else "∞)"
+    prefix = f"{', '.join(map(_short, term.prefix))}: " if term.prefix else ""
+    return f"{prefix}{lower}, {upper}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
 def _listed(values: Iterable[Any]) -> str:
-    texts = [repr(value) for value in values]
-    shown = [text if len(text) <= _LONG else f"{text[:_LONG]}…" for text in texts[:_SHOWN]]
+    texts = list(values)
+    shown = map(_short, texts[:_SHOWN])
     more = f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
     return f"{', '.join(shown)}{more}"
 

@@ -23,7 +23,7 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry
+from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, IndexTerm
 
 
 class Precision(enum.StrEnum):
@@ -112,8 +112,8 @@ def asks_index(path: AccessPath) -> bool:
     return isinstance(path, IndexLookup) or (isinstance(path, (JoinLookup, SubqueryLookup)) and path.index is not None)
 
 
-def entries_of(path: AccessPath) -> Iterator[IndexEntry]:
-    """The entries of indexes that are known before the path is followed."""
+def terms_of(path: AccessPath) -> Iterator[IndexTerm]:
+    """What is asked of indexes, as far as it is known before the path is followed."""
     for clause in (_condition_of(path) or IndexCondition()).clauses:
         yield from clause
 
@@ -212,7 +212,7 @@ def _scan(
 
 
 def _reason(path: AccessPath, outlook: Outlook) -> FallbackReason | None:
-    if outlook.unaskable.intersection(entries_of(path)):
+    if outlook.unaskable.intersection(terms_of(path)):
         return FallbackReason.NOT_INDEXED
     return outlook.reason
 
@@ -236,13 +236,16 @@ def _members(condition: IndexCondition, outlook: Outlook) -> Estimate:
     return smallest if len(clauses) == 1 else smallest.no_better_than(Precision.AT_MOST)
 
 
-def _union(clause: tuple[IndexEntry, ...], outlook: Outlook) -> Estimate:
-    sizes = [outlook.sizes.get(entry) for entry in clause]
+def _union(clause: tuple[IndexTerm, ...], outlook: Outlook) -> Estimate:
+    sizes = [outlook.sizes.get(term) for term in clause]
     known = [size for size in sizes if size is not None]
     if len(known) < len(sizes):
         return UNKNOWN
     # A document has one value in an index, so the sets of one index have no member in common.
-    precision = Precision.EXACT if len({entry.index for entry in clause}) <= 1 else Precision.AT_MOST
+    apart = len(clause) == 1 or (
+        len({term.index for term in clause}) == 1 and all(isinstance(term, IndexEntry) for term in clause)
+    )
+    precision = Precision.EXACT if apart else Precision.AT_MOST
     return Estimate(min(sum(known), outlook.documents or 0), precision)
 
 

@@ -323,13 +323,26 @@ class Protocol:
         stored = self.world.store.get(self.world.key(STEM))
         color = decode(SCHEMA, "", stored.body)["color"] if stored is not None else None
         for epoch in epochs:
-            for entry, holds in (("*", stored is not None), *((f"things-by-color:t{c}", c == color) for c in COLORS)):
-                answer = self.scripts.run(Script.READ, self.keys, epoch, "", 1, 1_000_000, 1, 1, entry)
+            for term, holds in _terms(color):
+                answer = self.scripts.run(Script.READ, self.keys, epoch, "", 1, 1_000_000, 1, 1, term)
                 if answer[0] != "ok":
                     # A lost index is no lie, but only a flush loses one; "other" is the one before or after.
                     assert answer[0] == "other" or self.flushed, answer
                     break
-                _check_answer(entry, holds, answer)
+                _check_answer(term, holds, answer)
+
+
+def _terms(color: str | None) -> Iterator[tuple[str, bool]]:
+    """What may be asked, and whether a document of this colour (None: there is none) is an answer to it.
+
+    These are sets, the same as parts of ordered indexes, and a part in which two colours stand.
+    """
+    yield "*", color is not None
+    yield f'>:t{STEM}! t{STEM}"', color is not None
+    for each in COLORS:
+        yield f"things-by-color:t{each}", color == each
+        yield f'>things-by-color:t{each}! t{each}"', color == each
+    yield '>color_size:tblue! tgreen"', color in ("blue", "green")
 
 
 def _check_answer(entry: str, holds: bool, answer: list) -> None:
