@@ -10,10 +10,13 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 Value = None | int | float | str | bytes
 Row = Mapping[str, Value]
+
+#: How many bytes of a text or of bytes an ordered index tells apart.
+TOLD_APART: Final = 64
 
 
 class Kind(enum.StrEnum):
@@ -123,6 +126,11 @@ class TableSchema:
         return {column.name: column for column in self.columns}
 
     @cached_property
+    def pk_index(self) -> IndexDefinition:
+        """The name under which the primary key can be asked for ranges and order."""
+        return IndexDefinition(f"{self.table}-pk", self.pk)
+
+    @cached_property
     def pk_positions(self) -> tuple[int, ...]:
         """Where the primary key's columns stand in a row."""
         names = list(self.by_name)
@@ -135,6 +143,27 @@ class IndexEntry:
 
     index: IndexDefinition
     values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRange:
+    """A part of an ordered index: the documents whose first columns equal ``prefix`` (None is SQL's NULL), and whose
+    next column stands between ``lower`` and ``upper`` in SQLite's order.
+
+    None for a bound means that there is none; NULLs are in no range. The index may be the table's ``pk_index``.
+    """
+
+    index: IndexDefinition
+    prefix: tuple[Value, ...] = ()
+    lower: Value = None
+    upper: Value = None
+    lower_inclusive: bool = True
+    upper_inclusive: bool = True
+
+    @property
+    def column(self) -> str:
+        """The column that has the bounds."""
+        return self.index.columns[len(self.prefix)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,24 +207,8 @@ class IndexCondition:
     clauses: tuple[tuple[IndexTerm, ...], ...] = ()
 
     @property
-    def entries(self) -> Iterator[IndexEntry]:
-        """The entries in it, at whatever depth, in their order."""
-        return (term for term in self.leaves if isinstance(term, IndexEntry))
-
-    @property
-    def indexes(self) -> tuple[IndexDefinition, ...]:
-        """The indexes that it asks, each once, in their order."""
-        found = (term.index for term in self.leaves if isinstance(term, (IndexEntry, IndexSubquery)))
-        return tuple(dict.fromkeys(index for index in found if index is not None))
-
-    @property
-    def has_subquery(self) -> bool:
-        """Whether it must be resolved before an index can be asked."""
-        return any(isinstance(term, IndexSubquery) for term in self.leaves)
-
-    @property
-    def leaves(self) -> Iterator[IndexEntry | IndexKeys | IndexSubquery]:
-        """The terms in it that have no terms of their own, in their order."""
+    def leaves(self) -> Iterator[IndexEntry | IndexRange | IndexKeys | IndexSubquery]:
+        """The terms in it that have no terms of their own, at whatever depth, in their order."""
         for clause in self.clauses:
             for term in clause:
                 if isinstance(term, IndexComplement):
@@ -205,5 +218,18 @@ class IndexCondition:
                 else:
                     yield term
 
+    @property
+    def indexes(self) -> tuple[IndexDefinition, ...]:
+        """The indexes that it asks, each once, in their order."""
+        found = (None if isinstance(term, IndexKeys) else term.index for term in self.leaves)
+        return tuple(dict.fromkeys(index for index in found if index is not None))
 
-IndexTerm = IndexEntry | IndexKeys | IndexSubquery | IndexComplement | IndexCondition
+    @property
+    def has_subquery(self) -> bool:
+        """Whether it must be resolved before an index can be asked."""
+        return any(isinstance(term, IndexSubquery) for term in self.leaves)
+
+
+#: What a set, or a part of an ordered index, answers by itself.
+IndexLeaf = IndexEntry | IndexRange
+IndexTerm = IndexLeaf | IndexKeys | IndexSubquery | IndexComplement | IndexCondition

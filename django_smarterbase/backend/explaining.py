@@ -14,7 +14,7 @@ from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.outlook import Outlook
 from django_smarterbase.planner.advice import advice_for_forecast, advice_for_profile
 from django_smarterbase.planner.explanation import Explanation
-from django_smarterbase.planner.forecast import Forecast, asks_index, entries_of, forecast, indexes_of
+from django_smarterbase.planner.forecast import Forecast, asks_index, forecast, indexes_of, terms_of
 from django_smarterbase.planner.obstacles import Obstacle
 from django_smarterbase.planner.plan import Scan, Step
 from django_smarterbase.profiling.prices import prices
@@ -84,7 +84,7 @@ def _outlooks(connection: DatabaseWrapper, steps: Sequence[Step]) -> dict[str, O
     return {
         table: connection.resources.indexes.outlook(
             connection.table_schema(table),
-            [entry for step in found for entry in entries_of(step.path)],
+            [term for step in found for term in terms_of(step.path)],
             [index for step in found for index in indexes_of(step.path)],
         )
         for table, found in asked.items()

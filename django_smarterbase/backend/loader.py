@@ -40,7 +40,7 @@ index_logger = logging.getLogger("django_smarterbase.index")
 
 @dataclass
 class Account:
-    """What the loading of one statement came to, for its profile. ``steps`` are those of its plan as they were taken."""
+    """What the loading of one statement came to, for its profile. ``steps`` are those of its plan that were taken."""
 
     steps: tuple[Step, ...] = ()
     candidates: int = 0

@@ -6,23 +6,25 @@ the document itself: whatever it lets pass, SQLite judges. Only the columns of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
+from django_smarterbase.indexes.ordering import bounds_of, stored_order
 from django_smarterbase.storage.codec import DocumentCodec
 from django_smarterbase.tables import (
     IndexComplement,
     IndexCondition,
     IndexEntry,
     IndexKeys,
+    IndexRange,
     IndexTerm,
+    Row,
     TableSchema,
     Value,
 )
 
-_Codes = Mapping[str, str]  # of a document's columns
-_Test = Callable[[_Codes], bool]
+_Test = Callable[[Row], bool]  # raises NotIndexable for a value that has no code
 _REMEMBERED: Final = 10_000  # verdicts on values that many documents share
 
 
@@ -31,11 +33,9 @@ class Narrowing:
 
     def __init__(self, codec: DocumentCodec, condition: IndexCondition) -> None:
         self._codec = codec
-        columns = _columns_of(codec.schema, condition)
-        self._columns = [column for column in codec.schema.columns if column.name in columns]
-        self._names = tuple(column.name for column in self._columns)
         self._verdicts: dict[tuple[Value, ...], bool] = {}
-        tests = [_askable(codec.schema, clause) for clause in condition.clauses]
+        self._names: tuple[str, ...] = _columns_of(codec.schema, condition)
+        tests = [_test_of_clause(codec.schema, clause) for clause in condition.clauses]
         self._tests = [test for test in tests if test is not None]
 
     def admits(self, key: str, body: bytes) -> bool:
@@ -47,27 +47,27 @@ class Narrowing:
         if verdict is None:
             if len(self._verdicts) >= _REMEMBERED:
                 self._verdicts.clear()
-            verdict = self._verdicts[values] = self._judge(values)
+            verdict = self._verdicts[values] = self._judge(dict(zip(self._names, values, strict=True)))
         return verdict
 
-    def _judge(self, values: tuple[Value, ...]) -> bool:
+    def _judge(self, row: Row) -> bool:
         try:
-            codes = {
-                column.name: stored_code(column, value) for column, value in zip(self._columns, values, strict=True)
-            }
+            return all(test(row) for test in self._tests)
         except NotIndexable:
             return True
-        return all(test(codes) for test in self._tests)
 
 
-def _columns_of(schema: TableSchema, condition: IndexCondition) -> set[str]:
-    found: set[str] = set()
+def _columns_of(schema: TableSchema, condition: IndexCondition) -> tuple[str, ...]:
+    found: dict[str, None] = {}
     for term in condition.leaves:
-        found.update(term.index.columns if isinstance(term, IndexEntry) else schema.pk)
-    return found
+        if isinstance(term, IndexRange):
+            found |= dict.fromkeys(term.index.columns[: len(term.prefix) + 1])
+        else:
+            found |= dict.fromkeys(term.index.columns if isinstance(term, IndexEntry) else schema.pk)
+    return tuple(found)
 
 
-def _askable(schema: TableSchema, clause: tuple[IndexTerm, ...]) -> _Test | None:
+def _test_of_clause(schema: TableSchema, clause: tuple[IndexTerm, ...]) -> _Test | None:
     """The test of a clause; None when one of its values has no code, of which nothing can be said then."""
     try:
         return _any(schema, clause)
@@ -78,30 +78,38 @@ def _askable(schema: TableSchema, clause: tuple[IndexTerm, ...]) -> _Test | None
 def _any(schema: TableSchema, terms: tuple[IndexTerm, ...]) -> _Test:
     """Whether a document is a member of one of the terms. The entries of an index are looked up together."""
     wanted: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
-    others: list[_Test] = []
+    tests: list[_Test] = []
     for term in terms:
         if isinstance(term, IndexEntry):
             wanted.setdefault(term.index.columns, set()).add(_codes(schema, term.index.columns, term.values))
         elif isinstance(term, IndexKeys):
             wanted.setdefault(schema.pk, set()).update(_codes(schema, schema.pk, (pk,)) for pk in term.pks)
+        elif isinstance(term, IndexRange):
+            tests.append(_between(schema, term))
         elif isinstance(term, IndexComplement):
-            others.append(_not(_any(schema, term.terms)))
+            tests.append(_not(_any(schema, term.terms)))
         elif isinstance(term, IndexCondition):
-            others.append(_all([_any(schema, clause) for clause in term.clauses]))
+            tests.append(_all([_any(schema, clause) for clause in term.clauses]))
+    tests += [_one_of(schema, columns, codes) for columns, codes in wanted.items()]
+    return lambda row: any(test(row) for test in tests)
 
-    def test(codes: _Codes) -> bool:
-        found = any(tuple(codes[name] for name in columns) in each for columns, each in wanted.items())
-        return found or any(other(codes) for other in others)
 
-    return test
+def _one_of(schema: TableSchema, names: tuple[str, ...], wanted: set[tuple[str, ...]]) -> _Test:
+    columns = [schema.by_name[name] for name in names]
+    return lambda row: tuple(stored_code(column, row[column.name]) for column in columns) in wanted
+
+
+def _between(schema: TableSchema, term: IndexRange) -> _Test:
+    columns, first, last = bounds_of(schema, term)
+    return lambda row: first <= "".join([stored_order(column, row[column.name]) for column in columns]) < last
 
 
 def _not(test: _Test) -> _Test:
-    return lambda codes: not test(codes)
+    return lambda row: not test(row)
 
 
 def _all(tests: list[_Test]) -> _Test:
-    return lambda codes: all(test(codes) for test in tests)
+    return lambda row: all(test(row) for test in tests)
 
 
 def _codes(schema: TableSchema, columns: tuple[str, ...], values: tuple[Value, ...]) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
-"""Index conditions in the words of ``lua/read.lua``."""
+"""Index conditions in the words of ``lua/reading.lua``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from ..storage.keys import stem
 from ..tables import (
@@ -10,15 +11,22 @@ from ..tables import (
     IndexCondition,
     IndexEntry,
     IndexKeys,
+    IndexLeaf,
     IndexSubquery,
     IndexTerm,
     TableSchema,
 )
 from .affinity import stored
 from .answers import FallbackReason, IndexUntrusted
-from .encoding import NotIndexable, sought_entry
+from .encoding import NotIndexable, sought_term
 
 Word = str | int
+
+#: What begins a term that is more than one word; no entry begins so.
+SETS: Final = "(e"
+KEYS: Final = "(k"
+COMPLEMENT: Final = "(-"
+CONDITION: Final = "(&"
 
 
 def condition_words(schema: TableSchema, condition: IndexCondition) -> list[Word]:
@@ -38,29 +46,30 @@ def _of_condition(schema: TableSchema, condition: IndexCondition) -> Iterator[Wo
 def _of_terms(schema: TableSchema, terms: Iterable[IndexTerm]) -> Iterator[Word]:
     # Several values may have one code, and a set that is named twice would be counted twice.
     codes: dict[str, dict[str, None]] = {}
-    others: list[tuple[Word, ...]] = []
+    others: dict[tuple[Word, ...], None] = {}
     for term in terms:
         if isinstance(term, IndexEntry):
-            index, _, code = sought_entry(schema, term).partition(":")
+            index, _, code = sought_term(schema, term).partition(":")
             codes.setdefault(index, {})[code] = None
         else:
-            others.append(_of_term(schema, term))
+            others[_of_term(schema, term)] = None
     yield len(codes) + len(others)
     for index, found in codes.items():
-        yield from ("e", index, len(found), *found)
+        yield from (SETS, index, len(found))
+        yield from found
     for words in others:
         yield from words
 
 
-def _of_term(
-    schema: TableSchema, term: IndexKeys | IndexSubquery | IndexComplement | IndexCondition
-) -> tuple[Word, ...]:
+def _of_term(schema: TableSchema, term: IndexTerm) -> tuple[Word, ...]:
+    if isinstance(term, IndexLeaf):
+        return (sought_term(schema, term),)
     if isinstance(term, IndexKeys):
         affinity = schema.by_name[schema.pk[0]].affinity
         stems = dict.fromkeys(stem([stored(affinity, pk)]) for pk in term.pks)
-        return "k", len(stems), *stems
+        return KEYS, len(stems), *stems
     if isinstance(term, IndexComplement):
-        return "-", *_of_terms(schema, term.terms)
+        return COMPLEMENT, *_of_terms(schema, term.terms)
     if isinstance(term, IndexSubquery):
         raise TypeError("An IndexSubquery must be resolved before the index is asked: see backend/resolving.py.")
-    return "&", *_of_condition(schema, term)
+    return CONDITION, *_of_condition(schema, term)

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 
 class Script(enum.Enum):
@@ -45,6 +46,9 @@ class Script(enum.Enum):
     WEIGH = "weigh"
 
 
+_READING: Final = frozenset((Script.COUNTS, Script.READ))
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A script's text, and the SHA-1 by which Redis knows it."""
@@ -57,5 +61,6 @@ class Source:
 def source_of(script: Script) -> Source:
     """The script as it is sent to Redis."""
     folder = files(__package__) / "lua"
-    text = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in ("common", script.value))
+    names = ("common", *(("reading",) if script in _READING else ()), script.value)
+    text = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
     return Source(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -11,7 +11,7 @@ from ..exceptions import IndexUnavailable
 from ..outlook import Outlook
 from ..storage.base import ObjectStore
 from ..storage.keys import Keyspace
-from ..tables import IndexCondition, IndexDefinition, IndexEntry, TableSchema
+from ..tables import IndexCondition, IndexDefinition, IndexLeaf, TableSchema
 from .answers import (
     Change,
     Counts,
@@ -219,14 +219,14 @@ class IndexService:
         return self._inspector.states(schemas)
 
     def outlook(
-        self, schema: TableSchema, entries: Iterable[IndexEntry] = (), indexes: Iterable[IndexDefinition] = ()
+        self, schema: TableSchema, terms: Iterable[IndexLeaf] = (), indexes: Iterable[IndexDefinition] = ()
     ) -> Outlook:
-        """Whether a query would believe the index now, and how much stands under ``entries`` and in ``indexes``.
+        """Whether a query would believe the index now, and how much ``terms`` name and ``indexes`` hold.
 
         One round trip; a GET of the manifest when the lease on it has run out. Nothing is asked of the index, changed
         or logged. Never raises for Redis; raises StorageUnavailable.
         """
-        return self._inspector.outlook(schema, entries, indexes)
+        return self._inspector.outlook(schema, terms, indexes)
 
     def audit(
         self,

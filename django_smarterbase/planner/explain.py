@@ -22,6 +22,8 @@ from django_smarterbase.tables import (
     IndexDefinition,
     IndexEntry,
     IndexKeys,
+    IndexLeaf,
+    IndexRange,
     IndexSubquery,
     IndexTerm,
     Value,
@@ -97,17 +99,26 @@ def path_as_json(path: AccessPath, *, show_values: bool) -> dict[str, Any]:
 
 
 def _values_as_json(condition: IndexCondition) -> list[list[dict[str, Any]]]:
-    """Of each clause its entries and keys, at whatever depth they stand; a subquery's values are not known yet."""
+    """Of each clause its values, at whatever depth they stand; a subquery's are not known yet."""
     return [
-        [
-            {"index": leaf.index.name, "values": list(map(_as_json, leaf.values))}
-            if isinstance(leaf, IndexEntry)
-            else {"index": None, "values": list(map(_as_json, leaf.pks))}
-            for leaf in IndexCondition((clause,)).leaves
-            if not isinstance(leaf, IndexSubquery)
-        ]
+        [_leaf_as_json(leaf) for leaf in IndexCondition((clause,)).leaves if not isinstance(leaf, IndexSubquery)]
         for clause in condition.clauses
     ]
+
+
+def _leaf_as_json(leaf: IndexLeaf | IndexKeys) -> dict[str, Any]:
+    if isinstance(leaf, IndexKeys):
+        return {"index": None, "values": list(map(_as_json, leaf.pks))}
+    if isinstance(leaf, IndexEntry):
+        return {"index": leaf.index.name, "values": list(map(_as_json, leaf.values))}
+    return {
+        "index": leaf.index.name,
+        "values": list(map(_as_json, leaf.prefix)),
+        "lower": _as_json(leaf.lower),
+        "lower_inclusive": leaf.lower_inclusive,
+        "upper": _as_json(leaf.upper),
+        "upper_inclusive": leaf.upper_inclusive,
+    }
 
 
 def _as_json(value: Value) -> Any:
@@ -126,20 +137,34 @@ def _conditions(condition: IndexCondition, *, show_values: bool) -> str:
 
 
 def _terms(terms: tuple[IndexTerm, ...], *, show_values: bool) -> str:
-    """A union: each index once, then what is no plain entry of one."""
-    entries: dict[str, list[IndexEntry]] = {}
-    for term in terms:
-        if isinstance(term, IndexEntry):
-            entries.setdefault(f"redis:{term.index.name}", []).append(term)
-    of_indexes = "|".join(entries)
-    if show_values and entries:
-        of_indexes += f" ({_listed(_value(term) for found in entries.values() for term in found)})"
-    others = (_term(term, show_values=show_values) for term in terms if not isinstance(term, IndexEntry))
-    return "|".join(filter(None, (of_indexes, *others)))
+    """A union: each index once, then what is no plain part of one."""
+    of_indexes = {f"redis:{term.index.name}": None for term in terms if isinstance(term, IndexLeaf)}
+    named = "|".join(of_indexes)
+    if any(isinstance(term, IndexRange) for term in terms):
+        named = f"range of {named}"
+    if show_values and of_indexes:
+        named += f" ({_values(terms)})"
+    others = (_term(term, show_values=show_values) for term in terms if not isinstance(term, IndexLeaf))
+    return "|".join(filter(None, (named, *others)))
 
 
-def _value(entry: IndexEntry) -> Any:
-    return entry.values[0] if len(entry.values) == 1 else entry.values
+def _values(terms: tuple[IndexTerm, ...]) -> str:
+    entries = [term for term in terms if isinstance(term, IndexEntry)]
+    values = _listed(entry.values[0] if len(entry.values) == 1 else entry.values for entry in entries)
+    return ", ".join(filter(None, [values, *(_bounds(term) for term in terms if isinstance(term, IndexRange))]))
+
+
+def _bounds(term: IndexRange) -> str:
+    """As in mathematics: ``[1, 5)``, with a bracket where the bound is taken in."""
+    lower = f"{'[' if term.lower_inclusive else '('}{_short(term.lower)}" if term.lower is not None else "(-∞"
+    upper = f"{_short(term.upper)}{']' if term.upper_inclusive else ')'}" if term.upper is not None else "∞)"
+    prefix = f"{', '.join(map(_short, term.prefix))}: " if term.prefix else ""
+    return f"{prefix}{lower}, {upper}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
 def _term(term: IndexTerm, *, show_values: bool) -> str:
@@ -157,10 +182,9 @@ def _source(subquery: IndexSubquery) -> str:
 
 
 def _listed(values: Iterable[Any]) -> str:
-    texts = [repr(value) for value in values]
-    shown = [text if len(text) <= _LONG else f"{text[:_LONG]}…" for text in texts[:_SHOWN]]
-    more = f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
-    return f"{', '.join(shown)}{more}"
+    found = list(values)
+    more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+    return f"{', '.join(map(_short, found[:_SHOWN]))}{more}"
 
 
 def _index_or_key(index: IndexDefinition | None) -> str:

@@ -30,6 +30,7 @@ from django_smarterbase.tables import (
     IndexDefinition,
     IndexEntry,
     IndexKeys,
+    IndexLeaf,
     IndexSubquery,
     IndexTerm,
 )
@@ -121,9 +122,11 @@ def asks_index(path: AccessPath) -> bool:
     return isinstance(path, IndexLookup) or next(indexes_of(path), None) is not None
 
 
-def entries_of(path: AccessPath) -> Iterator[IndexEntry]:
-    """The entries of indexes that are known before the path is followed."""
-    yield from (_condition_of(path) or IndexCondition()).entries
+def terms_of(path: AccessPath) -> Iterator[IndexLeaf]:
+    """What is asked of indexes, as far as it is known before the path is followed."""
+    for term in (_condition_of(path) or IndexCondition()).leaves:
+        if isinstance(term, IndexLeaf):
+            yield term
 
 
 def indexes_of(path: AccessPath) -> Iterator[IndexDefinition]:
@@ -231,7 +234,7 @@ def _scan(
 
 
 def _reason(path: AccessPath, outlook: Outlook) -> FallbackReason | None:
-    if outlook.unaskable.intersection(entries_of(path)):
+    if outlook.unaskable.intersection(terms_of(path)):
         return FallbackReason.NOT_INDEXED
     return outlook.reason
 
@@ -294,7 +297,7 @@ class _Sets:
         return found if len(clause) == 1 or _one_index(clause) else found.no_better_than(Precision.AT_MOST)
 
     def _of_term(self, term: IndexTerm) -> Estimate:
-        if isinstance(term, IndexEntry):
+        if isinstance(term, IndexLeaf):
             size = self._outlook.sizes.get(term)
             return UNKNOWN if size is None else Estimate(size)
         if isinstance(term, IndexKeys):
