@@ -48,7 +48,9 @@ def best_order(plan: QueryPlan, size: Callable[[Step], int | None]) -> tuple[Ste
     if len(orders) == 1:
         return plan.steps
     # All orders have the inner FROM clauses in common, and differ from the step on with which the joins begin.
-    start = next(number for number, steps in enumerate(zip(*orders, strict=False)) if len(set(steps)) > 1)
+    start = next((number for number, steps in enumerate(zip(*orders, strict=False)) if len(set(steps)) > 1), None)
+    if start is None:
+        return plan.steps
     sizes = [size(steps[start]) for steps in orders]
     known = [number for number in sizes if number is not None]
     return orders[sizes.index(min(known))] if len(known) == len(sizes) else plan.steps

@@ -53,7 +53,7 @@ def plan_statement(statement: Statement, schema_of: SchemaOf, connection: BaseDa
         found = planner.orders()
         orders = [[*order, *steps] for order in orders for steps in (found if len(orders) == 1 else found[:1])]
         fields.extend(planner.filter_fields)
-    first, *others = (tuple(_without_covered(order)) for order in orders)
+    first, *others = dict.fromkeys(tuple(_without_covered(order)) for order in orders)
     tables = tuple(dict.fromkeys(step.table for step in first))
     return QueryPlan(first, tables, tuple(dict.fromkeys(fields)), tuple(others))
 
