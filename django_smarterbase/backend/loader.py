@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django_smarterbase.backend.admission import Admission
+from django_smarterbase.backend.covering import Cover, insert_covered
 from django_smarterbase.backend.narrowing import Narrowing
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.resolving import resolved, terms_of_values
@@ -55,7 +56,8 @@ class Loader:
     """Loads the workspace for one statement.
 
     ``access`` is the caller's wish (``hints``): "index" refuses scans, "scan" does not consult the index.
-    ``repeatable`` says that what is read must be remembered, for later statements of a transaction.
+    ``repeatable`` says that what is read must be remembered, for later statements of a transaction. ``covers`` tells of
+    which tables rows are made of what the index knows.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Loader:
         self.schema_of = schema_of
         self.access = access
         self.account = Account()
+        self.covers: Mapping[str, Cover] = {}
         self._repeatable = repeatable
         self._untrusted: set[str] = set()
 
@@ -102,8 +105,38 @@ class Loader:
             self._reach(schema, path.index, values, resolved(narrowed_by, self._select))
         elif isinstance(path, SubqueryLookup):
             self._reach(schema, path.subquery.index, self._select(path.subquery), IndexCondition())
-        else:
+        elif schema.table not in self.covers or not self._cover_all(schema):
             self.scan(schema)
+
+    def _cover_all(self, schema: TableSchema) -> bool:
+        """Load every document of the table as the index knows it; False when that may not be trusted."""
+        reading = self.ask(schema, IndexCondition())
+        if reading is not None:
+            self.account.indexes.append(f"{schema.table}-all")
+            self._bring(schema, reading)
+        return reading is not None
+
+    def _bring(self, schema: TableSchema, reading: Reading) -> None:
+        """Load what the index has named: from its own records if they are all that is asked for, or from documents."""
+        stems, cover = reading.stems or (), self.covers.get(schema.table)
+        if cover is not None:
+            present = self._table(schema).present
+            certain = [stem for stem in stems if stem not in reading.in_doubt and stem not in present]
+            rows = cover.rows(self._records(schema, cover, certain))
+            if insert_covered(self.workspace, cover, list(rows.values())):
+                self.account.candidates += len(rows)
+                present.update(rows)
+        self.fetch(schema, stems)
+
+    def _records(self, schema: TableSchema, cover: Cover, stems: Sequence[str]) -> Mapping[str, Mapping[str, Value]]:
+        if not cover.indexes:
+            return {stem: {} for stem in stems}
+        try:
+            return self.resources.indexes.records(schema, cover.indexes, stems)
+        except IndexUntrusted as untrusted:
+            self._untrusted.add(schema.table)
+            self.account.fallback_reason = untrusted.reason
+            return {}
 
     def _select(self, subquery: IndexSubquery) -> list[Value]:
         """The values that a subquery selects of the rows in the workspace, each once."""
@@ -136,7 +169,7 @@ class Loader:
         reading = self._asked(schema, condition)
         if reading is not None:
             self.account.indexes.extend(index.name for index in condition.indexes)
-            self.fetch(schema, reading.stems or ())
+            self._bring(schema, reading)
             return
         self._scan_for(schema, condition)
         if self.account.fallback_reason is FallbackReason.NOT_BUILT:
@@ -147,7 +180,8 @@ class Loader:
 
         One round trip; two when there are more candidates than a scan takes requests, and they are still the cheaper.
         """
-        requests = self.resources.scan_requests(schema) if self.access == "any" else None
+        choosable = self.access == "any" and schema.table not in self.covers
+        requests = self.resources.scan_requests(schema) if choosable else None
         reading = self.ask(schema, condition, at_most=requests)
         if reading is None or reading.stems is not None or requests is None:
             return reading

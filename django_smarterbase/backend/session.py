@@ -20,6 +20,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.commit_errors import advice, applied, commit_error
+from django_smarterbase.backend.covering import Covering
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
@@ -61,6 +62,7 @@ class Session:
         self.wrapper = wrapper
         self.resources = resources
         self.workspace = workspace
+        self.covering = Covering(workspace)
         self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
@@ -220,6 +222,9 @@ class Session:
     def _attempt(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
         if request.shortcut is not None and request.shortcut.answer(loader, execution):
             return []
+        if request.may_be_covered and loader.access != "scan" and not self.in_transaction:
+            schemas = [self.wrapper.table_schema(table) for table in request.plan.tables]
+            loader.covers = self.covering.of(execution.sql, schemas)
         loader.load(request.plan)
         if request.written:
             return self._write(request, execution, loader, keys=keys)

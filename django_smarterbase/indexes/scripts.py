@@ -35,6 +35,7 @@ class Script(enum.Enum):
     OVERDUE = "overdue"
     PAGE = "page"
     READ = "read"
+    RECORDS = "records"
     REGISTER = "register"
     SETTLE = "settle"
     STANDING = "standing"
@@ -46,7 +47,7 @@ class Script(enum.Enum):
     WEIGH = "weigh"
 
 
-_READING: Final = frozenset((Script.COUNTS, Script.READ))
+_READING: Final = frozenset((Script.COUNTS, Script.READ, Script.RECORDS))
 
 
 @dataclass(frozen=True, slots=True)

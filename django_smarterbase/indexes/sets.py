@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from ..storage.keys import may_be_stem
@@ -20,6 +20,7 @@ from .sweep import Sweeper
 from .trust import EvictionWatch, believed, check_answer, snapshot_of, unchanged
 
 _TRIES: Final = 3
+_RECORDS: Final = 1000  # records for each script
 _PAUSE: Final = 0.005  # seconds between a publication in the manifest and in Redis, generously
 
 
@@ -57,6 +58,26 @@ class SetReader:
             for code, count, sample in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         }
         return Counts(counts, frozenset(in_doubt))
+
+    def records(
+        self, schema: TableSchema, indexes: Sequence[IndexDefinition], stems: Sequence[str]
+    ) -> Iterator[tuple[str, dict[str, Value]]]:
+        """As ``IndexService.records``."""
+        columns = [schema.by_name[name] for index in indexes for name in index.columns]
+        known: dict[tuple[int, str], Value] = {}
+        for start in range(0, len(stems), _RECORDS):
+            piece = stems[start : start + _RECORDS]
+            words: list[str | int] = [len(indexes), *(part(index.name) for index in indexes), *piece]
+            *_, rows = self._ask(schema, Script.RECORDS, words)
+            for stem, row in zip(piece, rows, strict=True):
+                if row is None or LOSSY in row:
+                    continue
+                values = {}
+                for position, code in enumerate(row.replace(" ", ",").split(",")):
+                    if (position, code) not in known:
+                        known[position, code] = value_of(columns[position], code)
+                    values[columns[position].name] = known[position, code]
+                yield stem, values
 
     def _refuse_damage(self, schema: TableSchema, stems: Iterable[str]) -> None:
         """Raise IndexUntrusted, and withdraw the index, when it names what no document can be called."""
