@@ -8,10 +8,8 @@ only with literal right-hand sides.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Final
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -22,13 +20,13 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.query import Query
 from django.db.models.sql.where import AND, OR, WhereNode
 
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value
+from django_smarterbase.planner.covering import MAX_ENTRIES, Ranges, cover
+from django_smarterbase.planner.ranges import DJANGO_LOOKUPS, Comparison, are_placeholders, comparison_of, literals
+from django_smarterbase.tables import IndexCondition, IndexRange, IndexTerm, TableSchema, Value
 
-MAX_ENTRIES: Final = 2000
-_DJANGO_LOOKUPS: Final = ("django.db.models.lookups", "django.db.models.fields.related_lookups")
 _BINARY: Final = ("", "BINARY")
 
-Clause = tuple[IndexEntry, ...]
+Clause = tuple[IndexTerm, ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,7 @@ class _Conjunction:
     """The conjuncts of one AND, before the indexes that cover them are chosen."""
 
     equalities: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=Ranges)
     parts: list[Narrowing] = field(default_factory=list)
     subqueries: list[tuple[str, Lookup[Any]]] = field(default_factory=list)
     exact: bool = True
@@ -105,6 +104,8 @@ class PredicateReader:
         return self._combined(found, frozenset(columns))
 
     def _conjunct(self, lookup: Any, found: _Conjunction) -> None:
+        if self._range(lookup, found):
+            return
         column = self.column_of(lookup)
         if column is None:
             found.exact = False
@@ -122,8 +123,20 @@ class PredicateReader:
             else:
                 found.equalities[column] = values
 
+    def _range(self, lookup: Any, found: _Conjunction) -> bool:
+        """Take a lookup that says something of a column's order; returns whether it is one."""
+        column, comparison = self.comparison_of(lookup)
+        if comparison is None:
+            return False
+        found.exact = found.exact and comparison.exact
+        if comparison.intervals:
+            found.ranges.add(column, comparison.intervals)
+        else:
+            found.parts.append(NOTHING)
+        return True
+
     def _combined(self, found: _Conjunction, columns: frozenset[str]) -> Narrowing:
-        parts = [*found.parts, self._covered(found.equalities)]
+        parts = [*found.parts, self._covered(found.equalities, found.ranges)]
         pk_sets = [part.pks for part in parts if part.pks is not None]
         return Narrowing(
             pks=frozenset.intersection(*pk_sets) if pk_sets else None,
@@ -133,21 +146,15 @@ class PredicateReader:
             columns=columns,
         )
 
-    def _covered(self, equalities: dict[str, tuple[Value, ...]]) -> Narrowing:
-        """Choose indexes for ``{column: values}``, the longest first, each column once."""
+    def _covered(self, equalities: dict[str, tuple[Value, ...]], ranges: Ranges | None = None) -> Narrowing:
+        """Choose indexes for ``{column: values}`` and ranges."""
         if not all(equalities.values()):
             return NOTHING
-        left, clauses, pks = dict(equalities), [], None
+        left, pks = dict(equalities), None
         if self._is_simple_pk() and self.schema.pk[0] in left:
             pks = frozenset(left.pop(self.schema.pk[0]))
-        for index in sorted(self.schema.indexes, key=lambda index: -len(index.columns)):
-            if left and all(column in left for column in index.columns):
-                clause = _product(index, left)
-                if clause is not None:
-                    clauses.append(clause)
-                    for column in index.columns:
-                        del left[column]
-        return Narrowing(pks=pks, clauses=tuple(clauses), exact=not left)
+        clauses, complete = cover(self.schema, left, ranges or Ranges())
+        return Narrowing(pks=pks, clauses=clauses, exact=complete)
 
     def _is_simple_pk(self) -> bool:
         pk = self.schema.pk
@@ -172,15 +179,27 @@ class PredicateReader:
         exact = all(part.exact and len(part.clauses) == 1 for part in possible)
         return Narrowing(clauses=(clause,), exact=exact, columns=columns)
 
+    def comparison_of(self, lookup: Any) -> tuple[str, Comparison | None]:
+        """The column of the alias that a lookup constrains by the order of its values, and how; or None."""
+        comparison = comparison_of(lookup, self.schema, self.compiler, self.connection)
+        if comparison is None or not self._is_own(comparison.column):
+            return "", None
+        return comparison.column.target.column or "", comparison
+
     def column_of(self, lookup: Any) -> str | None:
         """The column that a lookup of Django itself constrains, when it is a plain column of the alias."""
-        if type(lookup).__module__ not in _DJANGO_LOOKUPS or not isinstance(lookup, (Exact, In, IsNull)):
+        if type(lookup).__module__ not in DJANGO_LOOKUPS or not isinstance(lookup, (Exact, In, IsNull)):
             return None
-        lhs = lookup.lhs
-        if not isinstance(lhs, Col) or lhs.alias != self.alias or lookup.bilateral_transforms:
+        if not self._is_own(lookup.lhs) or lookup.bilateral_transforms:
             return None
-        column: str = lhs.target.column or ""
-        return column if column in self.schema.by_name else None
+        column: str = lookup.lhs.target.column
+        return column
+
+    def _is_own(self, expression: Any) -> bool:
+        """Whether this is a plain column of the alias."""
+        if not isinstance(expression, Col) or expression.alias != self.alias:
+            return False
+        return (expression.target.column or "") in self.schema.by_name
 
     def columns_of(self, node: Any) -> frozenset[str]:
         """The columns of the alias that a node compares with something, directly or in a transform."""
@@ -201,44 +220,14 @@ class PredicateReader:
             return ()
         except FullResultSet:
             return None
-        if sql.count("%s") != len(params) or sql.strip("(), ").replace("%s", "").strip(", "):
-            return None
-        return _literals(params)
-
-
-def _literals(params: Iterable[Any]) -> tuple[Value, ...] | None:
-    values: list[Value] = []
-    for param in params:
-        if isinstance(param, bool):
-            values.append(int(param))
-        elif isinstance(param, float) and math.isnan(param):
-            continue  # SQLite binds NaN as NULL, which equals nothing
-        elif isinstance(param, Decimal):
-            values.append(str(param))
-        elif isinstance(param, (memoryview, bytearray)):
-            values.append(bytes(param))
-        elif type(param) in (int, float, str, bytes):
-            values.append(param)
-        elif isinstance(param, (str, int)):
-            values.append(str(param) if isinstance(param, str) else int(param))
-        else:
-            return None
-    return tuple(dict.fromkeys(values))
-
-
-def _product(index: IndexDefinition, equalities: dict[str, tuple[Value, ...]]) -> Clause | None:
-    """The entries of every combination of values, or None when there are too many to be worth it."""
-    choices = [equalities[column] for column in index.columns]
-    size = 1
-    for values in choices:
-        size *= len(values)
-    if size > MAX_ENTRIES:
-        return None
-    return tuple(IndexEntry(index, values) for values in itertools.product(*choices))
+        values = literals(params) if are_placeholders(sql, params) else None
+        # SQLite binds NaN as NULL, which equals nothing.
+        return None if values is None else tuple(dict.fromkeys(value for value in values if value is not None))
 
 
 def _smallest(clauses: tuple[Clause, ...]) -> Clause:
-    return min(clauses, key=len)
+    """The clause that an OR takes for its branch: equalities rather than ranges, and few of them."""
+    return min(clauses, key=lambda clause: (any(isinstance(term, IndexRange) for term in clause), len(clause)))
 
 
 def condition_of(narrowing: Narrowing) -> IndexCondition:

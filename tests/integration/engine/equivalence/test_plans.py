@@ -73,7 +73,10 @@ PLANS: dict[str, tuple[Callable[[], QuerySet[Any]], list[tuple[str, ...]]]] = {
     "pk and an index": (lambda: ARTICLES.filter(pk=1, category="news"), [by_key("article", 1)]),
     "foreign key": (lambda: ARTICLES.filter(author=1), [by_index("article", BY_AUTHOR, exact=True)]),
     "null": (lambda: ARTICLES.filter(score=None), [by_index("article", BY_SCORE, exact=True)]),
-    "not null": (lambda: ARTICLES.filter(score__isnull=False), [scan("article")]),
+    "not null": (
+        lambda: ARTICLES.filter(score__isnull=False),
+        [by_index("article", "library_article-by-score", exact=True)],
+    ),
     "boolean": (lambda: ARTICLES.filter(live=True), [by_index("article", "library_article-by-live", exact=True)]),
     "composite": (lambda: ARTICLES.filter(status="live", category="news"), [by_index("article", BOTH, exact=True)]),
     "first column of a composite": (
@@ -100,7 +103,27 @@ PLANS: dict[str, tuple[Callable[[], QuerySet[Any]], list[tuple[str, ...]]]] = {
     "keys or keys": (lambda: ARTICLES.filter(Q(pk=1) | Q(pk=2)), [by_key("article", 2)]),
     "one or the other": (lambda: ARTICLES.filter(Q(author=1) ^ Q(score=1)), [scan("article")]),
     "another column": (lambda: ARTICLES.filter(author=F("editor")), [scan("article")]),
-    "a range": (lambda: ARTICLES.filter(score__gt=1), [scan("article")]),
+    "a range": (
+        lambda: ARTICLES.filter(score__gt=1),
+        [by_index("article", "library_article-by-score", exact=True)],
+    ),
+    "two bounds are one range": (
+        lambda: ARTICLES.filter(score__gt=1, score__lte=5, score__isnull=False),
+        [by_index("article", "library_article-by-score", exact=True)],
+    ),
+    "a range after an equality": (
+        lambda: ARTICLES.filter(status="live", category__gte="m"),
+        [by_index("article", BOTH, exact=True)],
+    ),
+    "a range of the primary key": (
+        lambda: ARTICLES.filter(pk__gt=3),
+        [by_index("article", "library_article-pk", exact=True)],
+    ),
+    "a beginning": (
+        lambda: ARTICLES.filter(category__startswith="ne"),
+        [by_index("article", "library_article-by-category")],
+    ),
+    "a range without an index": (lambda: ARTICLES.filter(rating__gt=1), [scan("article")]),
     "no condition": (lambda: ARTICLES, [scan("article")]),
     "select_related": (
         lambda: ARTICLES.filter(author=1).select_related("author", "editor"),
