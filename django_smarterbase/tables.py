@@ -190,3 +190,24 @@ class IndexCondition:
     """
 
     clauses: tuple[tuple[IndexTerm, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A page of an ordered index: of the documents whose first columns equal ``prefix`` and that meet ``condition``,
+    those from ``start`` up to ``stop`` in the order of the next columns, then of the primary key.
+
+    ``within`` bounds the first of these columns, and leaves NULLs out; ``backwards`` turns the order round;
+    ``nulls_moved`` puts NULLs at the other end than SQLite does. Documents that are equal in the first ``ties`` of these
+    columns are not torn apart at the page's end, since something else orders them; 0: no index must mind that.
+    """
+
+    index: IndexDefinition
+    prefix: tuple[Value, ...] = ()
+    within: IndexRange | None = None
+    condition: IndexCondition = IndexCondition()
+    backwards: bool = False
+    nulls_moved: bool = False
+    start: int = 0
+    stop: int = 1
+    ties: int = 0

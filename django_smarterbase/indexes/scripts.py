@@ -43,10 +43,11 @@ class Script(enum.Enum):
     UNLISTED = "unlisted"
     UNSEEN = "unseen"
     VERIFY = "verify"
+    WALK = "walk"
     WEIGH = "weigh"
 
 
-_READING: Final = frozenset((Script.COUNTS, Script.READ))
+_READING: Final = frozenset((Script.COUNTS, Script.READ, Script.WALK))
 
 
 @dataclass(frozen=True, slots=True)

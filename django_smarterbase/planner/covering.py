@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from django_smarterbase.planner.ranges import Interval
+from django_smarterbase.planner.ranges import Interval, is_told_apart
 from django_smarterbase.tables import IndexDefinition, IndexEntry, IndexRange, IndexTerm, TableSchema, Value
 
 MAX_ENTRIES: Final = 2000
@@ -48,8 +48,9 @@ def cover(schema: TableSchema, equalities: Equalities, ranges: Ranges) -> tuple[
     """
     clauses: list[Clause] = []
     left, complete = dict(equalities), True
+    told_apart = {name: values for name, values in equalities.items() if all(map(is_told_apart, values))}
     for column, intervals in ranges:
-        index, prefix = _index_for_range(schema, column, equalities, len(intervals))
+        index, prefix = _index_for_range(schema, column, told_apart, len(intervals))
         if index is None:
             complete = False
             continue

@@ -174,10 +174,10 @@ def _compared(lookup: Lookup[Any], column: Col, values: list[Value]) -> Comparis
         interval = Interval(lower=values[0], lower_inclusive=isinstance(lookup, GreaterThanOrEqual))
     else:
         interval = Interval(upper=values[0], upper_inclusive=isinstance(lookup, LessThanOrEqual))
-    return Comparison(column, (interval,), exact=all(map(_is_told_apart, values)))
+    return Comparison(column, (interval,), exact=all(map(is_told_apart, values)))
 
 
-def _is_told_apart(value: Value) -> bool:
+def is_told_apart(value: Value) -> bool:
     """Whether an ordered index knows the value from every other; a NUL may lengthen what a collation compares."""
     if isinstance(value, str):
         return "\0" not in value and len(value.encode(errors="surrogatepass")) <= TOLD_APART

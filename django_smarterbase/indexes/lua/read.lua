@@ -25,12 +25,10 @@ end
 local function places(stem, term)
   local index, first, last = split_range(term)
   if not index then return call('SISMEMBER', set_key(epoch, term), stem) end
-  local different = {}
-  for _, code in ipairs(codes_of(entries_of(stem), index)) do
-    if not before(code, first) and before(code, last) then different[code] = true end
-  end
   local number = 0
-  for _ in pairs(different) do number = number + 1 end
+  for _, code in ipairs(codes_of(entries_of(stem), index)) do
+    if is_between(code, first, last) then number = number + 1 end
+  end
   return number
 end
 

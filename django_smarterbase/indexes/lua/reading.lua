@@ -112,21 +112,26 @@ end
 
 -- The codes of a document in an ordered index: one, or while it is written those of before and after.
 local function codes_of(entries, index)
-  local codes, from, sought = {}, 1, ' >' .. index .. ':'
+  local codes, known, from, sought = {}, {}, 1, ' >' .. index .. ':'
   entries = ' ' .. entries
   while true do
     local _, last = string.find(entries, sought, from, true)
     if not last then return codes end
-    codes[#codes + 1] = string.match(entries, '^%S+', last + 1)
-    from = last
+    local code = string.match(entries, '^%S+', last + 1)
+    if not known[code] then codes[#codes + 1] = code end
+    known[code], from = true, last
   end
+end
+
+local function is_between(code, first, last)
+  return not before(code, first) and before(code, last)
 end
 
 local function stands_in(stem, term)
   local index, first, last = split_range(term)
   if not index then return call('SISMEMBER', set_key(epoch, term), stem) == 1 end
   for _, code in ipairs(codes_of(entries_of(stem), index)) do
-    if not before(code, first) and before(code, last) then return true end
+    if is_between(code, first, last) then return true end
   end
   return false
 end
