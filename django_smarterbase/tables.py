@@ -15,6 +15,8 @@ from typing import Any, Final
 Value = None | int | float | str | bytes
 Row = Mapping[str, Value]
 
+#: The collations that are compared without SQLite's help. The empty name is SQLite's default, BINARY.
+COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
 #: How many bytes of a text or of bytes an ordered index tells apart.
 TOLD_APART: Final = 64
 
@@ -62,6 +64,11 @@ class Column:
     utc: bool = False  # a datetime that is aware: SQLite holds UTC, the document says Z
     decimal_places: int | None = None
     lineage: str = ""
+
+    @property
+    def indexable(self) -> bool:
+        """Whether an index can hold it: not what only SQLite computes, or only SQLite compares."""
+        return not self.generated and self.collation.upper() in COLLATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,12 @@ class TableSchema:
     def by_name(self) -> dict[str, Column]:
         """``{column name: Column}``."""
         return {column.name: column for column in self.columns}
+
+    @cached_property
+    def ordering_key(self) -> tuple[str, ...]:
+        """The primary key's columns, by which every ordered index sorts at last; none if no index can hold them."""
+        held = {column.name for column in self.columns if column.indexable}
+        return self.pk if held.issuperset(self.pk) else ()
 
     @cached_property
     def pk_index(self) -> IndexDefinition:
@@ -233,3 +246,24 @@ class IndexCondition:
 #: What a set, or a part of an ordered index, answers by itself.
 IndexLeaf = IndexEntry | IndexRange
 IndexTerm = IndexLeaf | IndexKeys | IndexSubquery | IndexComplement | IndexCondition
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A page of an ordered index: of the documents whose first columns equal ``prefix`` and that meet ``condition``,
+    those from ``start`` up to ``stop`` in the order of the next columns, then of the primary key.
+
+    ``within`` bounds the first of these columns, and leaves NULLs out; ``backwards`` turns the order round;
+    ``nulls_moved`` puts NULLs at the other end than SQLite does. Documents that are equal in the first ``ties`` of
+    these columns are not torn apart at the page's end, since something else orders them; 0: no index must mind that.
+    """
+
+    index: IndexDefinition
+    prefix: tuple[Value, ...] = ()
+    within: IndexRange | None = None
+    condition: IndexCondition = IndexCondition()
+    backwards: bool = False
+    nulls_moved: bool = False
+    start: int = 0
+    stop: int = 1
+    ties: int = 0

@@ -16,9 +16,9 @@ from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGL
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.where import ExtraWhere
 
-from django_smarterbase.backend.covering import told_columns
 from django_smarterbase.backend.explaining import explain
 from django_smarterbase.backend.index_only import is_plain_count, shortcut_for
+from django_smarterbase.backend.index_rows import told_columns
 from django_smarterbase.backend.locked_select import RowLocking, add_keys, select_locked
 from django_smarterbase.backend.requests import Request
 from django_smarterbase.hints import hints_of
@@ -121,11 +121,11 @@ class NotingCompiler(compiler.SQLCompiler):
             counts=is_plain_count(self),
             locking=self.locking,
             shortcut=shortcut_for(self, plan) if self.operation == "select" else None,
-            may_be_covered=self.operation == "select" and self.locking is None and self._may_be_covered(plan),
+            index_may_suffice=self.operation == "select" and self.locking is None and self._index_may_suffice(plan),
             sql=sql,
         )
 
-    def _may_be_covered(self, plan: QueryPlan) -> bool:
+    def _index_may_suffice(self, plan: QueryPlan) -> bool:
         """Whether it is worth asking SQLite which columns the query reads: not when it selects of each table one that
         no index tells, as most do."""
         uncovered = set()

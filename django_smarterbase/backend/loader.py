@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django_smarterbase.backend.admission import Admission
-from django_smarterbase.backend.covering import Cover, insert_covered
+from django_smarterbase.backend.index_rows import IndexRows, insert_index_rows
 from django_smarterbase.backend.narrowing import Narrowing
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.resolving import resolved, terms_of_values
@@ -20,6 +20,7 @@ from django_smarterbase.hints import Access
 from django_smarterbase.indexes.affinity import stored as value_as_stored
 from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted, Reading
 from django_smarterbase.planner.cost import ScanChosen, best_order, scan_is_cheaper
+from django_smarterbase.planner.covering import MAX_ENTRIES
 from django_smarterbase.planner.plan import (
     AccessPath,
     IndexLookup,
@@ -29,7 +30,6 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.planner.predicates import MAX_ENTRIES
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.codec import version_of
 from django_smarterbase.storage.keys import stem as stem_of
@@ -41,23 +41,34 @@ index_logger = logging.getLogger("django_smarterbase.index")
 
 @dataclass
 class Account:
-    """What the loading of one statement came to, for its profile. ``steps`` are those of its plan that were taken."""
+    """What the loading of one statement came to, for its profile.
+
+    ``steps`` are those of its plan that were taken. ``scanned`` are the tables of which every document was read,
+    ``listed`` those of which the index has named every one; ``index_suffices`` tells that it knew all that was asked.
+    """
 
     steps: tuple[Step, ...] = ()
     candidates: int = 0
     skipped: int = 0
     scanned: list[str] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
+    index_suffices: bool = False
     indexes: list[str] = field(default_factory=list)
     choices: list[ScanChosen] = field(default_factory=list)
     fallback_reason: FallbackReason | None = None
+
+    @property
+    def whole_table(self) -> bool:
+        """Whether the statement went over a whole table, to read its documents or those that it leads to."""
+        return bool(self.scanned) or (bool(self.listed) and not self.index_suffices)
 
 
 class Loader:
     """Loads the workspace for one statement.
 
     ``access`` is the caller's wish (``hints``): "index" refuses scans, "scan" does not consult the index.
-    ``repeatable`` says that what is read must be remembered, for later statements of a transaction. ``covers`` tells of
-    which tables rows are made of what the index knows.
+    ``repeatable`` says that what is read must be remembered, for later statements of a transaction. ``index_rows``
+    tells of which tables rows are made of what the index knows.
     """
 
     def __init__(
@@ -76,13 +87,16 @@ class Loader:
         self.schema_of = schema_of
         self.access = access
         self.account = Account()
-        self.covers: Mapping[str, Cover] = {}
+        self.index_rows: Mapping[str, IndexRows] = {}
         self._repeatable = repeatable
         self._untrusted: set[str] = set()
 
     def load(self, plan: QueryPlan) -> None:
         """Load the candidates of every step, in the plan's order, or in the better one of several."""
         self.account.steps = plan.steps if self.access == "scan" else best_order(plan, self._size)
+        self.account.index_suffices = all(
+            step.table in self.index_rows and not isinstance(step.path, KeyLookup) for step in plan.steps
+        )
         for step in self.account.steps:
             schema = self.schema_of(step.table)
             self.overlay(schema)
@@ -105,37 +119,40 @@ class Loader:
             self._reach(schema, path.index, values, resolved(narrowed_by, self._select))
         elif isinstance(path, SubqueryLookup):
             self._reach(schema, path.subquery.index, self._select(path.subquery), IndexCondition())
-        elif schema.table not in self.covers or not self._cover_all(schema):
+        elif schema.table not in self.index_rows or not self._may_list() or not self._bring_all(schema):
             self.scan(schema)
 
-    def _cover_all(self, schema: TableSchema) -> bool:
+    def _may_list(self) -> bool:
+        """Whether the index may name all documents of a table: if the caller refuses scans, only when none is read."""
+        return self.access != "index" or self.account.index_suffices
+
+    def _bring_all(self, schema: TableSchema) -> bool:
         """Load every document of the table as the index knows it; False when that may not be trusted."""
         reading = self.ask(schema, IndexCondition())
-        if reading is not None:
-            self.account.indexes.append(f"{schema.table}-all")
-            self._bring(schema, reading)
-        return reading is not None
+        if reading is None:
+            return False
+        self.account.indexes.append(f"{schema.table}-all")
+        self.account.listed.append(schema.table)
+        self._bring(schema, reading.stems or (), reading.in_doubt)
+        return True
 
-    def _bring(self, schema: TableSchema, reading: Reading) -> None:
-        """Load what the index has named: from its own records if they are all that is asked for, or from documents."""
-        stems, cover = reading.stems or (), self.covers.get(schema.table)
-        if cover is not None:
-            present = self._table(schema).present
-            certain = [stem for stem in stems if stem not in reading.in_doubt and stem not in present]
-            rows = cover.rows(self._records(schema, cover, certain))
-            if insert_covered(self.workspace, cover, list(rows.values())):
+    def _bring(self, schema: TableSchema, stems: Sequence[str], in_doubt: Collection[str] = ()) -> None:
+        """Load documents: from the records of the index if they are all that is asked for, or else as they are stored."""
+        made, present = self.index_rows.get(schema.table), self._table(schema).present
+        certain = [stem for stem in stems if stem not in in_doubt and stem not in present]
+        if made is not None and certain and schema.table not in self._untrusted:
+            rows = made.of(self._records(schema, made, certain))
+            if insert_index_rows(self.workspace, schema, list(rows.values())):
                 self.account.candidates += len(rows)
                 present.update(rows)
         self.fetch(schema, stems)
 
-    def _records(self, schema: TableSchema, cover: Cover, stems: Sequence[str]) -> Mapping[str, Mapping[str, Value]]:
-        if not cover.indexes:
-            return {stem: {} for stem in stems}
+    def _records(self, schema: TableSchema, made: IndexRows, stems: Sequence[str]) -> Mapping[str, Mapping[str, Value]]:
+        """What the index knows of the documents: nothing, when it may not be trusted any more."""
         try:
-            return self.resources.indexes.records(schema, cover.indexes, stems)
-        except IndexUntrusted as untrusted:
+            return self.resources.indexes.records(schema, made.indexes, stems)
+        except IndexUntrusted:
             self._untrusted.add(schema.table)
-            self.account.fallback_reason = untrusted.reason
             return {}
 
     def _select(self, subquery: IndexSubquery) -> list[Value]:
@@ -149,7 +166,7 @@ class Loader:
     ) -> None:
         """Load the documents that have one of ``values`` in the column of ``index``, or as their primary key."""
         if index is None:
-            self.fetch(schema, self._stems_of(schema, [(value,) for value in values if value is not None]))
+            self._bring(schema, self._stems_of(schema, [(value,) for value in values if value is not None]))
         else:
             self.consult(schema, IndexCondition((terms_of_values(index, values), *narrowed_by.clauses)))
 
@@ -169,7 +186,7 @@ class Loader:
         reading = self._asked(schema, condition)
         if reading is not None:
             self.account.indexes.extend(index.name for index in condition.indexes)
-            self._bring(schema, reading)
+            self._bring(schema, reading.stems or (), reading.in_doubt)
             return
         self._scan_for(schema, condition)
         if self.account.fallback_reason is FallbackReason.NOT_BUILT:
@@ -180,7 +197,7 @@ class Loader:
 
         One round trip; two when there are more candidates than a scan takes requests, and they are still the cheaper.
         """
-        choosable = self.access == "any" and schema.table not in self.covers
+        choosable = self.access == "any" and schema.table not in self.index_rows
         requests = self.resources.scan_requests(schema) if choosable else None
         reading = self.ask(schema, condition, at_most=requests)
         if reading is None or reading.stems is not None or requests is None:

@@ -43,6 +43,21 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """The answer to a ``Walk``.
+
+    ``etags`` is ``{stem: ETag}`` (as ``keys.etag_text`` has it) of the certain documents before and in the page, in
+    its order, without the first ``left_out`` ones. ``in_doubt`` are all others that may stand before its end.
+    ``ended`` says that nothing comes after it.
+    """
+
+    etags: Mapping[str, str]
+    in_doubt: frozenset[str]
+    left_out: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How many documents have each combination of values of an index.
 

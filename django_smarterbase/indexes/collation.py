@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..tables import Column
-from .definitions import COLLATIONS
+from ..tables import COLLATIONS, Column
 
 _UPPER_TO_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 

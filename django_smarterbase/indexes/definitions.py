@@ -15,9 +15,6 @@ from .keys import part
 
 VERSION: Final = 2  # raise it whenever an entry would be encoded differently: every index is then built anew
 
-#: The collations that are compared without SQLite's help. The empty name is SQLite's default, BINARY.
-COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
-
 
 @dataclass(frozen=True, slots=True)
 class KeptIndex:
@@ -81,13 +78,13 @@ def _forget(identity: int, _: object) -> None:
 
 
 def _facts(schema: TableSchema) -> Facts:
-    usable = {c.name: c for c in schema.columns if not c.generated and c.collation.upper() in COLLATIONS}
+    usable = {column.name: column for column in schema.columns if column.indexable}
     indexes = {
         index: KeptIndex(f"{part(index.name)}:", tuple(usable[name] for name in index.columns))
         for index in schema.indexes
         if usable.keys() >= set(index.columns)
     }
-    key = tuple(usable[name] for name in schema.pk) if usable.keys() >= set(schema.pk) else ()
+    key = tuple(usable[name] for name in schema.ordering_key)
     orders = {index: KeptIndex(f">{kept.prefix}", (*kept.columns, *key)) for index, kept in indexes.items()}
     if key:
         orders[schema.pk_index] = KeptIndex(">:", key)

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import replace
 from typing import Final
 
-from ..tables import TOLD_APART, Column, IndexDefinition, IndexRange, Row, TableSchema, Value
+from ..tables import TOLD_APART, Column, IndexDefinition, IndexRange, Row, TableSchema, Value, Walk
 from . import affinity
 from .collation import NotIndexable, folded
 from .definitions import KeptIndex, facts_of
@@ -80,6 +81,18 @@ def bounds_of(schema: TableSchema, sought: IndexRange) -> tuple[tuple[Column, ..
     if sought.upper is not None:
         last = _edge(columns[-1], sought.upper, after=sought.upper_inclusive, cut_after=True)
     return columns, prefix + first, prefix + last
+
+
+def walk_bounds(schema: TableSchema, walk: Walk) -> tuple[str, str, str, str]:
+    """The ordered index of a walk as the scripts call it, its first code, the code after its last, and the code of NULL
+    if that is to be moved. Raises NotIndexable.
+    """
+    kept = kept_order(schema, walk.index)
+    prefix = "".join([order(column, value) for column, value in zip(kept.columns, walk.prefix, strict=False)])
+    first, last = prefix, prefix + ABOVE_ALL
+    if walk.within is not None:
+        _columns, first, last = bounds_of(schema, replace(walk.within, index=walk.index, prefix=walk.prefix))
+    return kept.prefix[1:-1], first, last, prefix + NULL if walk.nulls_moved else ""
 
 
 def order(column: Column, value: Value) -> str:

@@ -44,10 +44,11 @@ class Script(enum.Enum):
     UNLISTED = "unlisted"
     UNSEEN = "unseen"
     VERIFY = "verify"
+    WALK = "walk"
     WEIGH = "weigh"
 
 
-_READING: Final = frozenset((Script.COUNTS, Script.READ, Script.RECORDS))
+_READING: Final = frozenset((Script.COUNTS, Script.READ, Script.RECORDS, Script.WALK))
 
 
 @dataclass(frozen=True, slots=True)

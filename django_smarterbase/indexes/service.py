@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -11,7 +12,7 @@ from ..exceptions import IndexUnavailable
 from ..outlook import Outlook
 from ..storage.base import ObjectStore
 from ..storage.keys import Keyspace
-from ..tables import IndexCondition, IndexDefinition, IndexLeaf, TableSchema, Value
+from ..tables import IndexCondition, IndexDefinition, IndexLeaf, TableSchema, Value, Walk
 from .answers import (
     Change,
     Counts,
@@ -20,6 +21,7 @@ from .answers import (
     IndexUntrusted,
     ManifestEntry,
     Marker,
+    Page,
     Reading,
     RebuildReport,
 )
@@ -50,6 +52,7 @@ __all__ = [
     "ManifestEntry",
     "Marker",
     "OpenWrite",
+    "Page",
     "Progress",
     "Reading",
     "RebuildReport",
@@ -112,13 +115,19 @@ class IndexService:
 
         One round trip; a GET of the manifest when the lease on it has run out. Raises IndexUntrusted.
         """
-        try:
-            reading = self._reader.read(schema, condition, members=members, at_most=at_most)
-        except IndexUntrusted as untrusted:
-            self._lost(schema, untrusted)
-            raise
-        self._kept(schema)
-        return reading
+        with self._trusting(schema):
+            return self._reader.read(schema, condition, members=members, at_most=at_most)
+
+    def walk(self, schema: TableSchema, walk: Walk, *, skip: bool = False) -> Page | None:
+        """The documents of a page of an ordered index and those before it; with ``skip`` as few of these as can be
+        told.
+
+        None when the script would have to look at too many documents to find them. One round trip, whose work is
+        proportional to the page and, with a condition, to how many documents of the index do not meet it. Raises
+        IndexUntrusted.
+        """
+        with self._trusting(schema):
+            return self._reader.walk(schema, walk, skip=skip)
 
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
         """The number of documents for each combination of values of ``index``.
@@ -126,13 +135,8 @@ class IndexService:
         One round trip whose work is proportional to the number of combinations; values that are too long for a key
         or folded by a collation cost one read each. Raises IndexUntrusted.
         """
-        try:
-            counts = self._reader.counts(schema, index)
-        except IndexUntrusted as untrusted:
-            self._lost(schema, untrusted)
-            raise
-        self._kept(schema)
-        return counts
+        with self._trusting(schema):
+            return self._reader.counts(schema, index)
 
     def records(
         self, schema: TableSchema, indexes: Sequence[IndexDefinition], stems: Sequence[str]
@@ -142,11 +146,18 @@ class IndexService:
         Left out are documents in doubt, those of which the index knows nothing, and those with a value that its code
         does not tell (long, or folded by a collation). One round trip for 1,000 stems. Raises IndexUntrusted.
         """
-        try:
+        with self._trusting(schema):
             return dict(self._reader.records(schema, indexes, stems))
+
+    @contextmanager
+    def _trusting(self, schema: TableSchema) -> Iterator[None]:
+        """Note whether the index has answered."""
+        try:
+            yield
         except IndexUntrusted as untrusted:
             self._lost(schema, untrusted)
             raise
+        self._kept(schema)
 
     def _lost(self, schema: TableSchema, untrusted: IndexUntrusted) -> None:
         self._room.trust_log.lost(schema.table, untrusted)

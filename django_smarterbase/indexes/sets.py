@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from ..storage.keys import may_be_stem
-from ..tables import IndexCondition, IndexDefinition, TableSchema, Value
-from .answers import Counts, FallbackReason, IndexUntrusted, Reading
+from ..tables import IndexCondition, IndexDefinition, TableSchema, Value, Walk
+from .answers import Counts, FallbackReason, IndexUntrusted, Page, Reading
 from .client import IndexDamaged, RedisClient, RedisDown
 from .conditions import condition_words
 from .definitions import indexable
-from .encoding import LOSSY, stored_code, value_of
+from .encoding import LOSSY, NotIndexable, stored_code, value_of
 from .keys import part
+from .ordering import walk_bounds
 from .room import Room
 from .scripts import Script
 from .sweep import Sweeper
@@ -44,6 +45,16 @@ class SetReader:
             self._sweeper.lend_a_hand(schema)
         return Reading(None if stems is None else tuple(stems), count, frozenset(in_doubt), documents)
 
+    def walk(self, schema: TableSchema, walk: Walk, *, skip: bool) -> Page | None:
+        """As ``IndexService.walk``."""
+        rest = [self._room.deadline_ms, *_walk(schema, walk, skip=skip), *condition_words(schema, walk.condition)]
+        _, _, _, overdue, state, left_out, in_doubt, flat = self._ask(schema, Script.WALK, rest)
+        etags = dict(zip(flat[::2], flat[1::2], strict=True))
+        self._refuse_damage(schema, (*in_doubt, *etags))
+        if overdue:
+            self._sweeper.lend_a_hand(schema)
+        return None if state == "beyond" else Page(etags, frozenset(in_doubt), left_out, state == "ended")
+
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
         """As ``IndexService.counts``."""
         if index not in indexable(schema):
@@ -73,7 +84,7 @@ class SetReader:
                 if row is None or LOSSY in row:
                     continue
                 values = {}
-                for position, code in enumerate(row.replace(" ", ",").split(",")):
+                for position, code in enumerate(row.replace(" ", ",").split(",") if row else ()):
                     if (position, code) not in known:
                         known[position, code] = value_of(columns[position], code)
                     values[columns[position].name] = known[position, code]
@@ -144,3 +155,13 @@ class _Found:
         if stored is None or [stored_code(column, row[column.name]) for column in self._columns] != parts:
             raise IndexUntrusted(FallbackReason.CHANGED, expected=True)
         return tuple(row[column.name] for column in self._columns)
+
+
+def _walk(schema: TableSchema, walk: Walk, *, skip: bool) -> list[str | int]:
+    """A walk as the script takes it, but for its condition."""
+    try:
+        name, first, last, null = walk_bounds(schema, walk)
+    except NotIndexable as problem:
+        raise IndexUntrusted(FallbackReason.NOT_INDEXED, str(problem), expected=True) from problem
+    whole = len(walk.prefix) + walk.ties if walk.ties else 0
+    return [name, first, last, int(walk.backwards), null, whole, walk.start, walk.stop, int(skip)]

@@ -14,9 +14,9 @@ from django.utils.translation import gettext_noop
 
 from django_smarterbase.hints import Access
 from django_smarterbase.outlook import FallbackReason
+from django_smarterbase.planner.covering import MAX_ENTRIES
 from django_smarterbase.planner.forecast import Forecast, asks_index
 from django_smarterbase.planner.obstacles import Hindrance, Obstacle
-from django_smarterbase.planner.predicates import MAX_ENTRIES
 from django_smarterbase.tables import TableSchema
 
 REMEDIES: Final = {
@@ -58,14 +58,11 @@ REMEDIES: Final = {
 
 _OF_FIELDS: Final = {
     Hindrance.UNINDEXABLE: gettext_noop(
-        "Add a condition by exact or in on an indexed field{indexed}: {fields} cannot have an index, as only SQLite "
-        "knows how its values compare."
-    ),
-    Hindrance.RANGE: gettext_noop(
-        "Add a condition by exact or in on an indexed field{indexed}: range conditions ({terms}) are not narrowed yet."
+        "Add a condition by exact, in or a range on an indexed field{indexed}: {fields} cannot have an index, as only "
+        "SQLite knows how its values compare."
     ),
     Hindrance.LOOKUP: gettext_noop(
-        "Add a condition by exact or in on an indexed field{indexed}: no index answers {terms}."
+        "Add a condition by exact, in or a range on an indexed field{indexed}: no index answers {terms}."
     ),
     Hindrance.EXCLUSIVE: gettext_noop(
         "Say which values of {fields} are wanted, by & and | and ~: conditions joined by ^ are not narrowed."
@@ -149,8 +146,8 @@ def _of_filter_fields(model: str, filter_fields: Sequence[str], schema: TableSch
         yield _add_index(model, lacking)
     if found := [name for name in filter_fields if name in indexed]:
         yield _(
-            "Filter or exclude {fields} by exact, in or isnull, in every branch of an OR: other lookups and "
-            "expressions do not use an index."
+            "Filter or exclude {fields} by exact, in, isnull or a range, or filter by startswith, in every branch of "
+            "an OR: other lookups and expressions do not use an index."
         ).format(fields=_fields(model, found))
     if schema is not None and (others := [name for name in filter_fields if name not in own]):
         yield _("Give the related models an index on {fields}, or filter {label} by a field of its own.").format(

@@ -21,10 +21,12 @@ class ScanChosen:
     documents: int
     requests: int
 
-    def __str__(self) -> str:
+    @property
+    def why(self) -> str:
+        """The choice in words, without the table."""
         return (
-            f"{self.table}: Scan chosen, as the index names {self.candidates:,} of {self.documents:,} documents and a "
-            f"scan takes about {self.requests:,} request{'' if self.requests == 1 else 's'}"
+            f"Scan chosen: the index names {self.candidates:,} of {self.documents:,} documents, a scan takes about "
+            f"{self.requests:,} request{'' if self.requests == 1 else 's'}"
         )
 
 

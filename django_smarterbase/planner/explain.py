@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -59,14 +60,15 @@ def name_of(step: Step) -> str:
 
 def describe(path: AccessPath, *, show_values: bool = False) -> str:
     """The access path in words."""
+    detail = _Detail.VALUES if show_values else _Detail.RANGES
     if isinstance(path, KeyLookup):
         values = f": {_listed(pk[0] for pk in path.pks)}" if show_values and path.pks else ""
         return f"KeyLookup of {len(path.pks)} primary key(s){values}"
     if isinstance(path, IndexLookup):
-        return f"IndexLookup {_conditions(path.condition, show_values=show_values)}"
+        return f"IndexLookup {_conditions(path.condition, detail)}"
     if isinstance(path, JoinLookup):
         further = path.narrowed_by
-        narrowed = f" AND {_conditions(further, show_values=show_values)}" if further is not None else ""
+        narrowed = f" AND {_conditions(further, detail)}" if further is not None else ""
         source = f"{path.source_table}.{path.source_column}"
         return f"JoinLookup by the values of {source}, {_index_or_key(path.index)}{narrowed}"
     if isinstance(path, SubqueryLookup):
@@ -127,24 +129,32 @@ def _as_json(value: Value) -> Any:
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
+class _Detail(enum.IntEnum):
+    """How much is said of a condition's terms: the indexes, which of them are asked for ranges, or the values too."""
+
+    INDEXES = 0
+    RANGES = 1
+    VALUES = 2
+
+
 def _indexes(condition: IndexCondition) -> list[str]:
     """Each clause by its indexes."""
-    return [_terms(clause, show_values=False) for clause in condition.clauses]
+    return [_terms(clause, _Detail.INDEXES) for clause in condition.clauses]
 
 
-def _conditions(condition: IndexCondition, *, show_values: bool) -> str:
-    return " AND ".join(_terms(clause, show_values=show_values) for clause in condition.clauses)
+def _conditions(condition: IndexCondition, detail: _Detail) -> str:
+    return " AND ".join(_terms(clause, detail) for clause in condition.clauses)
 
 
-def _terms(terms: tuple[IndexTerm, ...], *, show_values: bool) -> str:
+def _terms(terms: tuple[IndexTerm, ...], detail: _Detail) -> str:
     """A union: each index once, then what is no plain part of one."""
     of_indexes = {f"redis:{term.index.name}": None for term in terms if isinstance(term, IndexLeaf)}
     named = "|".join(of_indexes)
-    if any(isinstance(term, IndexRange) for term in terms):
+    if detail >= _Detail.RANGES and any(isinstance(term, IndexRange) for term in terms):
         named = f"range of {named}"
-    if show_values and of_indexes:
+    if detail is _Detail.VALUES and of_indexes:
         named += f" ({_values(terms)})"
-    others = (_term(term, show_values=show_values) for term in terms if not isinstance(term, IndexLeaf))
+    others = (_term(term, detail) for term in terms if not isinstance(term, IndexLeaf))
     return "|".join(filter(None, (named, *others)))
 
 
@@ -167,14 +177,14 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
-def _term(term: IndexTerm, *, show_values: bool) -> str:
+def _term(term: IndexTerm, detail: _Detail) -> str:
     if isinstance(term, IndexKeys):
-        return f"key ({_listed(term.pks)})" if show_values else "key"
+        return f"key ({_listed(term.pks)})" if detail is _Detail.VALUES else "key"
     if isinstance(term, IndexComplement):
-        return f"NOT {_terms(term.terms, show_values=show_values)}"
+        return f"NOT {_terms(term.terms, detail)}"
     if isinstance(term, IndexSubquery):
         return f"{'NOT ' if term.negated else ''}{_index_or_key(term.index)} by {_source(term)}"
-    return f"({_conditions(term, show_values=show_values)})" if isinstance(term, IndexCondition) else ""
+    return f"({_conditions(term, detail)})" if isinstance(term, IndexCondition) else ""
 
 
 def _source(subquery: IndexSubquery) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from django_smarterbase.hints import Access
 from django_smarterbase.outlook import FallbackReason, Outlook
-from django_smarterbase.planner.cost import best_order
+from django_smarterbase.planner.cost import ScanChosen, best_order, scan_is_cheaper
 from django_smarterbase.planner.plan import (
     AccessPath,
     IndexLookup,
@@ -71,9 +71,12 @@ NONE = Estimate(0)
 
 @dataclass(frozen=True, slots=True)
 class StepForecast:
-    """One step. ``scans`` tells that every document would be read; ``reason`` why, where the plan wants an index.
+    """One step. ``scans`` tells that every document would be read; ``reason`` why, where the plan wants an index, or
+    ``chosen`` that it costs less than what the index names.
 
-    ``candidates`` are the documents that its access path names, ``reads`` those that it reads in the store.
+    ``candidates`` are the documents that its access path names, ``reads`` those that it reads in the store; none when
+    their rows are made of what the index knows (``from_index``), but for those with a write under way. ``leads_on``
+    tells that all rows are made so, and that documents of other tables are read beside them.
     """
 
     step: Step
@@ -82,11 +85,14 @@ class StepForecast:
     candidates: Estimate
     reads: Estimate
     listings: Estimate = NONE
+    chosen: ScanChosen | None = None
+    from_index: bool = False
+    leads_on: bool = False
 
     @property
     def complexity(self) -> str:
         """As in a profile."""
-        return "O(n)" if self.scans else "O(1)"
+        return "O(n)" if self.scans or self.leads_on else "O(1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ class Forecast:
     @property
     def complexity(self) -> str:
         """As in a profile."""
-        return "O(n)" if any(step.scans for step in self.steps) else "O(1)"
+        return "O(n)" if any(step.complexity == "O(n)" for step in self.steps) else "O(1)"
 
     @property
     def fallback_reason(self) -> FallbackReason | None:
@@ -147,11 +153,14 @@ def forecast(
     *,
     access: Access = "any",
     index_only: bool = False,
+    index_rows: Collection[str] = (),
+    scan_requests: Callable[[str], int | None] = lambda _table: None,
 ) -> Forecast:
     """The forecast of a plan.
 
     ``outlooks`` are those of tables whose index is asked or that are scanned; ``listings(documents)`` is how many
-    requests a listing takes. ``index_only`` says that the index alone could answer if it is trusted.
+    requests a listing takes. ``index_only`` says that the index alone could answer if it is trusted; of the tables
+    ``index_rows`` it knows all that is read. ``scan_requests(table)`` is how many requests a scan is known to take.
     """
     if index_only and len(plan.steps) == 1 and access != "scan":
         step, outlook = plan.steps[0], outlooks.get(plan.steps[0].table, Outlook())
@@ -159,13 +168,17 @@ def forecast(
         if reason is None:
             condition = _condition_of(step.path) or IndexCondition()
             members = _Sets(outlook, {}).members(condition)
-            return Forecast((StepForecast(step, False, None, members, NONE),), index_only=True)
+            return Forecast((StepForecast(step, False, None, members, NONE, from_index=True),), index_only=True)
         if isinstance(step.path, Scan):
             documents = _documents(outlook)
             return Forecast((_scan(step, reason, documents, documents, listings),), index_only=False)
-    forecaster = _Forecaster(outlooks, listings, access)
-    steps = plan.steps if access == "scan" else best_order(plan, lambda step: _beginning(step, outlooks))
-    return Forecast(tuple(forecaster.step(step) for step in steps), index_only=False)
+    forecaster = _Forecaster(outlooks, listings, access, index_rows, scan_requests)
+    order = plan.steps if access == "scan" else best_order(plan, lambda step: _beginning(step, outlooks))
+    steps = tuple(forecaster.step(step) for step in order)
+    alone = bool(steps) and all(step.from_index for step in steps)
+    if not alone:
+        steps = tuple(replace(step, leads_on=step.from_index and isinstance(step.step.path, Scan)) for step in steps)
+    return Forecast(steps, index_only=alone)
 
 
 def _beginning(step: Step, outlooks: Mapping[str, Outlook]) -> int | None:
@@ -177,10 +190,19 @@ def _beginning(step: Step, outlooks: Mapping[str, Outlook]) -> int | None:
 class _Forecaster:
     """Goes through the steps as the loader does. ``loaded`` are the rows of each table so far."""
 
-    def __init__(self, outlooks: Mapping[str, Outlook], listings: Callable[[int], int], access: Access) -> None:
+    def __init__(
+        self,
+        outlooks: Mapping[str, Outlook],
+        listings: Callable[[int], int],
+        access: Access,
+        index_rows: Collection[str],
+        scan_requests: Callable[[str], int | None],
+    ) -> None:
         self._outlooks = outlooks
         self._listings = listings
         self._access = access
+        self._index_rows = index_rows
+        self._scan_requests = scan_requests
         self._untrusted: dict[str, FallbackReason] = {}
         self._complete: set[str] = set()
         self._loaded: dict[str, Estimate] = {}
@@ -194,6 +216,12 @@ class _Forecaster:
     def _follow(self, step: Step) -> StepForecast:
         path, outlook = step.path, self._outlooks.get(step.table, Outlook())
         documents = _documents(outlook)
+        from_index = step.table in self._index_rows and self._access != "scan"
+        if isinstance(path, Scan) and from_index and step.table not in self._untrusted:
+            if outlook.reason is None:
+                return StepForecast(step, False, None, documents, NONE, from_index=True)
+            self._untrusted[step.table] = outlook.reason
+            return _scan(step, outlook.reason, documents, documents, self._listings)
         if isinstance(path, Scan) or (asks_index(path) and self._access == "scan"):
             if step.table in self._complete:
                 return StepForecast(step, True, None, NONE, NONE)
@@ -206,7 +234,24 @@ class _Forecaster:
                 # The documents that the index would not have named are read, and left out then.
                 return _scan(step, reason, documents.no_better_than(Precision.AT_MOST), documents, self._listings)
         candidates = self._candidates(path, outlook)
-        return StepForecast(step, False, None, candidates, candidates)
+        if from_index and not isinstance(path, KeyLookup) and self._is_trusted(step.table):
+            return StepForecast(step, False, None, candidates, NONE, from_index=True)
+        if not asks_index(path):
+            return StepForecast(step, False, None, candidates, candidates)
+        return self._chosen(step, candidates, documents) or StepForecast(step, False, None, candidates, candidates)
+
+    def _is_trusted(self, table: str) -> bool:
+        return table not in self._untrusted and table in self._outlooks and self._outlooks[table].reason is None
+
+    def _chosen(self, step: Step, candidates: Estimate, documents: Estimate) -> StepForecast | None:
+        """The scan of the table where that is the cheaper way."""
+        requests = self._scan_requests(step.table) if self._access == "any" else None
+        if requests is None or candidates.number is None or documents.number is None:
+            return None
+        if not scan_is_cheaper(candidates.number, documents.number, requests):
+            return None
+        chosen = ScanChosen(step.table, candidates.number, documents.number, requests)
+        return StepForecast(step, True, None, candidates, Estimate(requests, Precision.ABOUT), chosen=chosen)
 
     def _candidates(self, path: AccessPath, outlook: Outlook) -> Estimate:
         if isinstance(path, KeyLookup):
@@ -260,8 +305,11 @@ class _Sets:
 
     def members(self, condition: IndexCondition) -> Estimate:
         """An intersection has no more members than the smallest of its sets."""
+        documents = _documents(self._outlook)
         clauses = [self._union(clause) for clause in condition.clauses]
-        smallest = min(clauses, key=_size, default=_documents(self._outlook))
+        smallest = min(clauses, key=_size, default=documents)
+        if smallest.number is None:
+            return documents.no_better_than(Precision.AT_MOST)
         return smallest if len(clauses) <= 1 else smallest.no_better_than(Precision.AT_MOST)
 
     def of_join(self, path: JoinLookup) -> Estimate:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.constants import LOOKUP_SEP
@@ -18,15 +18,14 @@ from django.db.models.lookups import IsNull, Lookup, Transform
 from django.db.models.sql.datastructures import Join
 from django.db.models.sql.where import AND, OR, ExtraWhere, WhereNode
 
+from django_smarterbase.planner.covering import MAX_ENTRIES, orders
 from django_smarterbase.planner.plan import Scan, Step
 from django_smarterbase.planner.planner import SchemaOf, ScopePlanner
-from django_smarterbase.planner.predicates import MAX_ENTRIES, PredicateReader
+from django_smarterbase.planner.predicates import PredicateReader
+from django_smarterbase.planner.ranges import outside
 from django_smarterbase.planner.reaching import query_of, reach, single_index
 from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.tables import IndexCondition, TableSchema
-
-_RANGES: Final = frozenset(("gt", "gte", "lt", "lte", "range"))
-_COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))  # those whose columns can have an index
 
 
 class Hindrance(enum.StrEnum):
@@ -35,7 +34,6 @@ class Hindrance(enum.StrEnum):
     NO_CONDITION = "no condition"
     NOT_INDEXED = "no index on the field"
     UNINDEXABLE = "the field cannot have an index"
-    RANGE = "range"
     LOOKUP = "lookup that no index answers"
     EXCLUSIVE = "one or the other"
     TRANSFORM = "transform"
@@ -147,21 +145,38 @@ class _Reading:
 
     def _together(self, children: Iterable[Any], truth: bool) -> Iterator[Obstacle]:
         """Conditions joined by AND: what lacks an index could have one over all its columns."""
-        lacking: list[str] = []
+        lacking: dict[str, None] = {}
         for child in children:
-            column = None if isinstance(child, WhereNode) else self._reader.column_of(child)
             if isinstance(child, WhereNode):
                 yield from self.of(child, truth=truth)
-            elif column is None:
-                yield from self._other_lookup(child)
-            elif (obstacle := self._comparison(child, column)) is None:
                 continue
-            elif obstacle.hindrance is Hindrance.NOT_INDEXED:
-                lacking += [column] if column not in lacking else []
-            else:
-                yield obstacle
+            for obstacle in self._of_lookup(child, truth):
+                if obstacle.hindrance is Hindrance.NOT_INDEXED:
+                    lacking |= dict.fromkeys(obstacle.fields)
+                else:
+                    yield obstacle
         if lacking:
-            yield self._obstacle(Hindrance.NOT_INDEXED, *lacking)
+            yield Obstacle(Hindrance.NOT_INDEXED, self._schema, tuple(lacking))
+
+    def _of_lookup(self, lookup: Any, truth: bool) -> Iterator[Obstacle]:
+        ranged, comparison = self._reader.comparison_of(lookup)
+        column = self._reader.column_of(lookup)
+        if comparison is not None and (truth or outside(comparison) is not None):
+            yield from filter(None, [self._range(ranged)])
+        elif column is not None:
+            yield from filter(None, [self._comparison(lookup, column)])
+        else:
+            yield from self._other_lookup(lookup)
+
+    def _range(self, column: str) -> Obstacle | None:
+        """Why a comparison by order does not narrow; None when it would if it stood alone."""
+        if any(index.columns[0] == column for index in orders(self._schema)):
+            return None
+        return self._lacks_index(column)
+
+    def _lacks_index(self, column: str) -> Obstacle:
+        indexable = self._schema.by_name[column].indexable
+        return self._obstacle(Hindrance.NOT_INDEXED if indexable else Hindrance.UNINDEXABLE, column)
 
     def _comparison(self, lookup: Any, column: str) -> Obstacle | None:
         """Why an ``exact``, ``in`` or ``isnull`` does not narrow; None when it would if it stood alone."""
@@ -169,11 +184,9 @@ class _Reading:
         values = (None,) if isinstance(lookup, IsNull) else None if query else self._reader.values_of(lookup)
         if values is None and query is None:
             return self._obstacle(Hindrance.EXPRESSION, column)
-        known = self._schema.by_name[column]
         is_pk = self._schema.pk == (column,)
         if not is_pk and single_index(self._schema, column) is None:
-            indexable = not known.generated and known.collation.upper() in _COLLATIONS
-            return self._obstacle(Hindrance.NOT_INDEXED if indexable else Hindrance.UNINDEXABLE, column)
+            return self._lacks_index(column)
         if values is None:
             return self._obstacle(Hindrance.SUBQUERY, column)
         return self._obstacle(Hindrance.TOO_MANY, column) if len(values) > MAX_ENTRIES and not is_pk else None
@@ -188,7 +201,7 @@ class _Reading:
         if not isinstance(node.lhs, Col):
             hindrance = Hindrance.TRANSFORM
         else:
-            hindrance = Hindrance.RANGE if node.lookup_name in _RANGES else Hindrance.LOOKUP
+            hindrance = Hindrance.LOOKUP
         yield self._obstacle(hindrance, *sorted(columns), lookup=LOOKUP_SEP.join(names))
 
     def _disjunction(self, node: WhereNode, truth: bool) -> Iterator[Obstacle]:

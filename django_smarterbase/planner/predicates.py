@@ -12,10 +12,8 @@ has another value in ``x``, and not when it has none.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import Any, Final
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -26,6 +24,16 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.query import Query
 from django.db.models.sql.where import AND, OR, NothingNode, WhereNode
 
+from django_smarterbase.planner.covering import MAX_ENTRIES, Clause, Ranges, cover
+from django_smarterbase.planner.ranges import (
+    DJANGO_LOOKUPS,
+    Comparison,
+    Interval,
+    are_placeholders,
+    comparison_of,
+    literals,
+    outside,
+)
 from django_smarterbase.planner.reaching import BINARY, has_plain_key, query_of, single_index, subquery_term
 from django_smarterbase.tables import (
     IndexComplement,
@@ -37,13 +45,6 @@ from django_smarterbase.tables import (
     TableSchema,
     Value,
 )
-
-#: More sets than this are not asked for at once: a script over them keeps Redis from others for too long.
-MAX_ENTRIES: Final = 50_000
-_MAX_PRODUCT: Final = 2000  # combinations of values, before an index over fewer columns is the better one
-_DJANGO_LOOKUPS: Final = ("django.db.models.lookups", "django.db.models.fields.related_lookups")
-
-Clause = tuple[IndexTerm, ...]
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,11 @@ ANYTHING: Final = Narrowing()
 
 @dataclass
 class _Conjunction:
-    """The conjuncts of one AND, before the indexes that cover them are chosen."""
+    """The conjuncts of one AND, before the indexes that cover them are chosen. ``not_null`` are columns."""
 
     equalities: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=Ranges)
+    not_null: list[str] = field(default_factory=list)
     parts: list[Narrowing] = field(default_factory=list)
 
 
@@ -116,14 +119,20 @@ class PredicateReader:
         return self._combined(found, frozenset(columns))
 
     def _conjunct(self, lookup: Any, truth: bool, found: _Conjunction) -> None:
-        """Note what one condition says. Equalities wait for each other, as one index may cover several."""
+        """Note what one condition says. Equalities and ranges wait for each other, as one index may cover several."""
         column = self.column_of(lookup)
+        ranged, comparison = self.comparison_of(lookup)
         if isinstance(lookup, NothingNode):
             found.parts.append(NOTHING if truth else EVERYTHING)
+        elif column is not None and isinstance(lookup, IsNull):
+            if lookup.rhs == truth:
+                self._equal(column, (None,), True, found)
+            else:
+                found.not_null.append(column)
+        elif comparison is not None:
+            self._range(ranged, comparison, truth, found)
         elif column is None:
             found.parts.append(ANYTHING)
-        elif isinstance(lookup, IsNull):
-            self._equal(column, (None,), lookup.rhs == truth, found)
         elif (query := query_of(lookup.rhs)) is not None:
             found.parts.append(self._of_subquery(lookup, query, column, truth))
         else:
@@ -132,6 +141,19 @@ class PredicateReader:
                 found.parts.append(ANYTHING)
             else:
                 self._equal(column, values, truth, found)
+
+    def _range(self, column: str, comparison: Comparison, truth: bool, found: _Conjunction) -> None:
+        """A comparison is false for what lies outside of its interval, if that is all it says."""
+        intervals = comparison.intervals if truth else outside(comparison)
+        if intervals is None:
+            found.parts.append(ANYTHING)
+            return
+        if not comparison.exact:
+            found.parts.append(ANYTHING)
+        if intervals:
+            found.ranges.add(column, intervals)
+        else:
+            found.parts.append(NOTHING)
 
     def _equal(self, column: str, values: tuple[Value, ...], truth: bool, found: _Conjunction) -> None:
         if not truth:
@@ -170,7 +192,7 @@ class PredicateReader:
         return Narrowing(clauses=((term,),), exact=plain and isinstance(lookup, In))
 
     def _combined(self, found: _Conjunction, columns: frozenset[str]) -> Narrowing:
-        parts = [*found.parts, self._covered(found.equalities)]
+        parts = [*found.parts, *self._not_null(found), self._covered(found.equalities, found.ranges)]
         pk_sets = [part.pks for part in parts if part.pks is not None]
         return Narrowing(
             pks=frozenset.intersection(*pk_sets) if pk_sets else None,
@@ -179,21 +201,25 @@ class PredicateReader:
             columns=columns,
         )
 
-    def _covered(self, equalities: dict[str, tuple[Value, ...]]) -> Narrowing:
-        """Choose indexes for ``{column: values}``, the longest first, each column once."""
+    def _not_null(self, found: _Conjunction) -> Iterator[Narrowing]:
+        """What other conditions on the column do not say already. NULL is in no range."""
+        for column in dict.fromkeys(found.not_null):
+            if column in found.ranges.by_column or None not in found.equalities.get(column, (None,)):
+                continue
+            if single_index(self.schema, column) is not None or self.schema.pk == (column,):
+                yield self._unequal(column, (None,))
+            else:
+                found.ranges.add(column, (Interval(),))
+
+    def _covered(self, equalities: dict[str, tuple[Value, ...]], ranges: Ranges | None = None) -> Narrowing:
+        """Choose indexes for ``{column: values}`` and ranges."""
         if not all(equalities.values()):
             return NOTHING
-        left, clauses, pks = dict(equalities), [], None
+        left, pks = dict(equalities), None
         if self._is_simple_pk() and self.schema.pk[0] in left:
             pks = frozenset(left.pop(self.schema.pk[0]))
-        for index in sorted(self.schema.indexes, key=lambda index: -len(index.columns)):
-            if left and all(column in left for column in index.columns):
-                clause = _product(index, left)
-                if clause is not None:
-                    clauses.append(clause)
-                    for column in index.columns:
-                        del left[column]
-        return Narrowing(pks=pks, clauses=tuple(clauses), exact=not left)
+        clauses, complete = cover(self.schema, left, ranges or Ranges())
+        return Narrowing(pks=pks, clauses=clauses, exact=complete)
 
     def _is_simple_pk(self) -> bool:
         pk = self.schema.pk
@@ -217,15 +243,27 @@ class PredicateReader:
         plain = has_plain_key(self.schema) or all(part.pks is None for part in possible)
         return Narrowing(clauses=(clause,), exact=plain and all(part.exact for part in possible), columns=columns)
 
+    def comparison_of(self, lookup: Any) -> tuple[str, Comparison | None]:
+        """The column of the alias that a lookup constrains by the order of its values, and how; or None."""
+        comparison = comparison_of(lookup, self.schema, self.compiler, self.connection)
+        if comparison is None or not self._is_own(comparison.column):
+            return "", None
+        return comparison.column.target.column or "", comparison
+
     def column_of(self, lookup: Any) -> str | None:
         """The column that a lookup of Django itself constrains, when it is a plain column of the alias."""
-        if type(lookup).__module__ not in _DJANGO_LOOKUPS or not isinstance(lookup, (Exact, In, IsNull)):
+        if type(lookup).__module__ not in DJANGO_LOOKUPS or not isinstance(lookup, (Exact, In, IsNull)):
             return None
-        lhs = lookup.lhs
-        if not isinstance(lhs, Col) or lhs.alias != self.alias or lookup.bilateral_transforms:
+        if not self._is_own(lookup.lhs) or lookup.bilateral_transforms:
             return None
-        column: str = lhs.target.column or ""
-        return column if column in self.schema.by_name else None
+        column: str = lookup.lhs.target.column
+        return column
+
+    def _is_own(self, expression: Any) -> bool:
+        """Whether this is a plain column of the alias."""
+        if not isinstance(expression, Col) or expression.alias != self.alias:
+            return False
+        return (expression.target.column or "") in self.schema.by_name
 
     def columns_of(self, node: Any) -> frozenset[str]:
         """The columns of the alias that a node compares with something, directly or in a transform."""
@@ -244,45 +282,17 @@ class PredicateReader:
             return ()
         except FullResultSet:
             return None
-        if sql.count("%s") != len(params) or sql.strip("(), ").replace("%s", "").strip(", "):
-            return None
-        return _literals(params)
+        values = literals(params) if are_placeholders(sql, params) else None
+        # SQLite binds NaN as NULL, which equals nothing.
+        return None if values is None else tuple(dict.fromkeys(value for value in values if value is not None))
 
     def _compares_with_null(self, lookup: Any) -> bool:
-        """Whether there is a NaN on the right, which SQLite binds as NULL: then the lookup is false for no row."""
+        """Whether there is a NaN on the right: then the lookup is false for no row."""
         try:
             _sql, params = lookup.process_rhs(self.compiler, self.connection)
         except EmptyResultSet:
             return False
-        return any(isinstance(param, float) and math.isnan(param) for param in params)
-
-
-def _literals(params: Iterable[Any]) -> tuple[Value, ...] | None:
-    values: list[Value] = []
-    for param in params:
-        if isinstance(param, bool):
-            values.append(int(param))
-        elif isinstance(param, float) and math.isnan(param):
-            continue  # SQLite binds NaN as NULL, which equals nothing
-        elif isinstance(param, Decimal):
-            values.append(str(param))
-        elif isinstance(param, (memoryview, bytearray)):
-            values.append(bytes(param))
-        elif type(param) in (int, float, str, bytes):
-            values.append(param)
-        elif isinstance(param, (str, int)):
-            values.append(str(param) if isinstance(param, str) else int(param))
-        else:
-            return None
-    return tuple(dict.fromkeys(values))
-
-
-def _product(index: IndexDefinition, equalities: dict[str, tuple[Value, ...]]) -> Clause | None:
-    """The entries of every combination of values, or None when there are too many to be worth it."""
-    choices = [equalities[column] for column in index.columns]
-    if math.prod(map(len, choices)) > (MAX_ENTRIES if len(choices) == 1 else _MAX_PRODUCT):
-        return None
-    return tuple(IndexEntry(index, values) for values in itertools.product(*choices))
+        return None in (literals(params) or ())
 
 
 def _nameless(part: Narrowing) -> Narrowing:

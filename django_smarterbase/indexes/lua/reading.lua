@@ -187,14 +187,19 @@ end
 
 -- The codes of a document in an ordered index: one, or while it is written those of before and after.
 local function codes_of(entries, index)
-  local codes, from, sought = {}, 1, ' >' .. index .. ':'
+  local codes, known, from, sought = {}, {}, 1, ' >' .. index .. ':'
   entries = ' ' .. entries
   while true do
     local _, last = string.find(entries, sought, from, true)
     if not last then return codes end
-    codes[#codes + 1] = string.match(entries, '^%S+', last + 1)
-    from = last
+    local code = string.match(entries, '^%S+', last + 1)
+    if not known[code] then codes[#codes + 1] = code end
+    known[code], from = true, last
   end
+end
+
+local function is_between(code, first, last)
+  return not before(code, first) and before(code, last)
 end
 
 local in_doubt
@@ -213,12 +218,9 @@ end
 -- How often a document stands in a term; one that is written may stand in a range twice.
 local function places(stem, term)
   if term.kind == 'set' then return call('SISMEMBER', term.key, stem) end
-  local different, number = {}, 0
+  local number = 0
   for _, code in ipairs(codes_of(entries_of(stem), term.index)) do
-    if not different[code] and not before(code, term.first) and before(code, term.last) then
-      different[code] = true
-      number = number + 1
-    end
+    if is_between(code, term.first, term.last) then number = number + 1 end
   end
   return number
 end

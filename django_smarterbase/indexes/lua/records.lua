@@ -13,6 +13,7 @@ local prefixes = {}
 for i = 1, tonumber(ARGV[3]) do prefixes[i] = ' ' .. ARGV[3 + i] .. ':' end
 
 local function codes(record)
+  if record.etag == '-' then return false end
   local text, found = ' ' .. record.entries, {}
   for i, prefix in ipairs(prefixes) do
     local _, last = string.find(text, prefix, 1, true)

@@ -26,17 +26,17 @@ _BINARY: Final = ("", "BINARY")
 _INTEGER: Final = re.compile(r"-?[0-9]+").fullmatch
 _STATEMENTS: Final = 500  # whose columns a connection remembers
 _SCHEMAS: Final = 500
-_SAVEPOINT: Final = "_sb_covering"
+_SAVEPOINT: Final = "_sb_index_rows"
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
+class IndexRows:
     """How rows of a table are made: the ``indexes`` that together have the columns that are read."""
 
     schema: TableSchema
     indexes: tuple[IndexDefinition, ...]
 
-    def rows(self, records: Mapping[str, Mapping[str, Value]]) -> dict[str, tuple[Value, ...]]:
+    def of(self, records: Mapping[str, Mapping[str, Value]]) -> dict[str, tuple[Value, ...]]:
         """``{stem: values}`` in the order of the schema's columns, without those whose key only the document tells."""
         pk = self.schema.by_name[self.schema.pk[0]]
         rows = {}
@@ -54,29 +54,29 @@ class Cover:
         return None if column.nullable else stem
 
 
-class Covering:
-    """What of each statement's tables the indexes cover. For one connection."""
+class IndexRowsFinder:
+    """Finds the tables of which a statement needs no documents. For one connection."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._columns: Recent[str, dict[str, frozenset[str]]] = Recent(_STATEMENTS)
 
-    def of(self, sql: str, schemas: Iterable[TableSchema]) -> dict[str, Cover]:
-        """``{table: Cover}`` for a query in Django's parameter style, whose scratch tables are there."""
+    def of(self, sql: str, schemas: Iterable[TableSchema]) -> dict[str, IndexRows]:
+        """``{table: IndexRows}`` for a query in Django's parameter style, whose scratch tables are there."""
         columns = self._columns.get(sql, lambda: columns_of(self._workspace.sqlite, qmark(sql)))
-        covers = (_cover_of(schema, columns[schema.table]) for schema in schemas if schema.table in columns)
-        return {cover.schema.table: cover for cover in covers if cover is not None}
+        found = (_rows_with(schema, columns[schema.table]) for schema in schemas if schema.table in columns)
+        return {rows.schema.table: rows for rows in found if rows is not None}
 
 
 @lru_cache(maxsize=_SCHEMAS)
 def told_columns(schema: TableSchema) -> frozenset[str]:
     """The columns of which an index tells what SQLite holds; none of a table whose rows only documents make."""
-    if not _may_cover(schema):
+    if not _may_be_made(schema):
         return frozenset()
     return frozenset((schema.pk[0], *(name for index in _telling(schema) for name in index.columns)))
 
 
-def _may_cover(schema: TableSchema) -> bool:
+def _may_be_made(schema: TableSchema) -> bool:
     """Whether rows can be made without documents: the key must be told by the stem, and nothing may be computed of the
     columns that only have stand-ins."""
     if len(schema.pk) != 1 or schema.pk[0] not in schema.by_name:
@@ -102,9 +102,10 @@ def _tells(column: Column) -> bool:
     return column.collation in _BINARY and column.affinity is not Affinity.BLOB
 
 
-def _cover_of(schema: TableSchema, columns: frozenset[str]) -> Cover | None:
+def _rows_with(schema: TableSchema, columns: frozenset[str]) -> IndexRows | None:
     """How to make rows that have these columns, or None."""
-    if not columns <= told_columns(schema):
+    told = told_columns(schema)
+    if not told or not columns <= told:
         return None
     chosen: list[IndexDefinition] = []
     missing = columns - {schema.pk[0]}
@@ -112,15 +113,15 @@ def _cover_of(schema: TableSchema, columns: frozenset[str]) -> Cover | None:
         if missing & set(index.columns):
             chosen.append(index)
             missing -= set(index.columns)
-    return Cover(schema, tuple(chosen))
+    return IndexRows(schema, tuple(chosen))
 
 
-def insert_covered(workspace: Workspace, cover: Cover, rows: Sequence[tuple[Value, ...]]) -> bool:
+def insert_index_rows(workspace: Workspace, schema: TableSchema, rows: Sequence[tuple[Value, ...]]) -> bool:
     """Put rows in the scratch table, all or none: some of them may hold one unique value, as documents can that were
     written while they were looked at, or by hand."""
     workspace.sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
     try:
-        workspace.insert(cover.schema.table, rows)
+        workspace.insert(schema.table, rows)
     except sqlite3.IntegrityError:
         workspace.sqlite.execute(f"ROLLBACK TO {_SAVEPOINT}")
         return False
