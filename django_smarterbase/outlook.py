@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from django_smarterbase.tables import IndexDefinition, IndexEntry
+from django_smarterbase.tables import IndexDefinition, IndexLeaf
 
 
 class FallbackReason(enum.StrEnum):
@@ -32,13 +32,13 @@ class Outlook:
 
     ``reason`` is why it would not be believed, None when it would be; ``detail`` says more and quotes no value of a
     document. ``documents`` is how many the index holds, None when nobody can tell; when it is not believed the number
-    may be an old one. ``sizes`` are the documents in the set of each entry that was looked up, those in doubt included;
-    ``values`` how many different values an index holds. ``unaskable`` are the entries that no index can be asked for.
+    may be an old one. ``sizes`` are the documents of each term that was looked up, those in doubt included;
+    ``values`` how many different values an index holds. ``unaskable`` are the terms that no index can be asked for.
     """
 
     reason: FallbackReason | None = None
     detail: str = ""
     documents: int | None = None
-    sizes: Mapping[IndexEntry, int] = field(default_factory=dict)
+    sizes: Mapping[IndexLeaf, int] = field(default_factory=dict)
     values: Mapping[IndexDefinition, int] = field(default_factory=dict)
-    unaskable: frozenset[IndexEntry] = frozenset()
+    unaskable: frozenset[IndexLeaf] = frozenset()

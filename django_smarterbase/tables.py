@@ -7,12 +7,18 @@ primary key of a row as it stands in its object key, encoded by ``storage.keys``
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Final
 
 Value = None | int | float | str | bytes
 Row = Mapping[str, Value]
+
+#: The collations that are compared without SQLite's help. The empty name is SQLite's default, BINARY.
+COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
+#: How many bytes of a text or of bytes an ordered index tells apart.
+TOLD_APART: Final = 64
 
 
 class Kind(enum.StrEnum):
@@ -58,6 +64,11 @@ class Column:
     utc: bool = False  # a datetime that is aware: SQLite holds UTC, the document says Z
     decimal_places: int | None = None
     lineage: str = ""
+
+    @property
+    def indexable(self) -> bool:
+        """Whether an index can hold it: not what only SQLite computes, or only SQLite compares."""
+        return not self.generated and self.collation.upper() in COLLATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,17 @@ class TableSchema:
         return {column.name: column for column in self.columns}
 
     @cached_property
+    def ordering_key(self) -> tuple[str, ...]:
+        """The primary key's columns, by which every ordered index sorts at last; none if no index can hold them."""
+        held = {column.name for column in self.columns if column.indexable}
+        return self.pk if held.issuperset(self.pk) else ()
+
+    @cached_property
+    def pk_index(self) -> IndexDefinition:
+        """The name under which the primary key can be asked for ranges and order."""
+        return IndexDefinition(f"{self.table}-pk", self.pk)
+
+    @cached_property
     def pk_positions(self) -> tuple[int, ...]:
         """Where the primary key's columns stand in a row."""
         names = list(self.by_name)
@@ -137,10 +159,111 @@ class IndexEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexCondition:
-    """What an index is asked: the intersection of ``clauses``, each the union of its entries.
+class IndexRange:
+    """A part of an ordered index: the documents whose first columns equal ``prefix`` (None is SQL's NULL), and whose
+    next column stands between ``lower`` and ``upper`` in SQLite's order.
 
-    No clauses at all means every document of the table (the ``all`` set).
+    None for a bound means that there is none; NULLs are in no range. The index may be the table's ``pk_index``.
     """
 
-    clauses: tuple[tuple[IndexEntry, ...], ...] = ()
+    index: IndexDefinition
+    prefix: tuple[Value, ...] = ()
+    lower: Value = None
+    upper: Value = None
+    lower_inclusive: bool = True
+    upper_inclusive: bool = True
+
+    @property
+    def column(self) -> str:
+        """The column that has the bounds."""
+        return self.index.columns[len(self.prefix)]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexKeys:
+    """The documents of these primary keys, as far as there are any. Of tables whose key is one column only."""
+
+    pks: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSubquery:
+    """The documents whose ``column`` equals one of the values that ``sql``, an uncorrelated subquery, selects; if
+    ``negated`` those whose column is known to equal none of them.
+
+    A plan has it; before the index is asked, the values have taken its place. ``index`` is the index on ``column``, or
+    None when that is the primary key. ``source_table`` is the subquery's table when it has only one.
+    """
+
+    sql: str
+    params: tuple[Any, ...]
+    column: str
+    index: IndexDefinition | None
+    source_table: str | None = None
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IndexComplement:
+    """Every document of the table but those that ``terms`` name. Documents in doubt are never left out."""
+
+    terms: tuple[IndexTerm, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexCondition:
+    """What an index is asked: the intersection of ``clauses``, each the union of its terms.
+
+    No clauses at all means every document of the table (the ``all`` set). A term may be a condition itself.
+    """
+
+    clauses: tuple[tuple[IndexTerm, ...], ...] = ()
+
+    @property
+    def leaves(self) -> Iterator[IndexEntry | IndexRange | IndexKeys | IndexSubquery]:
+        """The terms in it that have no terms of their own, at whatever depth, in their order."""
+        for clause in self.clauses:
+            for term in clause:
+                if isinstance(term, IndexComplement):
+                    yield from IndexCondition((term.terms,)).leaves
+                elif isinstance(term, IndexCondition):
+                    yield from term.leaves
+                else:
+                    yield term
+
+    @property
+    def indexes(self) -> tuple[IndexDefinition, ...]:
+        """The indexes that it asks, each once, in their order."""
+        found = (None if isinstance(term, IndexKeys) else term.index for term in self.leaves)
+        return tuple(dict.fromkeys(index for index in found if index is not None))
+
+    @property
+    def has_subquery(self) -> bool:
+        """Whether it must be resolved before an index can be asked."""
+        return any(isinstance(term, IndexSubquery) for term in self.leaves)
+
+
+#: What a set, or a part of an ordered index, answers by itself.
+IndexLeaf = IndexEntry | IndexRange
+IndexTerm = IndexLeaf | IndexKeys | IndexSubquery | IndexComplement | IndexCondition
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A page of an ordered index: of the documents whose first columns equal ``prefix`` and that meet ``condition``,
+    those from ``start`` up to ``stop`` in the order of the next columns, then of the primary key.
+
+    ``within`` bounds the first of these columns, and leaves NULLs out; ``backwards`` turns the order round;
+    ``nulls_moved`` puts NULLs at the other end than SQLite does. Documents that are equal in the first ``ties`` of
+    these columns are not torn apart at the page's end, since something else orders them; 0: no index must mind that.
+    """
+
+    index: IndexDefinition
+    prefix: tuple[Value, ...] = ()
+    within: IndexRange | None = None
+    condition: IndexCondition = IndexCondition()
+    backwards: bool = False
+    nulls_moved: bool = False
+    start: int = 0
+    stop: int = 1
+    ties: int = 0

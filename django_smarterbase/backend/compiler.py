@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import NotSupportedError
-from django.db.models.expressions import RawSQL
+from django.db.models.expressions import Col, RawSQL
 from django.db.models.sql import compiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
 from django.db.models.sql.datastructures import BaseTable, Join
@@ -18,6 +18,7 @@ from django.db.models.sql.where import ExtraWhere
 
 from django_smarterbase.backend.explaining import explain
 from django_smarterbase.backend.index_only import is_plain_count, shortcut_for
+from django_smarterbase.backend.index_rows import told_columns
 from django_smarterbase.backend.locked_select import RowLocking, add_keys, select_locked
 from django_smarterbase.backend.requests import Request
 from django_smarterbase.hints import hints_of
@@ -120,8 +121,21 @@ class NotingCompiler(compiler.SQLCompiler):
             counts=is_plain_count(self),
             locking=self.locking,
             shortcut=shortcut_for(self, plan) if self.operation == "select" else None,
+            index_may_suffice=self.operation == "select" and self.locking is None and self._index_may_suffice(plan),
             sql=sql,
         )
+
+    def _index_may_suffice(self, plan: QueryPlan) -> bool:
+        """Whether it is worth asking SQLite which columns the query reads: not when it selects of each table one that
+        no index tells, as most do."""
+        uncovered = set()
+        for expression, *_ in self.select or ():
+            table = self.query.alias_map.get(expression.alias) if isinstance(expression, Col) else None
+            if table is not None and table.table_name not in uncovered:
+                schema = self.connection.table_schema(table.table_name)
+                if expression.target.column not in told_columns(schema):
+                    uncovered.add(table.table_name)
+        return not uncovered.issuperset(plan.tables)
 
     def _refuse_locks_inside(self) -> None:
         # An UPDATE over joins has its own query inside, and its rows are looked after as those of any UPDATE.

@@ -37,7 +37,7 @@ class WorkspaceCursor(SQLiteCursorWrapper):
 
     def _run(self, query: str, params: Any, run: Callable[[], Any]) -> None:
         self.rows = None
-        self.wrapper.run_statement(self, query, params, _Execution(self, run))
+        self.wrapper.run_statement(self, query, params, _Execution(self, query, run))
         self._unread = iter(self.rows or ())
 
     def fetchone(self) -> Row | None:
@@ -62,8 +62,9 @@ class WorkspaceCursor(SQLiteCursorWrapper):
 class _Execution:
     """One statement's SQL, bound to its cursor. ``rows`` are the cursor's."""
 
-    def __init__(self, cursor: WorkspaceCursor, run: Callable[[], Any]) -> None:
+    def __init__(self, cursor: WorkspaceCursor, sql: str, run: Callable[[], Any]) -> None:
         self.cursor = cursor
+        self.sql = sql
         self._run = run
 
     @property

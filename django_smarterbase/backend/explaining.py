@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import itertools
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Final
 
 from django.apps import apps
 from django.db import connections
@@ -14,7 +15,7 @@ from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.outlook import Outlook
 from django_smarterbase.planner.advice import advice_for_forecast, advice_for_profile
 from django_smarterbase.planner.explanation import Explanation
-from django_smarterbase.planner.forecast import Forecast, asks_index, entries_of, forecast, indexes_of
+from django_smarterbase.planner.forecast import Forecast, asks_index, forecast, indexes_of, terms_of
 from django_smarterbase.planner.obstacles import Obstacle
 from django_smarterbase.planner.plan import Scan, Step
 from django_smarterbase.profiling.prices import prices
@@ -23,6 +24,8 @@ from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
+
+_MOST_WEIGHED: Final = 2000  # sets whose sizes are looked up; of more it is only known how many documents there are
 
 
 def explain(connection: DatabaseWrapper, request: Request, sql: str, sqlite: Sequence[str]) -> Explanation:
@@ -33,11 +36,20 @@ def explain(connection: DatabaseWrapper, request: Request, sql: str, sqlite: Seq
     """
     plan, access, resources = request.plan, request.hints.access, connection.resources
     tables = {step.table: connection.table_schema(step.table) for step in plan.steps}
+    from_index = connection.session.tables_from_index(request, sql) if sql else {}
     with counting():  # by its counters a Redis that was waited for in vain is known
-        outlooks = _outlooks(connection, plan.steps)
+        outlooks = _outlooks(connection, plan.steps, from_index)
     workspace = connection.session.workspace
     index_only = request.shortcut is not None and not any(map(workspace.has_pending, plan.tables))
-    found = forecast(plan, outlooks, resources.store.listings, access=access, index_only=index_only)
+    found = forecast(
+        plan,
+        outlooks,
+        resources.store.listings,
+        access=access,
+        index_only=index_only,
+        index_rows=from_index,
+        scan_requests=lambda table: resources.scan_requests(tables[table]),
+    )
     return Explanation(
         plan=plan,
         forecast=found,
@@ -76,15 +88,15 @@ def _schema_of(profile: QueryProfile) -> TableSchema | None:
     return schema_of_model(model) if schema_of_model is not None else None
 
 
-def _outlooks(connection: DatabaseWrapper, steps: Sequence[Step]) -> dict[str, Outlook]:
+def _outlooks(connection: DatabaseWrapper, steps: Sequence[Step], from_index: Collection[str]) -> dict[str, Outlook]:
     asked: dict[str, list[Step]] = {}
     for step in steps:
-        if asks_index(step.path) or isinstance(step.path, Scan):
+        if asks_index(step.path) or isinstance(step.path, Scan) or step.table in from_index:
             asked.setdefault(step.table, []).append(step)
     return {
         table: connection.resources.indexes.outlook(
             connection.table_schema(table),
-            [entry for step in found for entry in entries_of(step.path)],
+            list(itertools.islice((term for step in found for term in terms_of(step.path)), _MOST_WEIGHED)),
             [index for step in found for index in indexes_of(step.path)],
         )
         for table, found in asked.items()
@@ -92,7 +104,8 @@ def _outlooks(connection: DatabaseWrapper, steps: Sequence[Step]) -> dict[str, O
 
 
 def _obstacles(connection: DatabaseWrapper, found: Forecast, sql: str) -> tuple[Obstacle, ...]:
-    if not any(step.scans and isinstance(step.step.path, Scan) and step.reason is None for step in found.steps):
+    whole = (step for step in found.steps if step.complexity == "O(n)" and step.reason is None)
+    if not any(isinstance(step.step.path, Scan) for step in whole):
         return ()
     return connection.obstacles(sql)
 

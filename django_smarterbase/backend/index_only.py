@@ -53,7 +53,7 @@ def _whole_condition(compiler: NotingCompiler, plan: QueryPlan) -> IndexConditio
     if statement is None or len(plan.steps) != 1 or len(statement.scopes) != 1 or len(statement.scopes[0].aliases) != 1:
         return None
     path = plan.steps[0].path
-    if isinstance(path, IndexLookup) and path.exact:
+    if isinstance(path, IndexLookup) and path.exact and not path.condition.has_subquery:
         return path.condition
     if isinstance(path, Scan) and (compiler.where is None or not compiler.where.children):
         return IndexCondition()
@@ -111,7 +111,7 @@ class _IndexShortcut:
         if reading is None or (reading.in_doubt and loader.has_loaded(schema)):
             return None  # SQLite would judge the rows that the transaction has loaded too, which are counted already
         loader.fetch(schema, reading.in_doubt)
-        loader.account.indexes.extend(clause[0].index.name for clause in self.condition.clauses)
+        loader.account.indexes.extend(index.name for index in self.condition.indexes)
         if not self.condition.clauses:
             loader.account.indexes.append(f"{self.table}-all")
         return reading

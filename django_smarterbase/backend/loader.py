@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from django_smarterbase.backend.admission import Admission
+from django_smarterbase.backend.index_rows import IndexRows, insert_index_rows
 from django_smarterbase.backend.narrowing import Narrowing
 from django_smarterbase.backend.rawsql import qmark
+from django_smarterbase.backend.resolving import resolved, terms_of_values
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Known, Snapshot, TableSnapshot
 from django_smarterbase.backend.soundness import check_key
@@ -18,41 +19,56 @@ from django_smarterbase.exceptions import CorruptDocument, FullScanRefused, Scan
 from django_smarterbase.hints import Access
 from django_smarterbase.indexes.affinity import stored as value_as_stored
 from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted, Reading
+from django_smarterbase.planner.cost import ScanChosen, best_order, scan_is_cheaper
+from django_smarterbase.planner.covering import MAX_ENTRIES
 from django_smarterbase.planner.plan import (
     AccessPath,
     IndexLookup,
     JoinLookup,
     KeyLookup,
     QueryPlan,
+    Step,
     SubqueryLookup,
 )
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.codec import version_of
 from django_smarterbase.storage.keys import stem as stem_of
-from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value
+from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexSubquery, TableSchema, Value
 
 logger = logging.getLogger("django_smarterbase.storage")
 index_logger = logging.getLogger("django_smarterbase.index")
 
-_ENTRIES_A_READ: Final = 1000
-
 
 @dataclass
 class Account:
-    """What the loading of one statement came to, for its profile."""
+    """What the loading of one statement came to, for its profile.
 
+    ``steps`` are those of its plan that were taken. ``scanned`` are the tables of which every document was read,
+    ``listed`` those of which the index has named every one; ``index_suffices`` tells that it knew all that was asked.
+    """
+
+    steps: tuple[Step, ...] = ()
     candidates: int = 0
     skipped: int = 0
     scanned: list[str] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
+    index_suffices: bool = False
     indexes: list[str] = field(default_factory=list)
+    choices: list[ScanChosen] = field(default_factory=list)
     fallback_reason: FallbackReason | None = None
+
+    @property
+    def whole_table(self) -> bool:
+        """Whether the statement went over a whole table, to read its documents or those that it leads to."""
+        return bool(self.scanned) or (bool(self.listed) and not self.index_suffices)
 
 
 class Loader:
     """Loads the workspace for one statement.
 
     ``access`` is the caller's wish (``hints``): "index" refuses scans, "scan" does not consult the index.
-    ``repeatable`` says that what is read must be remembered, for later statements of a transaction.
+    ``repeatable`` says that what is read must be remembered, for later statements of a transaction. ``index_rows``
+    tells of which tables rows are made of what the index knows.
     """
 
     def __init__(
@@ -71,50 +87,88 @@ class Loader:
         self.schema_of = schema_of
         self.access = access
         self.account = Account()
+        self.index_rows: Mapping[str, IndexRows] = {}
         self._repeatable = repeatable
         self._untrusted: set[str] = set()
 
     def load(self, plan: QueryPlan) -> None:
-        """Load the candidates of every step, in the plan's order."""
-        for step in plan.steps:
+        """Load the candidates of every step, in the plan's order, or in the better one of several."""
+        self.account.steps = plan.steps if self.access == "scan" else best_order(plan, self._size)
+        self.account.index_suffices = all(
+            step.table in self.index_rows and not isinstance(step.path, KeyLookup) for step in plan.steps
+        )
+        for step in self.account.steps:
             schema = self.schema_of(step.table)
             self.overlay(schema)
             self._follow(schema, step.path)
+
+    def _size(self, step: Step) -> int | None:
+        if not isinstance(step.path, IndexLookup) or step.path.condition.has_subquery:
+            return None
+        reading = self.ask(self.schema_of(step.table), step.path.condition, members=False)
+        return None if reading is None else reading.count + len(reading.in_doubt)
 
     def _follow(self, schema: TableSchema, path: AccessPath) -> None:
         if isinstance(path, KeyLookup):
             self.fetch(schema, self._stems_of(schema, path.pks))
         elif isinstance(path, IndexLookup):
-            self.consult(schema, path.condition)
+            self.consult(schema, resolved(path.condition, self._select))
         elif isinstance(path, JoinLookup):
             values = self.workspace.column_values(path.source_table, path.source_column)
             narrowed_by = path.narrowed_by or IndexCondition()
-            self._reach(schema, path.column, path.index, values, narrowed_by)
+            self._reach(schema, path.index, values, resolved(narrowed_by, self._select))
         elif isinstance(path, SubqueryLookup):
-            rows = self.workspace.sqlite.execute(f"SELECT * FROM {qmark(path.sql)}", path.params)
-            values = [row[0] for row in rows if row[0] is not None]
-            self._reach(schema, path.column, path.index, values, IndexCondition())
-        else:
+            self._reach(schema, path.subquery.index, self._select(path.subquery), IndexCondition())
+        elif schema.table not in self.index_rows or not self._may_list() or not self._bring_all(schema):
             self.scan(schema)
 
+    def _may_list(self) -> bool:
+        """Whether the index may name all documents of a table: if the caller refuses scans, only when none is read."""
+        return self.access != "index" or self.account.index_suffices
+
+    def _bring_all(self, schema: TableSchema) -> bool:
+        """Load every document of the table as the index knows it; False when that may not be trusted."""
+        reading = self.ask(schema, IndexCondition())
+        if reading is None:
+            return False
+        self.account.indexes.append(f"{schema.table}-all")
+        self.account.listed.append(schema.table)
+        self._bring(schema, reading.stems or (), reading.in_doubt)
+        return True
+
+    def _bring(self, schema: TableSchema, stems: Sequence[str], in_doubt: Collection[str] = ()) -> None:
+        """Load documents: from the records of the index if they are all that is asked for, or else as they are stored."""
+        made, present = self.index_rows.get(schema.table), self._table(schema).present
+        certain = [stem for stem in stems if stem not in in_doubt and stem not in present]
+        if made is not None and certain and schema.table not in self._untrusted:
+            rows = made.of(self._records(schema, made, certain))
+            if insert_index_rows(self.workspace, schema, list(rows.values())):
+                self.account.candidates += len(rows)
+                present.update(rows)
+        self.fetch(schema, stems)
+
+    def _records(self, schema: TableSchema, made: IndexRows, stems: Sequence[str]) -> Mapping[str, Mapping[str, Value]]:
+        """What the index knows of the documents: nothing, when it may not be trusted any more."""
+        try:
+            return self.resources.indexes.records(schema, made.indexes, stems)
+        except IndexUntrusted:
+            self._untrusted.add(schema.table)
+            return {}
+
+    def _select(self, subquery: IndexSubquery) -> list[Value]:
+        """The values that a subquery selects of the rows in the workspace, each once."""
+        # A leading + keeps the converters that Django registers for declared types off.
+        sql = f"WITH found(v) AS (SELECT * FROM {qmark(subquery.sql)}) SELECT DISTINCT +v FROM found"
+        return [row[0] for row in self.workspace.sqlite.execute(sql, subquery.params)]
+
     def _reach(
-        self,
-        schema: TableSchema,
-        column: str,
-        index: IndexDefinition | None,
-        values: Sequence[Value],
-        narrowed_by: IndexCondition,
+        self, schema: TableSchema, index: IndexDefinition | None, values: Sequence[Value], narrowed_by: IndexCondition
     ) -> None:
-        """Load the documents whose ``column`` holds one of ``values``."""
+        """Load the documents that have one of ``values`` in the column of ``index``, or as their primary key."""
         if index is None:
-            self.fetch(schema, self._stems_of(schema, [(value,) for value in values]))
-            return
-        entries = tuple(IndexEntry(index, (value,)) for value in values)
-        for start in range(0, len(entries), _ENTRIES_A_READ):
-            piece, rest = entries[start : start + _ENTRIES_A_READ], entries[start:]
-            conditions = (IndexCondition((clause, *narrowed_by.clauses)) for clause in (piece, rest))
-            if not self.consult(schema, *conditions):
-                return
+            self._bring(schema, self._stems_of(schema, [(value,) for value in values if value is not None]))
+        else:
+            self.consult(schema, IndexCondition((terms_of_values(index, values), *narrowed_by.clauses)))
 
     def _stems_of(self, schema: TableSchema, pks: Iterable[tuple[Value, ...]]) -> list[str]:
         columns = [schema.by_name[name] for name in schema.pk]
@@ -124,27 +178,35 @@ class Loader:
         )
         return list(dict.fromkeys(stems))
 
-    def consult(self, schema: TableSchema, condition: IndexCondition, otherwise: IndexCondition | None = None) -> bool:
-        """Load what the index names, or scan when it may not be trusted; returns whether the index has answered.
-
-        ``otherwise`` is what a scan looks for in place of ``condition``, so that it need not be made once more.
-        """
-        if self.access == "scan":
+    def consult(self, schema: TableSchema, condition: IndexCondition) -> None:
+        """Load what the index names; or scan, when it may not be trusted or a scan is cheaper."""
+        if self.access == "scan" or sum(1 for _ in condition.leaves) > MAX_ENTRIES:
             self.scan(schema)
-            return False
-        reading = self.ask(schema, condition)
-        if reading is None:
-            if self._repeatable or not condition.clauses:
-                self.scan(schema)
-            else:
-                self._scan_for(schema, otherwise or condition)
-            if self.account.fallback_reason is FallbackReason.NOT_BUILT:
-                self._mention_missing_index(schema)
-            return False
-        for clause in condition.clauses:
-            self.account.indexes.append(clause[0].index.name)
-        self.fetch(schema, reading.stems or ())
-        return True
+            return
+        reading = self._asked(schema, condition)
+        if reading is not None:
+            self.account.indexes.extend(index.name for index in condition.indexes)
+            self._bring(schema, reading.stems or (), reading.in_doubt)
+            return
+        self._scan_for(schema, condition)
+        if self.account.fallback_reason is FallbackReason.NOT_BUILT:
+            self._mention_missing_index(schema)
+
+    def _asked(self, schema: TableSchema, condition: IndexCondition) -> Reading | None:
+        """What the index names; None when it may not be trusted, or when a scan costs less, as the account then tells.
+
+        One round trip; two when there are more candidates than a scan takes requests, and they are still the cheaper.
+        """
+        choosable = self.access == "any" and schema.table not in self.index_rows
+        requests = self.resources.scan_requests(schema) if choosable else None
+        reading = self.ask(schema, condition, at_most=requests)
+        if reading is None or reading.stems is not None or requests is None:
+            return reading
+        candidates = reading.count + len(reading.in_doubt)
+        if not scan_is_cheaper(candidates, reading.documents, requests):
+            return self.ask(schema, condition)
+        self.account.choices.append(ScanChosen(schema.table, candidates, reading.documents, requests))
+        return None
 
     def _mention_missing_index(self, schema: TableSchema) -> None:
         """Warn, once a process, that a table with documents has no index. An empty one gets it with its first."""
@@ -157,7 +219,9 @@ class Loader:
                 extra={"event": "index_not_built", **self.resources.origin, "table": schema.table},
             )
 
-    def ask(self, schema: TableSchema, condition: IndexCondition, *, members: bool = True) -> Reading | None:
+    def ask(
+        self, schema: TableSchema, condition: IndexCondition, *, members: bool = True, at_most: int | None = None
+    ) -> Reading | None:
         """What the index says; None when it may not be trusted, which the account then tells.
 
         A statement does not ask again for a table whose index it could not trust: Redis may be slow to fail.
@@ -165,7 +229,7 @@ class Loader:
         if schema.table in self._untrusted:
             return None
         try:
-            return self.resources.indexes.read(schema, condition, members=members)
+            return self.resources.indexes.read(schema, condition, members=members, at_most=at_most)
         except IndexUntrusted as untrusted:
             self._untrusted.add(schema.table)
             self.account.fallback_reason = untrusted.reason
@@ -281,9 +345,9 @@ class Loader:
         table.present.update(stem for stem, _values in wanted if stem not in skipped)
 
     def _scan_for(self, schema: TableSchema, condition: IndexCondition) -> None:
-        """Read every document of the table, and load those that the index would have named."""
+        """Read every document of the table, and load those that the index would have named; in a transaction all."""
         table = self._table(schema)
-        if table.complete:
+        if table.complete or self._repeatable or not condition.clauses:
             self.scan(schema)
             return
         self._refuse_scan(schema)

@@ -36,7 +36,6 @@ _KINDS: Final = {
     "BinaryField": Kind.BINARY,
     "JSONField": Kind.JSON,
 }
-_KNOWN_COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
 
 _schemas: WeakKeyDictionary[type[Model], dict[tuple[str, bool], TableSchema]] = WeakKeyDictionary()
 
@@ -66,10 +65,7 @@ def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
     meta = model._meta
     fields = [field for field in meta.local_concrete_fields if field.db_type(connection) is not None]
     columns = tuple(column_of(field, connection) for field in fields)
-    # What a generated column holds, only SQLite can say.
-    indexable = {
-        column.name for column in columns if column.collation.upper() in _KNOWN_COLLATIONS and not column.generated
-    }
+    indexable = {column.name for column in columns if column.indexable}
     pk = tuple(map(column_name, meta.pk_fields))
     return TableSchema(
         table=meta.db_table,

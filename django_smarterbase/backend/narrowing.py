@@ -6,13 +6,25 @@ the document itself: whatever it lets pass, SQLite judges. Only the columns of t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
+from django_smarterbase.indexes.ordering import bounds_of, stored_order
 from django_smarterbase.storage.codec import DocumentCodec
-from django_smarterbase.tables import IndexCondition, IndexEntry, Value
+from django_smarterbase.tables import (
+    IndexComplement,
+    IndexCondition,
+    IndexEntry,
+    IndexKeys,
+    IndexRange,
+    IndexTerm,
+    Row,
+    TableSchema,
+    Value,
+)
 
-_Codes = tuple[str, ...]
+_Test = Callable[[Row], bool]  # raises NotIndexable for a value that has no code
 _REMEMBERED: Final = 10_000  # verdicts on values that many documents share
 
 
@@ -21,13 +33,10 @@ class Narrowing:
 
     def __init__(self, codec: DocumentCodec, condition: IndexCondition) -> None:
         self._codec = codec
-        columns = {column for clause in condition.clauses for entry in clause for column in entry.index.columns}
-        self._columns = [column for column in codec.schema.columns if column.name in columns]
-        self._names = tuple(column.name for column in self._columns)
         self._verdicts: dict[tuple[Value, ...], bool] = {}
-        places = {column.name: place for place, column in enumerate(self._columns)}
-        clauses = [_by_columns(codec, clause, places) for clause in condition.clauses]
-        self._clauses = [clause for clause in clauses if clause is not None]
+        self._names: tuple[str, ...] = _columns_of(codec.schema, condition)
+        tests = [_test_of_clause(codec.schema, clause) for clause in condition.clauses]
+        self._tests = [test for test in tests if test is not None]
 
     def admits(self, key: str, body: bytes) -> bool:
         """Whether the document may meet the condition."""
@@ -38,30 +47,70 @@ class Narrowing:
         if verdict is None:
             if len(self._verdicts) >= _REMEMBERED:
                 self._verdicts.clear()
-            verdict = self._verdicts[values] = self._judge(values)
+            verdict = self._verdicts[values] = self._judge(dict(zip(self._names, values, strict=True)))
         return verdict
 
-    def _judge(self, values: tuple[Value, ...]) -> bool:
+    def _judge(self, row: Row) -> bool:
         try:
-            codes = [stored_code(column, value) for column, value in zip(self._columns, values, strict=True)]
+            return all(test(row) for test in self._tests)
         except NotIndexable:
             return True
-        return all(
-            any(tuple(codes[place] for place in places) in wanted for places, wanted in clause.items())
-            for clause in self._clauses
-        )
 
 
-def _by_columns(
-    codec: DocumentCodec, clause: tuple[IndexEntry, ...], places: dict[str, int]
-) -> dict[tuple[int, ...], set[_Codes]] | None:
-    """``{places of an index's columns among the values: codes of the entries}``; None when a value has no code."""
-    found: dict[tuple[int, ...], set[_Codes]] = {}
-    for entry in clause:
-        columns = [codec.schema.by_name[name] for name in entry.index.columns]
-        try:
-            codes = tuple(code(column, value) for column, value in zip(columns, entry.values, strict=True))
-        except NotIndexable:
-            return None
-        found.setdefault(tuple(places[column.name] for column in columns), set()).add(codes)
-    return found
+def _columns_of(schema: TableSchema, condition: IndexCondition) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for term in condition.leaves:
+        if isinstance(term, IndexRange):
+            found |= dict.fromkeys(term.index.columns[: len(term.prefix) + 1])
+        else:
+            found |= dict.fromkeys(term.index.columns if isinstance(term, IndexEntry) else schema.pk)
+    return tuple(found)
+
+
+def _test_of_clause(schema: TableSchema, clause: tuple[IndexTerm, ...]) -> _Test | None:
+    """The test of a clause; None when one of its values has no code, of which nothing can be said then."""
+    try:
+        return _any(schema, clause)
+    except NotIndexable:
+        return None
+
+
+def _any(schema: TableSchema, terms: tuple[IndexTerm, ...]) -> _Test:
+    """Whether a document is a member of one of the terms. The entries of an index are looked up together."""
+    wanted: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    tests: list[_Test] = []
+    for term in terms:
+        if isinstance(term, IndexEntry):
+            wanted.setdefault(term.index.columns, set()).add(_codes(schema, term.index.columns, term.values))
+        elif isinstance(term, IndexKeys):
+            wanted.setdefault(schema.pk, set()).update(_codes(schema, schema.pk, (pk,)) for pk in term.pks)
+        elif isinstance(term, IndexRange):
+            tests.append(_between(schema, term))
+        elif isinstance(term, IndexComplement):
+            tests.append(_not(_any(schema, term.terms)))
+        elif isinstance(term, IndexCondition):
+            tests.append(_all([_any(schema, clause) for clause in term.clauses]))
+    tests += [_one_of(schema, columns, codes) for columns, codes in wanted.items()]
+    return lambda row: any(test(row) for test in tests)
+
+
+def _one_of(schema: TableSchema, names: tuple[str, ...], wanted: set[tuple[str, ...]]) -> _Test:
+    columns = [schema.by_name[name] for name in names]
+    return lambda row: tuple(stored_code(column, row[column.name]) for column in columns) in wanted
+
+
+def _between(schema: TableSchema, term: IndexRange) -> _Test:
+    columns, first, last = bounds_of(schema, term)
+    return lambda row: first <= "".join([stored_order(column, row[column.name]) for column in columns]) < last
+
+
+def _not(test: _Test) -> _Test:
+    return lambda row: not test(row)
+
+
+def _all(tests: list[_Test]) -> _Test:
+    return lambda row: all(test(row) for test in tests)
+
+
+def _codes(schema: TableSchema, columns: tuple[str, ...], values: tuple[Value, ...]) -> tuple[str, ...]:
+    return tuple(code(schema.by_name[name], value) for name, value in zip(columns, values, strict=True))

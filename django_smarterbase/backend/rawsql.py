@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -106,12 +107,31 @@ def tables_of(sqlite: sqlite3.Connection, sql: str) -> RawTables:
                 written[table] = None
         return sqlite3.SQLITE_OK
 
+    _explain(sqlite, sql, note)
+    return RawTables(tuple(read), tuple(written), sequences)
+
+
+def columns_of(sqlite: sqlite3.Connection, sql: str) -> dict[str, frozenset[str]]:
+    """``{table: columns}`` that a query reads, its conditions, joins and order included: SQLite is asked as in
+    ``tables_of``. A table of which only rows are counted has no columns."""
+    read: dict[str, set[str]] = {}
+
+    def note(action: int, table: str | None, column: str | None, *_details: str | None) -> int:
+        if action == sqlite3.SQLITE_READ and table is not None:
+            read.setdefault(table, set()).update([column] if column else [])
+        return sqlite3.SQLITE_OK
+
+    _explain(sqlite, sql, note)
+    return {table: frozenset(columns) for table, columns in read.items()}
+
+
+def _explain(sqlite: sqlite3.Connection, sql: str, note: Callable[..., int]) -> None:
+    """Compile a statement under an authorizer that takes note of what it is asked, and allows everything."""
     sqlite.set_authorizer(note)
     try:
         _prepare(sqlite, f"EXPLAIN {sql}")
     finally:
         sqlite.set_authorizer(None)
-    return RawTables(tuple(read), tuple(written), sequences)
 
 
 def _prepare(sqlite: sqlite3.Connection, sql: str) -> None:

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 
 class Execution(Protocol):
-    """The SQL of a statement, which can be run more than once; ``rows`` are those of the last run."""
+    """A statement, ``sql`` in Django's parameter style, which can be run more than once; ``rows`` are those of the last
+    run."""
 
+    sql: str
     rows: list[tuple[Any, ...]] | None
 
     def execute(self) -> None:
@@ -36,8 +38,9 @@ class Request:
 
     ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
     that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see. ``counts``
-    says that the only row is a number of rows, ``locking`` which rows are to be locked. ``sql`` is what was compiled:
-    other SQL that a cursor is given meanwhile (by an ``execute_wrapper``) is another statement.
+    says that the only row is a number of rows, ``locking`` which rows are to be locked. ``index_may_suffice`` says that
+    of one table at least no column is selected that no index has. ``sql`` is what was compiled: other SQL that a cursor
+    is given meanwhile (by an ``execute_wrapper``) is another statement.
     """
 
     plan: QueryPlan
@@ -50,4 +53,5 @@ class Request:
     counts: bool = False
     locking: RowLocking | None = None
     shortcut: Shortcut | None = None
+    index_may_suffice: bool = False
     sql: str = ""

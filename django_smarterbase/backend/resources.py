@@ -68,6 +68,11 @@ class Resources:
             known = self._settled[schema.table] = (schema, history, settled(schema, history))
         return known[2]
 
+    def scan_requests(self, schema: TableSchema) -> int | None:
+        """About how many requests a scan of the table takes, for the choice between an index and a scan; None when it
+        takes one for each document, so that an index is never the dearer way."""
+        return None
+
     @property
     def origin(self) -> dict[str, str]:
         """``{"database": alias}``, and ``"tenant"`` if there is one."""

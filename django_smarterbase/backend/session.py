@@ -11,7 +11,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.commit_errors import advice, applied, commit_error
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
+from django_smarterbase.backend.index_rows import IndexRows, IndexRowsFinder
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
 from django_smarterbase.backend.locked_run import lock_rows
@@ -61,6 +62,7 @@ class Session:
         self.wrapper = wrapper
         self.resources = resources
         self.workspace = workspace
+        self.index_rows = IndexRowsFinder(workspace)
         self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
@@ -220,11 +222,18 @@ class Session:
     def _attempt(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
         if request.shortcut is not None and request.shortcut.answer(loader, execution):
             return []
+        loader.index_rows = self.tables_from_index(request, execution.sql)
         loader.load(request.plan)
         if request.written:
             return self._write(request, execution, loader, keys=keys)
         execution.execute()
         return []
+
+    def tables_from_index(self, request: Request, sql: str) -> Mapping[str, IndexRows]:
+        """Of which tables the index knows all that a statement reads; none in a transaction, which must remember it."""
+        if not request.index_may_suffice or request.hints.access == "scan" or self.in_transaction:
+            return {}
+        return self.index_rows.of(sql, [self.wrapper.table_schema(table) for table in request.plan.tables])
 
     def _write(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
         """Run a writing statement, again whenever stored rows turn up that SQLite must see to judge it."""

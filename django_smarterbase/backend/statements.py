@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +146,7 @@ class StatementRunner:
             database=self.wrapper.alias,
             tenant=self.session.resources.tenant,
             operation=request.operation,
-            complexity="O(n)" if account.scanned else "O(1)",
+            complexity="O(n)" if account.whole_table else "O(1)",
             index_used=_index_used(account),
             started_at=run.started_at,
             duration=run.duration,
@@ -188,8 +188,12 @@ class _Run:
 
 
 def _plan_lines(plan: QueryPlan, account: Account) -> tuple[str, ...]:
+    plan = replace(plan, steps=account.steps or plan.steps)
     if account.scanned:
-        return tuple(explain_text(plan, account.fallback_reason))
+        return (
+            *explain_text(plan, account.fallback_reason),
+            *(f"{choice.table}: {choice.why}" for choice in account.choices),
+        )
     return tuple(explain_text(plan, alone=_index_used(account) if account.indexes else None))
 
 
@@ -235,7 +239,7 @@ def _commit_profile(session: Session, alias: str, written: int | None, run: _Run
         database=alias,
         tenant=session.resources.tenant,
         operation="commit",
-        complexity="O(n)" if account.scanned else "O(1)",
+        complexity="O(n)" if account.whole_table else "O(1)",
         index_used=_index_used(account),
         started_at=run.started_at,
         duration=run.duration,

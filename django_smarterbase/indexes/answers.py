@@ -28,16 +28,33 @@ class Reading:
     """The answer to an ``IndexCondition``.
 
     ``stems`` are the candidates in no particular order, those in doubt included: every committed document that
-    meets the condition is among them. None when only the count was asked for.
+    meets the condition is among them. None when only the count was asked for, or there are more than were wanted.
     ``in_doubt`` are the candidates with a write under way (or left behind by a writer that died). A document that
     is no candidate does not meet the condition, whatever is under way.
     ``count`` is the number of candidates *not* in doubt: each of these meets the condition for certain. The exact
-    count is ``count`` plus those documents of ``in_doubt`` that, when read, meet the condition.
+    count is ``count`` plus those documents of ``in_doubt`` that, when read, meet the condition. ``documents`` is how
+    many the table has, those in doubt included.
     """
 
     stems: tuple[str, ...] | None
     count: int
     in_doubt: frozenset[str]
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The answer to a ``Walk``.
+
+    ``etags`` is ``{stem: ETag}`` (as ``keys.etag_text`` has it) of the certain documents before and in the page, in
+    its order, without the first ``left_out`` ones. ``in_doubt`` are all others that may stand before its end.
+    ``ended`` says that nothing comes after it.
+    """
+
+    etags: Mapping[str, str]
+    in_doubt: frozenset[str]
+    left_out: int
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from ..storage.base import Stored
 from ..tables import TableSchema
 from .answers import FallbackReason, IndexUntrusted
 from .client import Argument, RedisClient
-from .definitions import indexable
+from .definitions import facts_of, indexable
 from .filling import pieces
-from .findings import ALL, EXAMPLES, RECORDS, AuditStage, IndexFindings
+from .findings import ALL, EXAMPLES, RECORDS, AuditStage, IndexFindings, of_order
 from .keys import etag_text, new_token, part
 from .room import Image, Room
 from .sampling import chosen_from
@@ -95,7 +95,9 @@ class Audit:
         self._afterwards = afterwards
         self._sampled = set[str]()
         self._token = new_token()
-        self._counts = {name: _Count() for name in (ALL, RECORDS, *(index.name for index in indexable(schema)))}
+        sets, orders = indexable(schema), facts_of(schema).orders
+        names = (ALL, RECORDS, *(index.name for index in sets), *(of_order(index.name) for index in orders))
+        self._counts = {name: _Count() for name in names}
 
     @property
     def indexes(self) -> tuple[IndexFindings, ...]:
@@ -271,7 +273,10 @@ class Audit:
     def _count_of(self, entry: str) -> _Count:
         if entry == "*":
             return self._counts[ALL]
-        return self._counts.setdefault(unquote(entry.partition(":")[0]), _Count())
+        name = unquote(entry.partition(":")[0])
+        if name.startswith(">"):
+            name = of_order(name[1:] or self._schema.pk_index.name)
+        return self._counts.setdefault(name, _Count())
 
     def _image(self, stem: str, stored: Stored | None) -> Image:
         key = self._room.objects.document(self._schema.table, stem)

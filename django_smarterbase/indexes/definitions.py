@@ -13,10 +13,7 @@ from typing import Final
 from ..tables import Column, IndexDefinition, TableSchema
 from .keys import part
 
-VERSION: Final = 1  # raise it whenever an entry would be encoded differently: every index is then built anew
-
-#: The collations that are compared without SQLite's help. The empty name is SQLite's default, BINARY.
-COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
+VERSION: Final = 2  # raise it whenever an entry would be encoded differently: every index is then built anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +26,16 @@ class KeptIndex:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``indexes`` are those that are kept. ``definition`` is the hash of all that entries depend on."""
+    """``indexes`` are those that are kept, ``orders`` the same as ordered ones, and that of the primary key.
+
+    The columns of an ordered index end with those of the primary key, which tell apart what the index does not (unless
+    no index can hold them); ``ordered_columns`` are all of them. ``definition`` is the hash of all that entries depend
+    on.
+    """
 
     indexes: Mapping[IndexDefinition, KeptIndex]
+    orders: Mapping[IndexDefinition, KeptIndex]
+    ordered_columns: tuple[Column, ...]
     definition: str
 
 
@@ -74,15 +78,20 @@ def _forget(identity: int, _: object) -> None:
 
 
 def _facts(schema: TableSchema) -> Facts:
-    usable = {c.name: c for c in schema.columns if not c.generated and c.collation.upper() in COLLATIONS}
+    usable = {column.name: column for column in schema.columns if column.indexable}
     indexes = {
         index: KeptIndex(f"{part(index.name)}:", tuple(usable[name] for name in index.columns))
         for index in schema.indexes
         if usable.keys() >= set(index.columns)
     }
+    key = tuple(usable[name] for name in schema.ordering_key)
+    orders = {index: KeptIndex(f">{kept.prefix}", (*kept.columns, *key)) for index, kept in indexes.items()}
+    if key:
+        orders[schema.pk_index] = KeptIndex(">:", key)
+    ordered = tuple({column.name: column for kept in orders.values() for column in kept.columns}.values())
     described = sorted([index.name, [_described(column) for column in kept.columns]] for index, kept in indexes.items())
-    text = json.dumps([VERSION, described], ensure_ascii=True, separators=(",", ":"))
-    return Facts(indexes, hashlib.sha256(text.encode()).hexdigest()[:32])
+    text = json.dumps([VERSION, described, list(map(_described, key))], ensure_ascii=True, separators=(",", ":"))
+    return Facts(indexes, orders, ordered, hashlib.sha256(text.encode()).hexdigest()[:32])
 
 
 def _described(column: Column) -> list[str]:

@@ -9,8 +9,8 @@ A code is a tag and text of ``[A-Za-z0-9_.~%+-]``::
     b<hex>         bytes                              !b<sha256>   more than 32 bytes
     !c<encoded>    text folded by its collation, so that its value cannot be read back
 
-An *entry* is ``<index>:<code>[,<code>]``, or ``*``, which every document has. A change of this module that encodes
-anything differently raises ``definitions.VERSION``.
+An *entry* is ``<index>:<code>[,<code>]``, or ``*``, which every document has, or an ordered one (``ordering``). A
+change that encodes anything differently raises ``definitions.VERSION``.
 """
 
 from __future__ import annotations
@@ -19,21 +19,19 @@ import hashlib
 from typing import Final
 from urllib.parse import unquote
 
-from ..tables import Affinity, Column, IndexEntry, Row, TableSchema, Value
+from ..tables import Affinity, Column, IndexEntry, IndexLeaf, Row, TableSchema, Value
 from . import affinity
-from .definitions import COLLATIONS, facts_of
+from .collation import NotIndexable as NotIndexable
+from .collation import folded, folds
+from .definitions import facts_of
 from .keys import part
+from .ordering import ordered_entries, sought_range
 
 ALL: Final = "*"
 LOSSY: Final = "!"  # begins each code that does not tell its value
 
 _INLINE_TEXT = 64  # bytes
 _INLINE_BYTES = 32
-_UPPER_TO_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
-
-
-class NotIndexable(ValueError):  # not an error: the caller scans instead
-    """The index cannot be asked for this value, or cannot hold this column."""
 
 
 def code(column: Column, value: Value) -> str:
@@ -67,7 +65,13 @@ def entries_of(schema: TableSchema, row: Row) -> tuple[str, ...]:
             index.prefix + ",".join([stored_code(column, row[column.name]) for column in index.columns])
             for index in kept
         ),
+        *ordered_entries(schema, row),
     )
+
+
+def sought_term(schema: TableSchema, sought: IndexLeaf) -> str:
+    """What a script is asked for: an entry, or the part of an ordered index. Raises NotIndexable."""
+    return sought_entry(schema, sought) if isinstance(sought, IndexEntry) else sought_range(schema, sought)
 
 
 def sought_entry(schema: TableSchema, sought: IndexEntry) -> str:
@@ -102,25 +106,8 @@ def _number_code(column: Column, value: int | float) -> str:
 
 
 def _text_code(column: Column, value: str) -> str:
-    collation = column.collation.upper()
-    if collation not in COLLATIONS:
-        raise NotIndexable(f"column {column.name!r} has the collation {column.collation!r}, which only SQLite knows")
-    try:
-        raw = _fold(collation, value).encode()
-    except UnicodeEncodeError:
-        raise NotIndexable(f"a value for column {column.name!r} is not Unicode text: {value!r}") from None
+    raw = folded(column, value)
     if len(raw) > _INLINE_TEXT:
         return f"{LOSSY}t{hashlib.sha256(raw).hexdigest()}"
-    folded = collation in {"NOCASE", "RTRIM"}
-    return f"{LOSSY}c{part(raw.decode())}" if folded else f"t{part(raw.decode())}"
-
-
-def _fold(collation: str, value: str) -> str:
-    if collation == "RTRIM":
-        return value.rstrip(" ")
-    if collation != "NOCASE":
-        return value
-    folded = value.translate(_UPPER_TO_LOWER)
-    head, nul, _ = folded.partition("\0")
-    # SQLite's NOCASE looks no further than a NUL, and then compares the lengths.
-    return f"{head}\0{len(folded.encode())}" if nul else folded
+    text = part(raw.decode())
+    return f"{LOSSY}c{text}" if folds(column) else f"t{text}"

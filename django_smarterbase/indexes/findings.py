@@ -21,9 +21,14 @@ class AuditStage(enum.StrEnum):
     COUNTS = "counts"
 
 
+def of_order(index: str) -> str:
+    """The name of an ordered index, beside the sets of the same index."""
+    return f"{index} (order)"
+
+
 @dataclass(frozen=True, slots=True)
 class IndexFindings:
-    """One index, by name, or ``ALL`` or ``RECORDS``.
+    """One index, by name, an ordered one as ``of_order`` calls it, or ``ALL`` or ``RECORDS``.
 
     ``entries`` are those that the documents looked at have in it; of these ``missing`` do not stand there. ``extra``
     stand there though no document justifies them.

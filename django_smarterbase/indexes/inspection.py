@@ -8,11 +8,11 @@ from urllib.parse import unquote
 
 from ..exceptions import CorruptDocument
 from ..outlook import Outlook
-from ..tables import IndexDefinition, IndexEntry, TableSchema
+from ..tables import IndexDefinition, IndexLeaf, TableSchema
 from .answers import FallbackReason, IndexState, IndexUntrusted, ManifestEntry, Marker
 from .client import IndexDamaged, RedisDown
 from .definitions import indexable
-from .encoding import NotIndexable, sought_entry
+from .encoding import NotIndexable, sought_term
 from .keys import part
 from .room import Room
 from .scripts import Script
@@ -48,11 +48,9 @@ class Inspector:
             return [IndexState(schema.table, entry, None, down.reason, down.detail) for schema, entry in found]
         return [self._state(*each, answer) for each, answer in zip(found, answers, strict=True)]
 
-    def outlook(
-        self, schema: TableSchema, entries: Iterable[IndexEntry], indexes: Iterable[IndexDefinition]
-    ) -> Outlook:
+    def outlook(self, schema: TableSchema, terms: Iterable[IndexLeaf], indexes: Iterable[IndexDefinition]) -> Outlook:
         """As ``IndexService.outlook``."""
-        question = _Question(schema, entries, indexes)
+        question = _Question(schema, terms, indexes)
         try:
             entry = snapshot_of(self._room.manifest, fresh=False).entries.get(schema.table)
             if self._room.redis is None:
@@ -122,14 +120,14 @@ class Inspector:
 class _Question:
     """What is to be weighed of a table, in the order of the script's answer."""
 
-    def __init__(self, schema: TableSchema, entries: Iterable[IndexEntry], indexes: Iterable[IndexDefinition]) -> None:
-        self._names: dict[IndexEntry, str] = {}
-        self._unaskable: set[IndexEntry] = set()
-        for entry in entries:
+    def __init__(self, schema: TableSchema, terms: Iterable[IndexLeaf], indexes: Iterable[IndexDefinition]) -> None:
+        self._names: dict[IndexLeaf, str] = {}
+        self._unaskable: set[IndexLeaf] = set()
+        for term in terms:
             try:
-                self._names[entry] = sought_entry(schema, entry)
+                self._names[term] = sought_term(schema, term)
             except NotIndexable:
-                self._unaskable.add(entry)
+                self._unaskable.add(term)
         self._indexes = [index for index in dict.fromkeys(indexes) if index in indexable(schema)]
 
     def arguments(self) -> list[str | int]:

@@ -14,6 +14,8 @@ With NAME and table percent-encoded, ``B`` the base ``sb:{<NAME>:<table>}:`` and
     B age:E             sorted set of "<stem> <token>" by ticket: the pending notes, oldest first
     B all:E             set of the stems of all documents
     B set:E:<entry>     set of the stems of the documents with this entry (``encoding.entries_of``)
+    B order:E:<index>   sorted set, all scores 0, of "<code> <stem>": an ordered index (``ordering``); the primary key's
+                        has the index ""
     B seen:E            set of the stems that a rebuild's listing has shown; with a check's token for E, those that
                         it has seen (with a time to live)
 
@@ -58,9 +60,12 @@ class TableKeys:
         return f"{self.base}*"
 
     def entry_of_set(self, key: str, epoch: str) -> str | None:
-        """The entry whose set in ``epoch`` is at ``key``; None for any other key."""
+        """The entry whose set in ``epoch`` is at ``key``, ``><index>:`` of an ordered index; None for any other key."""
         if key == f"{self.base}all:{epoch}":
             return "*"
+        order = f"{self.base}order:{epoch}:"
+        if key.startswith(order):
+            return f">{key.removeprefix(order)}:"
         prefix = f"{self.base}set:{epoch}:"
         return key.removeprefix(prefix) if key.startswith(prefix) else None
 

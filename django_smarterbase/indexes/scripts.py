@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Final
 
 
 class Script(enum.Enum):
@@ -34,6 +35,7 @@ class Script(enum.Enum):
     OVERDUE = "overdue"
     PAGE = "page"
     READ = "read"
+    RECORDS = "records"
     REGISTER = "register"
     SETTLE = "settle"
     STANDING = "standing"
@@ -42,7 +44,11 @@ class Script(enum.Enum):
     UNLISTED = "unlisted"
     UNSEEN = "unseen"
     VERIFY = "verify"
+    WALK = "walk"
     WEIGH = "weigh"
+
+
+_READING: Final = frozenset((Script.COUNTS, Script.READ, Script.RECORDS, Script.WALK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +63,6 @@ class Source:
 def source_of(script: Script) -> Source:
     """The script as it is sent to Redis."""
     folder = files(__package__) / "lua"
-    text = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in ("common", script.value))
+    names = ("common", *(("reading",) if script in _READING else ()), script.value)
+    text = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
     return Source(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

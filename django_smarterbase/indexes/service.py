@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -11,7 +12,7 @@ from ..exceptions import IndexUnavailable
 from ..outlook import Outlook
 from ..storage.base import ObjectStore
 from ..storage.keys import Keyspace
-from ..tables import IndexCondition, IndexDefinition, IndexEntry, TableSchema
+from ..tables import IndexCondition, IndexDefinition, IndexLeaf, TableSchema, Value, Walk
 from .answers import (
     Change,
     Counts,
@@ -20,6 +21,7 @@ from .answers import (
     IndexUntrusted,
     ManifestEntry,
     Marker,
+    Page,
     Reading,
     RebuildReport,
 )
@@ -50,6 +52,7 @@ __all__ = [
     "ManifestEntry",
     "Marker",
     "OpenWrite",
+    "Page",
     "Progress",
     "Reading",
     "RebuildReport",
@@ -104,18 +107,27 @@ class IndexService:
         self._auditor = Auditor(room, self._inspector)
         self._auto = AutoRepair(room, self._inspector, self._rebuilder)
 
-    def read(self, schema: TableSchema, condition: IndexCondition, *, members: bool = True) -> Reading:
-        """The candidates for ``condition``, or with ``members=False`` only their number and those in doubt.
+    def read(
+        self, schema: TableSchema, condition: IndexCondition, *, members: bool = True, at_most: int | None = None
+    ) -> Reading:
+        """The candidates for ``condition``, or with ``members=False`` only their number and those in doubt; so too when
+        there are more than ``at_most``.
 
         One round trip; a GET of the manifest when the lease on it has run out. Raises IndexUntrusted.
         """
-        try:
-            reading = self._reader.read(schema, condition, members=members)
-        except IndexUntrusted as untrusted:
-            self._lost(schema, untrusted)
-            raise
-        self._kept(schema)
-        return reading
+        with self._trusting(schema):
+            return self._reader.read(schema, condition, members=members, at_most=at_most)
+
+    def walk(self, schema: TableSchema, walk: Walk, *, skip: bool = False) -> Page | None:
+        """The documents of a page of an ordered index and those before it; with ``skip`` as few of these as can be
+        told.
+
+        None when the script would have to look at too many documents to find them. One round trip, whose work is
+        proportional to the page and, with a condition, to how many documents of the index do not meet it. Raises
+        IndexUntrusted.
+        """
+        with self._trusting(schema):
+            return self._reader.walk(schema, walk, skip=skip)
 
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
         """The number of documents for each combination of values of ``index``.
@@ -123,13 +135,29 @@ class IndexService:
         One round trip whose work is proportional to the number of combinations; values that are too long for a key
         or folded by a collation cost one read each. Raises IndexUntrusted.
         """
+        with self._trusting(schema):
+            return self._reader.counts(schema, index)
+
+    def records(
+        self, schema: TableSchema, indexes: Sequence[IndexDefinition], stems: Sequence[str]
+    ) -> dict[str, dict[str, Value]]:
+        """``{stem: {column: value}}`` of the columns of ``indexes``, as SQLite holds them, without reading documents.
+
+        Left out are documents in doubt, those of which the index knows nothing, and those with a value that its code
+        does not tell (long, or folded by a collation). One round trip for 1,000 stems. Raises IndexUntrusted.
+        """
+        with self._trusting(schema):
+            return dict(self._reader.records(schema, indexes, stems))
+
+    @contextmanager
+    def _trusting(self, schema: TableSchema) -> Iterator[None]:
+        """Note whether the index has answered."""
         try:
-            counts = self._reader.counts(schema, index)
+            yield
         except IndexUntrusted as untrusted:
             self._lost(schema, untrusted)
             raise
         self._kept(schema)
-        return counts
 
     def _lost(self, schema: TableSchema, untrusted: IndexUntrusted) -> None:
         self._room.trust_log.lost(schema.table, untrusted)
@@ -216,14 +244,14 @@ class IndexService:
         return self._inspector.states(schemas)
 
     def outlook(
-        self, schema: TableSchema, entries: Iterable[IndexEntry] = (), indexes: Iterable[IndexDefinition] = ()
+        self, schema: TableSchema, terms: Iterable[IndexLeaf] = (), indexes: Iterable[IndexDefinition] = ()
     ) -> Outlook:
-        """Whether a query would believe the index now, and how much stands under ``entries`` and in ``indexes``.
+        """Whether a query would believe the index now, and how much ``terms`` name and ``indexes`` hold.
 
         One round trip; a GET of the manifest when the lease on it has run out. Nothing is asked of the index, changed
         or logged. Never raises for Redis; raises StorageUnavailable.
         """
-        return self._inspector.outlook(schema, entries, indexes)
+        return self._inspector.outlook(schema, terms, indexes)
 
     def audit(
         self,

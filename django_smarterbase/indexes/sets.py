@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from ..storage.keys import may_be_stem
-from ..tables import IndexCondition, IndexDefinition, TableSchema, Value
-from .answers import Counts, FallbackReason, IndexUntrusted, Reading
+from ..tables import IndexCondition, IndexDefinition, TableSchema, Value, Walk
+from .answers import Counts, FallbackReason, IndexUntrusted, Page, Reading
 from .client import IndexDamaged, RedisClient, RedisDown
+from .conditions import condition_words
 from .definitions import indexable
-from .encoding import ALL, LOSSY, NotIndexable, sought_entry, stored_code, value_of
+from .encoding import LOSSY, NotIndexable, stored_code, value_of
 from .keys import part
+from .ordering import walk_bounds
 from .room import Room
 from .scripts import Script
 from .sweep import Sweeper
 from .trust import EvictionWatch, believed, check_answer, snapshot_of, unchanged
 
 _TRIES: Final = 3
+_RECORDS: Final = 1000  # records for each script
 _PAUSE: Final = 0.005  # seconds between a publication in the manifest and in Redis, generously
 
 
@@ -30,18 +33,27 @@ class SetReader:
         self._sweeper = sweeper
         self._eviction = EvictionWatch(allowed=room.options.allow_eviction)
 
-    def read(self, schema: TableSchema, condition: IndexCondition, *, members: bool) -> Reading:
+    def read(
+        self, schema: TableSchema, condition: IndexCondition, *, members: bool, at_most: int | None = None
+    ) -> Reading:
         """As ``IndexService.read``."""
-        clauses = [_entries(schema, clause) for clause in condition.clauses] or [[ALL]]
-        rest: list[str | int] = [int(members), self._room.deadline_ms, len(clauses)]
-        for entries in clauses:
-            rest += [len(entries), *entries]
-        answer = self._ask(schema, Script.READ, rest)
-        _, _, _, count, overdue, in_doubt, stems = answer
+        wanted = "none" if not members else "all" if at_most is None else str(at_most)
+        answer = self._ask(schema, Script.READ, [wanted, self._room.deadline_ms, *condition_words(schema, condition)])
+        _, _, _, count, overdue, in_doubt, stems, documents = answer
         self._refuse_damage(schema, (*in_doubt, *(stems or ())))
         if overdue:
             self._sweeper.lend_a_hand(schema)
-        return Reading(tuple(stems) if members else None, count, frozenset(in_doubt))
+        return Reading(None if stems is None else tuple(stems), count, frozenset(in_doubt), documents)
+
+    def walk(self, schema: TableSchema, walk: Walk, *, skip: bool) -> Page | None:
+        """As ``IndexService.walk``."""
+        rest = [self._room.deadline_ms, *_walk(schema, walk, skip=skip), *condition_words(schema, walk.condition)]
+        _, _, _, overdue, state, left_out, in_doubt, flat = self._ask(schema, Script.WALK, rest)
+        etags = dict(zip(flat[::2], flat[1::2], strict=True))
+        self._refuse_damage(schema, (*in_doubt, *etags))
+        if overdue:
+            self._sweeper.lend_a_hand(schema)
+        return None if state == "beyond" else Page(etags, frozenset(in_doubt), left_out, state == "ended")
 
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
         """As ``IndexService.counts``."""
@@ -57,6 +69,26 @@ class SetReader:
             for code, count, sample in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         }
         return Counts(counts, frozenset(in_doubt))
+
+    def records(
+        self, schema: TableSchema, indexes: Sequence[IndexDefinition], stems: Sequence[str]
+    ) -> Iterator[tuple[str, dict[str, Value]]]:
+        """As ``IndexService.records``."""
+        columns = [schema.by_name[name] for index in indexes for name in index.columns]
+        known: dict[tuple[int, str], Value] = {}
+        for start in range(0, len(stems), _RECORDS):
+            piece = stems[start : start + _RECORDS]
+            words: list[str | int] = [len(indexes), *(part(index.name) for index in indexes), *piece]
+            *_, rows = self._ask(schema, Script.RECORDS, words)
+            for stem, row in zip(piece, rows, strict=True):
+                if row is None or LOSSY in row:
+                    continue
+                values = {}
+                for position, code in enumerate(row.replace(" ", ",").split(",") if row else ()):
+                    if (position, code) not in known:
+                        known[position, code] = value_of(columns[position], code)
+                    values[columns[position].name] = known[position, code]
+                yield stem, values
 
     def _refuse_damage(self, schema: TableSchema, stems: Iterable[str]) -> None:
         """Raise IndexUntrusted, and withdraw the index, when it names what no document can be called."""
@@ -125,8 +157,11 @@ class _Found:
         return tuple(row[column.name] for column in self._columns)
 
 
-def _entries(schema: TableSchema, clause: tuple[Any, ...]) -> list[str]:
+def _walk(schema: TableSchema, walk: Walk, *, skip: bool) -> list[str | int]:
+    """A walk as the script takes it, but for its condition."""
     try:
-        return [sought_entry(schema, sought) for sought in clause]
+        name, first, last, null = walk_bounds(schema, walk)
     except NotIndexable as problem:
         raise IndexUntrusted(FallbackReason.NOT_INDEXED, str(problem), expected=True) from problem
+    whole = len(walk.prefix) + walk.ties if walk.ties else 0
+    return [name, first, last, int(walk.backwards), null, whole, walk.start, walk.stop, int(skip)]

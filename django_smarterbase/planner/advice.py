@@ -14,9 +14,9 @@ from django.utils.translation import gettext_noop
 
 from django_smarterbase.hints import Access
 from django_smarterbase.outlook import FallbackReason
+from django_smarterbase.planner.covering import MAX_ENTRIES
 from django_smarterbase.planner.forecast import Forecast, asks_index
 from django_smarterbase.planner.obstacles import Hindrance, Obstacle
-from django_smarterbase.planner.predicates import MAX_ENTRIES
 from django_smarterbase.tables import TableSchema
 
 REMEDIES: Final = {
@@ -58,21 +58,14 @@ REMEDIES: Final = {
 
 _OF_FIELDS: Final = {
     Hindrance.UNINDEXABLE: gettext_noop(
-        "Add a condition by exact or in on an indexed field{indexed}: {fields} cannot have an index, as only SQLite "
-        "knows how its values compare."
-    ),
-    Hindrance.RANGE: gettext_noop(
-        "Add a condition by exact or in on an indexed field{indexed}: range conditions ({terms}) are not narrowed yet."
+        "Add a condition by exact, in or a range on an indexed field{indexed}: {fields} cannot have an index, as only "
+        "SQLite knows how its values compare."
     ),
     Hindrance.LOOKUP: gettext_noop(
-        "Add a condition by exact or in on an indexed field{indexed}: no index answers {terms}."
+        "Add a condition by exact, in or a range on an indexed field{indexed}: no index answers {terms}."
     ),
-    Hindrance.NOT_NULL: gettext_noop(
-        "Add a condition by exact or in on an indexed field{indexed}: isnull=False ({fields}) is not narrowed, only "
-        "isnull=True."
-    ),
-    Hindrance.NEGATION: gettext_noop(
-        "Say which values of {fields} are wanted, by exact or in: exclude(), ~Q() and ^ are not narrowed."
+    Hindrance.EXCLUSIVE: gettext_noop(
+        "Say which values of {fields} are wanted, by & and | and ~: conditions joined by ^ are not narrowed."
     ),
     Hindrance.TRANSFORM: gettext_noop(
         "Keep what {terms} computes in a field of its own with db_index=True, and filter by that: a transform is not "
@@ -86,11 +79,7 @@ _OF_FIELDS: Final = {
         "or not twice with the same result."
     ),
     Hindrance.TOO_MANY: gettext_noop(
-        "Ask for {fields} in several queries: more than {max} values are not looked up in an index."
-    ),
-    Hindrance.KEY_OR_INDEX: gettext_noop(
-        "Ask by {fields} and by the other fields in two queries, or join them by union(): in an OR, primary keys and "
-        "indexes are not narrowed together."
+        "Ask for {fields} in several queries: more than {max} values are not looked up in an index at once."
     ),
     Hindrance.JOIN_NOT_INDEXED: gettext_noop(
         "Add db_index=True to {fields}, by which it is joined. Then run makemigrations, migrate and sb_reindex {label}."
@@ -157,8 +146,8 @@ def _of_filter_fields(model: str, filter_fields: Sequence[str], schema: TableSch
         yield _add_index(model, lacking)
     if found := [name for name in filter_fields if name in indexed]:
         yield _(
-            "Filter {fields} by exact, in or isnull=True, in every branch of an OR: other lookups, exclude() and "
-            "expressions do not use an index."
+            "Filter or exclude {fields} by exact, in, isnull or a range, or filter by startswith, in every branch of "
+            "an OR: other lookups and expressions do not use an index."
         ).format(fields=_fields(model, found))
     if schema is not None and (others := [name for name in filter_fields if name not in own]):
         yield _("Give the related models an index on {fields}, or filter {label} by a field of its own.").format(

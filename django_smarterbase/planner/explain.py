@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -16,7 +17,18 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, Value
+from django_smarterbase.tables import (
+    IndexComplement,
+    IndexCondition,
+    IndexDefinition,
+    IndexEntry,
+    IndexKeys,
+    IndexLeaf,
+    IndexRange,
+    IndexSubquery,
+    IndexTerm,
+    Value,
+)
 
 _SHOWN: Final = 10  # values that the text names of each list
 _LONG: Final = 40  # characters of a value that the text shows
@@ -48,19 +60,21 @@ def name_of(step: Step) -> str:
 
 def describe(path: AccessPath, *, show_values: bool = False) -> str:
     """The access path in words."""
+    detail = _Detail.VALUES if show_values else _Detail.RANGES
     if isinstance(path, KeyLookup):
         values = f": {_listed(pk[0] for pk in path.pks)}" if show_values and path.pks else ""
         return f"KeyLookup of {len(path.pks)} primary key(s){values}"
     if isinstance(path, IndexLookup):
-        return f"IndexLookup {_conditions(path.condition, show_values=show_values)}"
+        return f"IndexLookup {_conditions(path.condition, detail)}"
     if isinstance(path, JoinLookup):
         further = path.narrowed_by
-        narrowed = f" AND {_conditions(further, show_values=show_values)}" if further is not None else ""
+        narrowed = f" AND {_conditions(further, detail)}" if further is not None else ""
         source = f"{path.source_table}.{path.source_column}"
         return f"JoinLookup by the values of {source}, {_index_or_key(path.index)}{narrowed}"
     if isinstance(path, SubqueryLookup):
-        source = f" of {path.source_table}" if path.source_table is not None else ""
-        return f"SubqueryLookup by the values that a subquery{source} selects, {_index_or_key(path.index)}"
+        return (
+            f"SubqueryLookup by the values that {_source(path.subquery)} selects, {_index_or_key(path.subquery.index)}"
+        )
     return "Scan of every document"
 
 
@@ -82,16 +96,31 @@ def path_as_json(path: AccessPath, *, show_values: bool) -> dict[str, Any]:
         if show_values:
             described["values"] = _values_as_json(further)
     if isinstance(path, SubqueryLookup):
-        described["indexes"] = [_index_or_key(path.index)]
+        described["indexes"] = [_index_or_key(path.subquery.index)]
     return described
 
 
 def _values_as_json(condition: IndexCondition) -> list[list[dict[str, Any]]]:
-    """Of each clause its entries."""
+    """Of each clause its values, at whatever depth they stand; a subquery's are not known yet."""
     return [
-        [{"index": entry.index.name, "values": list(map(_as_json, entry.values))} for entry in clause]
+        [_leaf_as_json(leaf) for leaf in IndexCondition((clause,)).leaves if not isinstance(leaf, IndexSubquery)]
         for clause in condition.clauses
     ]
+
+
+def _leaf_as_json(leaf: IndexLeaf | IndexKeys) -> dict[str, Any]:
+    if isinstance(leaf, IndexKeys):
+        return {"index": None, "values": list(map(_as_json, leaf.pks))}
+    if isinstance(leaf, IndexEntry):
+        return {"index": leaf.index.name, "values": list(map(_as_json, leaf.values))}
+    return {
+        "index": leaf.index.name,
+        "values": list(map(_as_json, leaf.prefix)),
+        "lower": _as_json(leaf.lower),
+        "lower_inclusive": leaf.lower_inclusive,
+        "upper": _as_json(leaf.upper),
+        "upper_inclusive": leaf.upper_inclusive,
+    }
 
 
 def _as_json(value: Value) -> Any:
@@ -100,26 +129,72 @@ def _as_json(value: Value) -> Any:
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
+class _Detail(enum.IntEnum):
+    """How much is said of a condition's terms: the indexes, which of them are asked for ranges, or the values too."""
+
+    INDEXES = 0
+    RANGES = 1
+    VALUES = 2
+
+
 def _indexes(condition: IndexCondition) -> list[str]:
-    return ["|".join(dict.fromkeys(f"redis:{entry.index.name}" for entry in clause)) for clause in condition.clauses]
+    """Each clause by its indexes."""
+    return [_terms(clause, _Detail.INDEXES) for clause in condition.clauses]
 
 
-def _conditions(condition: IndexCondition, *, show_values: bool) -> str:
-    names = _indexes(condition)
-    if show_values:
-        names = [f"{name} ({_entries(clause)})" for name, clause in zip(names, condition.clauses, strict=True)]
-    return " AND ".join(names)
+def _conditions(condition: IndexCondition, detail: _Detail) -> str:
+    return " AND ".join(_terms(clause, detail) for clause in condition.clauses)
 
 
-def _entries(clause: tuple[IndexEntry, ...]) -> str:
-    return _listed(entry.values[0] if len(entry.values) == 1 else entry.values for entry in clause)
+def _terms(terms: tuple[IndexTerm, ...], detail: _Detail) -> str:
+    """A union: each index once, then what is no plain part of one."""
+    of_indexes = {f"redis:{term.index.name}": None for term in terms if isinstance(term, IndexLeaf)}
+    named = "|".join(of_indexes)
+    if detail >= _Detail.RANGES and any(isinstance(term, IndexRange) for term in terms):
+        named = f"range of {named}"
+    if detail is _Detail.VALUES and of_indexes:
+        named += f" ({_values(terms)})"
+    others = (_term(term, detail) for term in terms if not isinstance(term, IndexLeaf))
+    return "|".join(filter(None, (named, *others)))
+
+
+def _values(terms: tuple[IndexTerm, ...]) -> str:
+    entries = [term for term in terms if isinstance(term, IndexEntry)]
+    values = _listed(entry.values[0] if len(entry.values) == 1 else entry.values for entry in entries)
+    return ", ".join(filter(None, [values, *(_bounds(term) for term in terms if isinstance(term, IndexRange))]))
+
+
+def _bounds(term: IndexRange) -> str:
+    """As in mathematics: ``[1, 5)``, with a bracket where the bound is taken in."""
+    lower = f"{'[' if term.lower_inclusive else '('}{_short(term.lower)}" if term.lower is not None else "(-∞"
+    upper = f"{_short(term.upper)}{']' if term.upper_inclusive else ')'}" if term.upper is not None else "∞)"
+    prefix = f"{', '.join(map(_short, term.prefix))}: " if term.prefix else ""
+    return f"{prefix}{lower}, {upper}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
+def _term(term: IndexTerm, detail: _Detail) -> str:
+    if isinstance(term, IndexKeys):
+        return f"key ({_listed(term.pks)})" if detail is _Detail.VALUES else "key"
+    if isinstance(term, IndexComplement):
+        return f"NOT {_terms(term.terms, detail)}"
+    if isinstance(term, IndexSubquery):
+        return f"{'NOT ' if term.negated else ''}{_index_or_key(term.index)} by {_source(term)}"
+    return f"({_conditions(term, detail)})" if isinstance(term, IndexCondition) else ""
+
+
+def _source(subquery: IndexSubquery) -> str:
+    return "a subquery" if subquery.source_table is None else f"a subquery of {subquery.source_table}"
 
 
 def _listed(values: Iterable[Any]) -> str:
-    texts = [repr(value) for value in values]
-    shown = [text if len(text) <= _LONG else f"{text[:_LONG]}…" for text in texts[:_SHOWN]]
-    more = f" and {len(texts) - _SHOWN:,} more" if len(texts) > _SHOWN else ""
-    return f"{', '.join(shown)}{more}"
+    found = list(values)
+    more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+    return f"{', '.join(map(_short, found[:_SHOWN]))}{more}"
 
 
 def _index_or_key(index: IndexDefinition | None) -> str:

@@ -100,12 +100,16 @@ def _is_exact(forecast: Forecast) -> bool:
 
 def _step_line(step: StepForecast, explanation: Explanation) -> str:
     described = describe(step.step.path, show_values=explanation.show_values)
-    if explanation.forecast.index_only and isinstance(step.step.path, Scan):
+    if step.from_index and isinstance(step.step.path, Scan):
         described = f"Scan that redis:{step.step.table}-all answers"
     elif step.reason is not None:
         described += f" [FALLBACK: Scan of every document, {step.reason}]"
+    elif step.chosen is not None:
+        described += f" [{step.chosen.why}]"
     elif step.scans and asks_index(step.step.path):
         described += " [scan(): Scan of every document]"
+    elif step.from_index and not explanation.forecast.index_only:
+        described += " [rows from the index]"
     candidates = f"{_number(step.candidates)} candidate{_s(step.candidates)}"
     return f"{name_of(step.step)}: {described}, {step.complexity}, {candidates}"
 
@@ -118,6 +122,8 @@ def _step_as_json(step: StepForecast, explanation: Explanation) -> dict[str, Any
         "complexity": step.complexity,
         "scans": step.scans,
         "fallback_reason": step.reason,
+        "scan_chosen": None if step.chosen is None else step.chosen.why,
+        "from_index": step.from_index,
         "candidates": step.candidates.number,
         "candidates_precision": step.candidates.precision,
         "reads": step.reads.number,

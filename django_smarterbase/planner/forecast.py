@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from django_smarterbase.hints import Access
 from django_smarterbase.outlook import FallbackReason, Outlook
+from django_smarterbase.planner.cost import ScanChosen, best_order, scan_is_cheaper
 from django_smarterbase.planner.plan import (
     AccessPath,
     IndexLookup,
@@ -23,7 +24,16 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry
+from django_smarterbase.tables import (
+    IndexComplement,
+    IndexCondition,
+    IndexDefinition,
+    IndexEntry,
+    IndexKeys,
+    IndexLeaf,
+    IndexSubquery,
+    IndexTerm,
+)
 
 
 class Precision(enum.StrEnum):
@@ -61,9 +71,12 @@ NONE = Estimate(0)
 
 @dataclass(frozen=True, slots=True)
 class StepForecast:
-    """One step. ``scans`` tells that every document would be read; ``reason`` why, where the plan wants an index.
+    """One step. ``scans`` tells that every document would be read; ``reason`` why, where the plan wants an index, or
+    ``chosen`` that it costs less than what the index names.
 
-    ``candidates`` are the documents that its access path names, ``reads`` those that it reads in the store.
+    ``candidates`` are the documents that its access path names, ``reads`` those that it reads in the store; none when
+    their rows are made of what the index knows (``from_index``), but for those with a write under way. ``leads_on``
+    tells that all rows are made so, and that documents of other tables are read beside them.
     """
 
     step: Step
@@ -72,11 +85,14 @@ class StepForecast:
     candidates: Estimate
     reads: Estimate
     listings: Estimate = NONE
+    chosen: ScanChosen | None = None
+    from_index: bool = False
+    leads_on: bool = False
 
     @property
     def complexity(self) -> str:
         """As in a profile."""
-        return "O(n)" if self.scans else "O(1)"
+        return "O(n)" if self.scans or self.leads_on else "O(1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +105,7 @@ class Forecast:
     @property
     def complexity(self) -> str:
         """As in a profile."""
-        return "O(n)" if any(step.scans for step in self.steps) else "O(1)"
+        return "O(n)" if any(step.complexity == "O(n)" for step in self.steps) else "O(1)"
 
     @property
     def fallback_reason(self) -> FallbackReason | None:
@@ -109,19 +125,25 @@ class Forecast:
 
 def asks_index(path: AccessPath) -> bool:
     """Whether an index is asked when the path is followed."""
-    return isinstance(path, IndexLookup) or (isinstance(path, (JoinLookup, SubqueryLookup)) and path.index is not None)
+    return isinstance(path, IndexLookup) or next(indexes_of(path), None) is not None
 
 
-def entries_of(path: AccessPath) -> Iterator[IndexEntry]:
-    """The entries of indexes that are known before the path is followed."""
-    for clause in (_condition_of(path) or IndexCondition()).clauses:
-        yield from clause
+def terms_of(path: AccessPath) -> Iterator[IndexLeaf]:
+    """What is asked of indexes, as far as it is known before the path is followed."""
+    for term in (_condition_of(path) or IndexCondition()).leaves:
+        if isinstance(term, IndexLeaf):
+            yield term
 
 
 def indexes_of(path: AccessPath) -> Iterator[IndexDefinition]:
     """The indexes that are asked for values which are not known before the path is followed."""
-    if isinstance(path, (JoinLookup, SubqueryLookup)) and path.index is not None:
+    if isinstance(path, JoinLookup) and path.index is not None:
         yield path.index
+    if isinstance(path, SubqueryLookup) and path.subquery.index is not None:
+        yield path.subquery.index
+    for term in (_condition_of(path) or IndexCondition()).leaves:
+        if isinstance(term, IndexSubquery) and term.index is not None:
+            yield term.index
 
 
 def forecast(
@@ -131,34 +153,56 @@ def forecast(
     *,
     access: Access = "any",
     index_only: bool = False,
+    index_rows: Collection[str] = (),
+    scan_requests: Callable[[str], int | None] = lambda _table: None,
 ) -> Forecast:
     """The forecast of a plan.
 
     ``outlooks`` are those of tables whose index is asked or that are scanned; ``listings(documents)`` is how many
-    requests a listing takes. ``index_only`` says that the index alone could answer if it is trusted.
+    requests a listing takes. ``index_only`` says that the index alone could answer if it is trusted; of the tables
+    ``index_rows`` it knows all that is read. ``scan_requests(table)`` is how many requests a scan is known to take.
     """
     if index_only and len(plan.steps) == 1 and access != "scan":
         step, outlook = plan.steps[0], outlooks.get(plan.steps[0].table, Outlook())
         reason = _reason(step.path, outlook)
         if reason is None:
-            members = (
-                _members(step.path.condition, outlook) if isinstance(step.path, IndexLookup) else _documents(outlook)
-            )
-            return Forecast((StepForecast(step, False, None, members, NONE),), index_only=True)
+            condition = _condition_of(step.path) or IndexCondition()
+            members = _Sets(outlook, {}).members(condition)
+            return Forecast((StepForecast(step, False, None, members, NONE, from_index=True),), index_only=True)
         if isinstance(step.path, Scan):
             documents = _documents(outlook)
             return Forecast((_scan(step, reason, documents, documents, listings),), index_only=False)
-    forecaster = _Forecaster(outlooks, listings, access)
-    return Forecast(tuple(forecaster.step(step) for step in plan.steps), index_only=False)
+    forecaster = _Forecaster(outlooks, listings, access, index_rows, scan_requests)
+    order = plan.steps if access == "scan" else best_order(plan, lambda step: _beginning(step, outlooks))
+    steps = tuple(forecaster.step(step) for step in order)
+    alone = bool(steps) and all(step.from_index for step in steps)
+    if not alone:
+        steps = tuple(replace(step, leads_on=step.from_index and isinstance(step.step.path, Scan)) for step in steps)
+    return Forecast(steps, index_only=alone)
+
+
+def _beginning(step: Step, outlooks: Mapping[str, Outlook]) -> int | None:
+    outlook = outlooks.get(step.table, Outlook())
+    condition = _condition_of(step.path)
+    return None if condition is None or _reason(step.path, outlook) else _Sets(outlook, {}).members(condition).number
 
 
 class _Forecaster:
     """Goes through the steps as the loader does. ``loaded`` are the rows of each table so far."""
 
-    def __init__(self, outlooks: Mapping[str, Outlook], listings: Callable[[int], int], access: Access) -> None:
+    def __init__(
+        self,
+        outlooks: Mapping[str, Outlook],
+        listings: Callable[[int], int],
+        access: Access,
+        index_rows: Collection[str],
+        scan_requests: Callable[[str], int | None],
+    ) -> None:
         self._outlooks = outlooks
         self._listings = listings
         self._access = access
+        self._index_rows = index_rows
+        self._scan_requests = scan_requests
         self._untrusted: dict[str, FallbackReason] = {}
         self._complete: set[str] = set()
         self._loaded: dict[str, Estimate] = {}
@@ -172,6 +216,12 @@ class _Forecaster:
     def _follow(self, step: Step) -> StepForecast:
         path, outlook = step.path, self._outlooks.get(step.table, Outlook())
         documents = _documents(outlook)
+        from_index = step.table in self._index_rows and self._access != "scan"
+        if isinstance(path, Scan) and from_index and step.table not in self._untrusted:
+            if outlook.reason is None:
+                return StepForecast(step, False, None, documents, NONE, from_index=True)
+            self._untrusted[step.table] = outlook.reason
+            return _scan(step, outlook.reason, documents, documents, self._listings)
         if isinstance(path, Scan) or (asks_index(path) and self._access == "scan"):
             if step.table in self._complete:
                 return StepForecast(step, True, None, NONE, NONE)
@@ -184,18 +234,35 @@ class _Forecaster:
                 # The documents that the index would not have named are read, and left out then.
                 return _scan(step, reason, documents.no_better_than(Precision.AT_MOST), documents, self._listings)
         candidates = self._candidates(path, outlook)
-        return StepForecast(step, False, None, candidates, candidates)
+        if from_index and not isinstance(path, KeyLookup) and self._is_trusted(step.table):
+            return StepForecast(step, False, None, candidates, NONE, from_index=True)
+        if not asks_index(path):
+            return StepForecast(step, False, None, candidates, candidates)
+        return self._chosen(step, candidates, documents) or StepForecast(step, False, None, candidates, candidates)
+
+    def _is_trusted(self, table: str) -> bool:
+        return table not in self._untrusted and table in self._outlooks and self._outlooks[table].reason is None
+
+    def _chosen(self, step: Step, candidates: Estimate, documents: Estimate) -> StepForecast | None:
+        """The scan of the table where that is the cheaper way."""
+        requests = self._scan_requests(step.table) if self._access == "any" else None
+        if requests is None or candidates.number is None or documents.number is None:
+            return None
+        if not scan_is_cheaper(candidates.number, documents.number, requests):
+            return None
+        chosen = ScanChosen(step.table, candidates.number, documents.number, requests)
+        return StepForecast(step, True, None, candidates, Estimate(requests, Precision.ABOUT), chosen=chosen)
 
     def _candidates(self, path: AccessPath, outlook: Outlook) -> Estimate:
         if isinstance(path, KeyLookup):
             return Estimate(len(path.pks))
+        sets = _Sets(outlook, self._loaded)
         if isinstance(path, IndexLookup):
-            return _members(path.condition, outlook)
-        if isinstance(path, (JoinLookup, SubqueryLookup)):
-            rows = self._loaded.get(path.source_table or "", UNKNOWN)
-            if path.index is None:
-                return rows.no_better_than(Precision.AT_MOST)
-            return _bounded(path, _joined(path.index, rows, outlook), outlook)
+            return sets.members(path.condition)
+        if isinstance(path, SubqueryLookup):
+            return sets.of_subquery(path.subquery)
+        if isinstance(path, JoinLookup):
+            return sets.of_join(path)
         return UNKNOWN
 
 
@@ -212,7 +279,7 @@ def _scan(
 
 
 def _reason(path: AccessPath, outlook: Outlook) -> FallbackReason | None:
-    if outlook.unaskable.intersection(entries_of(path)):
+    if outlook.unaskable.intersection(terms_of(path)):
         return FallbackReason.NOT_INDEXED
     return outlook.reason
 
@@ -229,40 +296,75 @@ def _condition_of(path: AccessPath) -> IndexCondition | None:
     return path.narrowed_by if isinstance(path, JoinLookup) else None
 
 
-def _members(condition: IndexCondition, outlook: Outlook) -> Estimate:
-    """An intersection has no more members than the smallest of its sets."""
-    clauses = [_union(clause, outlook) for clause in condition.clauses]
-    smallest = min(clauses, key=_size, default=UNKNOWN)
-    return smallest if len(clauses) == 1 else smallest.no_better_than(Precision.AT_MOST)
+class _Sets:
+    """How many members the sets of a table's index have. ``loaded`` are the rows of each table so far."""
+
+    def __init__(self, outlook: Outlook, loaded: Mapping[str, Estimate]) -> None:
+        self._outlook = outlook
+        self._loaded = loaded
+
+    def members(self, condition: IndexCondition) -> Estimate:
+        """An intersection has no more members than the smallest of its sets."""
+        documents = _documents(self._outlook)
+        clauses = [self._union(clause) for clause in condition.clauses]
+        smallest = min(clauses, key=_size, default=documents)
+        if smallest.number is None:
+            return documents.no_better_than(Precision.AT_MOST)
+        return smallest if len(clauses) <= 1 else smallest.no_better_than(Precision.AT_MOST)
+
+    def of_join(self, path: JoinLookup) -> Estimate:
+        """As many as the values lead to, and no more than the conditions let pass that narrow the join further."""
+        found = self._of_values(path.index, path.source_table)
+        if path.index is None or path.narrowed_by is None:
+            return found
+        return min((self.members(path.narrowed_by).no_better_than(Precision.AT_MOST), found), key=_size)
+
+    def of_subquery(self, subquery: IndexSubquery) -> Estimate:
+        """As many as its values lead to, or all but these."""
+        if subquery.negated:
+            return _documents(self._outlook).no_better_than(Precision.AT_MOST)
+        return self._of_values(subquery.index, subquery.source_table)
+
+    def _of_values(self, index: IndexDefinition | None, source_table: str | None) -> Estimate:
+        """As many documents for each row as there are for a value of the index on average."""
+        rows, documents = self._loaded.get(source_table or "", UNKNOWN), self._outlook.documents
+        if index is None:
+            return rows.no_better_than(Precision.AT_MOST)
+        if documents is None:
+            return UNKNOWN
+        values = self._outlook.values.get(index, 0)
+        if rows.number is None or not values:
+            return Estimate(documents, Precision.AT_MOST)
+        return Estimate(min(documents, math.ceil(rows.number * documents / values)), Precision.ABOUT)
+
+    def _union(self, clause: tuple[IndexTerm, ...]) -> Estimate:
+        found = sum((self._of_term(term) for term in clause), NONE)
+        if found.number is None:
+            return UNKNOWN
+        found = Estimate(min(found.number, self._outlook.documents or 0), found.precision)
+        return found if len(clause) == 1 or _one_index(clause) else found.no_better_than(Precision.AT_MOST)
+
+    def _of_term(self, term: IndexTerm) -> Estimate:
+        if isinstance(term, IndexLeaf):
+            size = self._outlook.sizes.get(term)
+            return UNKNOWN if size is None else Estimate(size)
+        if isinstance(term, IndexKeys):
+            return Estimate(len(term.pks), Precision.AT_MOST)
+        if isinstance(term, IndexComplement):
+            return self._outside(term)
+        return self.of_subquery(term) if isinstance(term, IndexSubquery) else self.members(term)
+
+    def _outside(self, term: IndexComplement) -> Estimate:
+        documents, inside = _documents(self._outlook), self._union(term.terms)
+        if documents.number is None or inside.number is None or not _one_index(term.terms):
+            return documents.no_better_than(Precision.AT_MOST)
+        return Estimate(documents.number - inside.number, documents.precision)
 
 
-def _union(clause: tuple[IndexEntry, ...], outlook: Outlook) -> Estimate:
-    sizes = [outlook.sizes.get(entry) for entry in clause]
-    known = [size for size in sizes if size is not None]
-    if len(known) < len(sizes):
-        return UNKNOWN
-    # A document has one value in an index, so the sets of one index have no member in common.
-    precision = Precision.EXACT if len({entry.index for entry in clause}) <= 1 else Precision.AT_MOST
-    return Estimate(min(sum(known), outlook.documents or 0), precision)
-
-
-def _joined(index: IndexDefinition, rows: Estimate, outlook: Outlook) -> Estimate:
-    """As many documents for each row as there are for a value of the index on average."""
-    documents, values = outlook.documents, outlook.values.get(index, 0)
-    if documents is None:
-        return UNKNOWN
-    if rows.number is None or not values:
-        return Estimate(documents, Precision.AT_MOST)
-    return Estimate(min(documents, math.ceil(rows.number * documents / values)), Precision.ABOUT)
-
-
-def _bounded(path: AccessPath, estimate: Estimate, outlook: Outlook) -> Estimate:
-    """No more than the conditions let pass that narrow a join further."""
-    condition = _condition_of(path)
-    if condition is None:
-        return estimate
-    bound = _members(condition, outlook).no_better_than(Precision.AT_MOST)
-    return min((bound, estimate), key=_size)
+def _one_index(terms: tuple[IndexTerm, ...]) -> bool:
+    """Whether they are sets of one index, which have no member in common: a document has one value in it."""
+    indexes = {term.index if isinstance(term, IndexEntry) else None for term in terms}
+    return len(indexes) == 1 and None not in indexes
 
 
 def _size(estimate: Estimate) -> float:

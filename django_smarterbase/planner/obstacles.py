@@ -9,24 +9,23 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import Col
-from django.db.models.lookups import In, IsNull, Lookup, Transform
+from django.db.models.lookups import IsNull, Lookup, Transform
 from django.db.models.sql.datastructures import Join
-from django.db.models.sql.query import Query
 from django.db.models.sql.where import AND, OR, ExtraWhere, WhereNode
 
+from django_smarterbase.planner.covering import MAX_ENTRIES, orders
 from django_smarterbase.planner.plan import Scan, Step
-from django_smarterbase.planner.planner import SchemaOf, ScopePlanner, reach
-from django_smarterbase.planner.predicates import MAX_ENTRIES, PredicateReader
+from django_smarterbase.planner.planner import SchemaOf, ScopePlanner
+from django_smarterbase.planner.predicates import PredicateReader
+from django_smarterbase.planner.ranges import outside
+from django_smarterbase.planner.reaching import query_of, reach, single_index
 from django_smarterbase.planner.scopes import Statement
-from django_smarterbase.tables import TableSchema
-
-_RANGES: Final = frozenset(("gt", "gte", "lt", "lte", "range"))
-_COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))  # those whose columns can have an index
+from django_smarterbase.tables import IndexCondition, TableSchema
 
 
 class Hindrance(enum.StrEnum):
@@ -35,16 +34,13 @@ class Hindrance(enum.StrEnum):
     NO_CONDITION = "no condition"
     NOT_INDEXED = "no index on the field"
     UNINDEXABLE = "the field cannot have an index"
-    RANGE = "range"
     LOOKUP = "lookup that no index answers"
-    NOT_NULL = "isnull=False"
-    NEGATION = "negation"
+    EXCLUSIVE = "one or the other"
     TRANSFORM = "transform"
     EXPRESSION = "compared with an expression"
     SUBQUERY = "subquery that cannot be run first"
     TOO_MANY = "too many values"
     DISJUNCTION = "branches of an OR without an index"
-    KEY_OR_INDEX = "a primary key or an index"
     JOIN_NOT_INDEXED = "join by a field without an index"
     JOIN_TYPES = "join of columns of different types"
     JOIN_COMPOSITE = "join by several fields"
@@ -133,48 +129,64 @@ class _Reading:
         self._reader = reader
         self._schema = schema
 
-    def of(self, node: Any) -> Iterator[Obstacle]:
-        """The obstacles in a part of the WHERE tree."""
+    def of(self, node: Any, *, truth: bool = True) -> Iterator[Obstacle]:
+        """The obstacles in a part of the WHERE tree that is to be true, or to be false."""
         if not isinstance(node, WhereNode):
-            yield from self._together([node])
-        elif node.negated or node.connector not in (AND, OR):
+            yield from self._together([node], truth)
+            return
+        truth = truth != node.negated
+        if node.connector not in (AND, OR):
             if columns := self._reader.columns_of(node):
-                yield self._obstacle(Hindrance.NEGATION, *sorted(columns))
-        elif node.connector == AND:
-            yield from self._together(node.children)
+                yield self._obstacle(Hindrance.EXCLUSIVE, *sorted(columns))
+        elif (node.connector == AND) == truth:
+            yield from self._together(node.children, truth)
         else:
-            yield from self._disjunction(node)
+            yield from self._disjunction(node, truth)
 
-    def _together(self, children: Iterable[Any]) -> Iterator[Obstacle]:
+    def _together(self, children: Iterable[Any], truth: bool) -> Iterator[Obstacle]:
         """Conditions joined by AND: what lacks an index could have one over all its columns."""
-        lacking: list[str] = []
+        lacking: dict[str, None] = {}
         for child in children:
-            column = None if isinstance(child, WhereNode) else self._reader.column_of(child)
             if isinstance(child, WhereNode):
-                yield from self.of(child)
-            elif column is None:
-                yield from self._other_lookup(child)
-            elif (obstacle := self._comparison(child, column)) is None:
+                yield from self.of(child, truth=truth)
                 continue
-            elif obstacle.hindrance is Hindrance.NOT_INDEXED:
-                lacking += [column] if column not in lacking else []
-            else:
-                yield obstacle
+            for obstacle in self._of_lookup(child, truth):
+                if obstacle.hindrance is Hindrance.NOT_INDEXED:
+                    lacking |= dict.fromkeys(obstacle.fields)
+                else:
+                    yield obstacle
         if lacking:
-            yield self._obstacle(Hindrance.NOT_INDEXED, *lacking)
+            yield Obstacle(Hindrance.NOT_INDEXED, self._schema, tuple(lacking))
+
+    def _of_lookup(self, lookup: Any, truth: bool) -> Iterator[Obstacle]:
+        ranged, comparison = self._reader.comparison_of(lookup)
+        column = self._reader.column_of(lookup)
+        if comparison is not None and (truth or outside(comparison) is not None):
+            yield from filter(None, [self._range(ranged)])
+        elif column is not None:
+            yield from filter(None, [self._comparison(lookup, column)])
+        else:
+            yield from self._other_lookup(lookup)
+
+    def _range(self, column: str) -> Obstacle | None:
+        """Why a comparison by order does not narrow; None when it would if it stood alone."""
+        if any(index.columns[0] == column for index in orders(self._schema)):
+            return None
+        return self._lacks_index(column)
+
+    def _lacks_index(self, column: str) -> Obstacle:
+        indexable = self._schema.by_name[column].indexable
+        return self._obstacle(Hindrance.NOT_INDEXED if indexable else Hindrance.UNINDEXABLE, column)
 
     def _comparison(self, lookup: Any, column: str) -> Obstacle | None:
         """Why an ``exact``, ``in`` or ``isnull`` does not narrow; None when it would if it stood alone."""
-        if isinstance(lookup, IsNull) and lookup.rhs is not True:
-            return self._obstacle(Hindrance.NOT_NULL, column)
-        values = None if isinstance(lookup.rhs, Query) else self._reader.values_of(lookup)
-        if values is None and not (isinstance(lookup, In) and isinstance(lookup.rhs, Query)):
+        query = query_of(lookup.rhs)
+        values = (None,) if isinstance(lookup, IsNull) else None if query else self._reader.values_of(lookup)
+        if values is None and query is None:
             return self._obstacle(Hindrance.EXPRESSION, column)
-        known = self._schema.by_name[column]
         is_pk = self._schema.pk == (column,)
-        if not is_pk and all(index.columns != (column,) for index in self._schema.indexes):
-            indexable = not known.generated and known.collation.upper() in _COLLATIONS
-            return self._obstacle(Hindrance.NOT_INDEXED if indexable else Hindrance.UNINDEXABLE, column)
+        if not is_pk and single_index(self._schema, column) is None:
+            return self._lacks_index(column)
         if values is None:
             return self._obstacle(Hindrance.SUBQUERY, column)
         return self._obstacle(Hindrance.TOO_MANY, column) if len(values) > MAX_ENTRIES and not is_pk else None
@@ -189,21 +201,19 @@ class _Reading:
         if not isinstance(node.lhs, Col):
             hindrance = Hindrance.TRANSFORM
         else:
-            hindrance = Hindrance.RANGE if node.lookup_name in _RANGES else Hindrance.LOOKUP
+            hindrance = Hindrance.LOOKUP
         yield self._obstacle(hindrance, *sorted(columns), lookup=LOOKUP_SEP.join(names))
 
-    def _disjunction(self, node: WhereNode) -> Iterator[Obstacle]:
-        """Each branch of an OR must narrow, all by primary keys or all by indexes."""
-        parts = [(child, self._reader.narrowing_of(child)) for child in node.children]
+    def _disjunction(self, node: WhereNode, truth: bool) -> Iterator[Obstacle]:
+        """Each branch of an OR must narrow."""
+        parts = [(child, self._reader.narrowing_of(child, truth=truth)) for child in node.children]
         without = [child for child, part in parts if not part.narrows]
         if len(without) == len(parts) and not self._reader.columns_of(node):
             return  # it is about other aliases
         if without:
-            branches = tuple(tuple(self.of(child)) for child in without)
+            branches = tuple(tuple(self.of(child, truth=truth)) for child in without)
             yield Obstacle(Hindrance.DISJUNCTION, self._schema, branches=branches)
-        elif any(part.pks is not None for _, part in parts) and any(part.clauses for _, part in parts):
-            yield self._obstacle(Hindrance.KEY_OR_INDEX, *self._schema.pk)
-        elif sum(min(map(len, part.clauses), default=0) for _, part in parts) > MAX_ENTRIES:
+        elif sum(1 for _, part in parts for _ in IndexCondition(part.clauses).leaves) > MAX_ENTRIES:
             yield self._obstacle(Hindrance.TOO_MANY, *sorted(self._reader.columns_of(node)))
 
     def _obstacle(self, hindrance: Hindrance, *columns: str, lookup: str = "") -> Obstacle:

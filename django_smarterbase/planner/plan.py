@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from django_smarterbase.tables import IndexCondition, IndexDefinition, Value
+from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexSubquery, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +41,12 @@ class JoinLookup:
 
 @dataclass(frozen=True, slots=True)
 class SubqueryLookup:
-    """Read the documents whose ``column`` holds a value that ``sql``, an uncorrelated subquery, selects.
+    """Read the documents whose column holds a value that a subquery selects, when nothing else narrows them.
 
-    It runs in the workspace once the rows of its own tables are there. ``index`` as in JoinLookup. ``source_table`` is
-    the subquery's table when it has only one.
+    It runs in the workspace once the rows of its own tables are there, as those do that an index condition holds.
     """
 
-    sql: str
-    params: tuple[Any, ...]
-    column: str
-    index: IndexDefinition | None
-    source_table: str | None = None
+    subquery: IndexSubquery
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +71,14 @@ class QueryPlan:
     """The access paths of a statement in the order in which they are executed; a later one may need an earlier one.
 
     ``tables`` are all the tables that the statement reads. ``filter_fields`` are the model fields that its conditions
-    name.
+    name. ``alternatives`` are other steps that find the same rows: where several aliases of a join are narrowed, the
+    sizes of their index sets decide with which of them it begins.
     """
 
     steps: tuple[Step, ...] = ()
     tables: tuple[str, ...] = ()
     filter_fields: tuple[str, ...] = ()
+    alternatives: tuple[tuple[Step, ...], ...] = ()
 
     def scanned_tables(self) -> tuple[str, ...]:
         """The tables of which every document is read, each once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -10,7 +9,6 @@ from typing import Final
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.constants import INNER
 from django.db.models.sql.datastructures import BaseTable, Join
-from django.db.models.sql.query import Query
 
 from django_smarterbase.planner.plan import (
     AccessPath,
@@ -22,30 +20,42 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.planner.predicates import ANYTHING, Narrowing, PredicateReader, condition_of
+from django_smarterbase.planner.predicates import ANYTHING, Narrowing, PredicateReader
+from django_smarterbase.planner.reaching import BINARY, compares_as, has_plain_key, reach
 from django_smarterbase.planner.scopes import Scope, Statement
-from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, TableSchema
+from django_smarterbase.tables import (
+    Affinity,
+    IndexComplement,
+    IndexCondition,
+    IndexKeys,
+    IndexSubquery,
+    TableSchema,
+    Value,
+)
 
 SchemaOf = Callable[[str], TableSchema | None]
-_RANK: Final = {KeyLookup: 0, IndexLookup: 1, SubqueryLookup: 2}
-_BINARY: Final = ("", "BINARY")
-#: A subquery that chooses by chance or by the clock does not choose the same rows when it runs once more.
-_VOLATILE: Final = re.compile(r"\bRAND\(|\bRANDOM\w*\(|'NOW'|\bCURRENT_", re.IGNORECASE)
+_MANY_KEYS: Final = 100  # from here on it is cheaper to ask the index which of them meet the other conditions
+
+
+_BY_SETS: Final = 1  # the rank of an alias that index sets narrow
 
 
 def plan_statement(statement: Statement, schema_of: SchemaOf, connection: BaseDatabaseWrapper) -> QueryPlan:
     """One access path for each alias of the statement.
 
-    Scopes are taken innermost first, so that a subquery's rows are there when the outer query needs its values.
+    Scopes are taken innermost first, so that a subquery's rows are there when the outer query needs its values. There
+    are alternatives for one scope at most, the first that has any.
     """
-    steps: list[Step] = []
+    orders: list[list[Step]] = [[]]
     fields: list[str] = []
     for scope in reversed(statement.scopes):
         planner = ScopePlanner(scope, schema_of, connection)
-        steps.extend(planner.steps())
+        found = planner.orders()
+        orders = [[*order, *steps] for order in orders for steps in (found if len(orders) == 1 else found[:1])]
         fields.extend(planner.filter_fields)
-    steps = _without_covered(steps)
-    return QueryPlan(tuple(steps), tuple(dict.fromkeys(step.table for step in steps)), tuple(dict.fromkeys(fields)))
+    first, *others = dict.fromkeys(tuple(_without_covered(order)) for order in orders)
+    tables = tuple(dict.fromkeys(step.table for step in first))
+    return QueryPlan(first, tables, tuple(dict.fromkeys(fields)), tuple(others))
 
 
 def _without_covered(steps: list[Step]) -> list[Step]:
@@ -64,19 +74,31 @@ class ScopePlanner:
         self.filter_fields: list[str] = []
         self.narrowings: dict[str, Narrowing] = {}
         self.placed: dict[str, Step] = {}
+        self.choices: list[str] = []  # aliases that the index narrows, when any of them may be the first
 
-    def steps(self) -> list[Step]:
-        """The steps of the scope in an order in which each finds what it depends on."""
+    def steps(self, seed: str | None = None) -> list[Step]:
+        """The steps of the scope in an order in which each finds what it depends on; ``seed`` is one of ``choices``."""
+        self.placed = {}
         tables = {alias: table for alias, table in self.scope.aliases.items() if table.table_name is not None}
-        self.narrowings = {alias: self._narrowing(alias, table) for alias, table in tables.items()}
-        self._place_seeds(tables)
+        if not self.narrowings:
+            self.narrowings = {alias: self._narrowing(alias, table) for alias, table in tables.items()}
+        self._place_seeds(tables, seed)
         while len(self.placed) < len(tables):
             alias = self._next_joined(tables)
             if alias is None:
                 alias = next(alias for alias in tables if alias not in self.placed)
-                self._place(alias, tables[alias], self._own_path(alias, tables[alias]) or Scan())
+                self._place(alias, tables[alias], self._own_path(alias) or Scan())
         extra = [Step(name, name, Scan()) for name in self.scope.extra_tables]
         return [*self.placed.values(), *extra]
+
+    def orders(self) -> list[list[Step]]:
+        """Every order that may be the best, of those that scan the fewest tables: they differ in which alias is the
+        first, and only the sizes of the index sets tell which of them leaves the least. A joined one is the first
+        choice, as its base's sets narrow what it leads to."""
+        found = [self.steps()]
+        found += [self.steps(seed) for seed in self.choices[:-1]]
+        scans = [sum(isinstance(step.path, Scan) for step in steps) for steps in found]
+        return [steps for steps, number in zip(found, scans, strict=True) if number == min(scans)]
 
     def _narrowing(self, alias: str, table: BaseTable | Join) -> Narrowing:
         schema = self.schema_of(table.table_name)
@@ -100,38 +122,37 @@ class ScopePlanner:
     def _place(self, alias: str, table: BaseTable | Join, path: AccessPath) -> None:
         self.placed[alias] = Step(table.table_name, alias, path)
 
-    def _place_seeds(self, tables: dict[str, BaseTable | Join]) -> None:
-        """Begin with the aliases of the best rank; a joined one before the base, whose sets it then narrows further."""
-        own = {alias: path for alias, table in tables.items() if (path := self._own_path(alias, table)) is not None}
+    def _place_seeds(self, tables: dict[str, BaseTable | Join], seed: str | None) -> None:
+        """Begin with the aliases of the best rank: all that keys name, or else one."""
+        own = {alias: path for alias in tables if (path := self._own_path(alias)) is not None}
         if not own:
             return
-        best = min(_RANK[type(path)] for path in own.values())
-        seeds = [alias for alias, path in own.items() if _RANK[type(path)] == best]
+        best = min(map(_rank, own.values()))
+        seeds = [alias for alias, path in own.items() if _rank(path) == best]
+        self.choices = seeds if best == _BY_SETS else []
         if best > 0:
-            seeds = seeds[-1:]
+            seeds = [seed or seeds[-1]]
         for alias in seeds:
             self._place(alias, tables[alias], own[alias])
 
-    def _own_path(self, alias: str, table: BaseTable | Join) -> AccessPath | None:
+    def _own_path(self, alias: str) -> AccessPath | None:
         narrowing = self.narrowings[alias]
         if narrowing.pks is not None:
-            return KeyLookup(tuple((pk,) for pk in sorted(narrowing.pks, key=repr)))
-        if narrowing.clauses:
-            return IndexLookup(condition_of(narrowing), narrowing.exact)
-        return self._subquery_path(narrowing, table)
+            return self._by_keys(alias, narrowing.pks, narrowing)
+        if not narrowing.clauses:
+            return None
+        first = narrowing.clauses[0][0] if narrowing.clauses[0] else None
+        if isinstance(first, IndexSubquery) and not first.negated and narrowing.clauses == ((first,),):
+            return SubqueryLookup(first)
+        return IndexLookup(IndexCondition(narrowing.clauses), narrowing.exact)
 
-    def _subquery_path(self, narrowing: Narrowing, table: BaseTable | Join) -> AccessPath | None:
-        schema = self.schema_of(table.table_name)
-        for column, lookup in narrowing.subqueries:
-            reachable, index = reach(schema, column)
-            if not reachable or lookup.rhs.get_external_cols() or lookup.rhs.combinator:
-                continue
-            if not _compares_as(schema, column, _is_text(lookup.rhs.output_field.db_type(self.connection) or "")):
-                continue
-            sql, params = lookup.process_rhs(self.scope.compiler, self.connection)
-            if _VOLATILE.search(sql) is None:
-                return SubqueryLookup(sql, tuple(params), column, index, _only_table(lookup.rhs))
-        return None
+    def _by_keys(self, alias: str, pks: frozenset[Value], narrowing: Narrowing) -> AccessPath:
+        """Where there are many keys, the index is asked which of them meet the other conditions."""
+        schema = self.schema_of(self.scope.aliases[alias].table_name)
+        if len(pks) <= _MANY_KEYS or not narrowing.clauses or schema is None:
+            return _key_lookup(pks)
+        keys = IndexKeys(tuple(sorted(pks, key=repr)))
+        return IndexLookup(IndexCondition(((keys,), *narrowing.clauses)), narrowing.exact and has_plain_key(schema))
 
     def _next_joined(self, tables: dict[str, BaseTable | Join]) -> str | None:
         for alias, table in tables.items():
@@ -168,45 +189,30 @@ class ScopePlanner:
             return None
         from_column = source.by_name[source_column]
         reachable, index = reach(target, column)
-        if not reachable or from_column.collation not in _BINARY:
+        if not reachable or from_column.collation not in BINARY:
             return None
-        if not _compares_as(target, column, from_column.affinity is Affinity.TEXT):
+        if not compares_as(target, column, from_column.affinity is Affinity.TEXT):
             return None
         return JoinLookup(source_table, source_column, column, index)
 
     def _narrowed(self, alias: str, path: JoinLookup) -> AccessPath:
         narrowing = self.narrowings[alias]
         if narrowing.pks is not None:
-            return KeyLookup(tuple((pk,) for pk in sorted(narrowing.pks, key=repr)))
+            return _key_lookup(narrowing.pks)
         if path.index is not None and narrowing.clauses:
             return replace(path, narrowed_by=IndexCondition(narrowing.clauses))
         return path
 
 
-def _compares_as(schema: TableSchema | None, column: str, with_text: bool) -> bool:
-    """Whether SQLite compares the column with other values as they would be stored in it.
-
-    A text column gives way to a number on the other side: to 1, both '1' and '01' are equal, of which a lookup by value
-    finds one.
-    """
-    affinity = schema.by_name[column].affinity if schema is not None else Affinity.BLOB
-    return affinity not in (Affinity.TEXT, Affinity.BLOB) or (affinity is Affinity.TEXT and with_text)
+def _key_lookup(pks: frozenset[Value]) -> KeyLookup:
+    return KeyLookup(tuple((pk,) for pk in sorted(pks, key=repr)))
 
 
-def _only_table(query: Query) -> str | None:
-    tables = [table.table_name for alias, table in query.alias_map.items() if query.alias_refcount[alias]]
-    return tables[0] if len(tables) == 1 else None
-
-
-def _is_text(declared: str) -> bool:
-    return any(name in declared.upper() for name in ("CHAR", "CLOB", "TEXT"))
-
-
-def reach(schema: TableSchema | None, column: str) -> tuple[bool, IndexDefinition | None]:
-    """Whether documents can be found by this column, and by which index (None: it is the primary key)."""
-    if schema is None or column not in schema.by_name or schema.by_name[column].collation not in _BINARY:
-        return False, None
-    if schema.pk == (column,):
-        return True, None
-    index = next((index for index in schema.indexes if index.columns == (column,)), None)
-    return index is not None, index
+def _rank(path: AccessPath) -> int:
+    """How much a path is likely to leave, the least first. A complement leaves most of a table."""
+    if isinstance(path, KeyLookup):
+        return 0
+    if isinstance(path, SubqueryLookup):
+        return 2
+    clauses = path.condition.clauses if isinstance(path, IndexLookup) else ()
+    return 3 if all(any(isinstance(term, IndexComplement) for term in clause) for clause in clauses) else _BY_SETS

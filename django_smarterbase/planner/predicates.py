@@ -2,68 +2,83 @@
 
 A conjunct that is not understood narrows nothing, and no row that the statement could use is ever left out. Only the
 lookups of Django itself are read (a class of one's own may compile to anything), only on a plain column of the alias,
-only with literal right-hand sides.
+only with literals or an uncorrelated subquery on the right.
+
+Each node is read for one *truth*: which rows make it true, or which make it false. The others may make it NULL, which
+is neither, so NOT only turns the truth over (https://www.sqlite.org/nulls.html): a row makes ``x = 1`` false when it
+has another value in ``x``, and not when it has none.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Col
-from django.db.models.lookups import Exact, In, IsNull, Lookup
+from django.db.models.lookups import Exact, In, IsNull
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.query import Query
-from django.db.models.sql.where import AND, OR, WhereNode
+from django.db.models.sql.where import AND, OR, NothingNode, WhereNode
 
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value
-
-MAX_ENTRIES: Final = 2000
-_DJANGO_LOOKUPS: Final = ("django.db.models.lookups", "django.db.models.fields.related_lookups")
-_BINARY: Final = ("", "BINARY")
-
-Clause = tuple[IndexEntry, ...]
+from django_smarterbase.planner.covering import MAX_ENTRIES, Clause, Ranges, cover
+from django_smarterbase.planner.ranges import (
+    DJANGO_LOOKUPS,
+    Comparison,
+    Interval,
+    are_placeholders,
+    comparison_of,
+    literals,
+    outside,
+)
+from django_smarterbase.planner.reaching import BINARY, has_plain_key, query_of, single_index, subquery_term
+from django_smarterbase.tables import (
+    IndexComplement,
+    IndexCondition,
+    IndexDefinition,
+    IndexEntry,
+    IndexKeys,
+    IndexTerm,
+    TableSchema,
+    Value,
+)
 
 
 @dataclass(frozen=True)
 class Narrowing:
     """What a condition says of one alias.
 
-    ``pks`` are the only primary keys that can match (None: any); ``clauses`` must all hold; ``subqueries`` are
-    ``(column, lookup)`` conjuncts with a subquery on the right; ``exact`` says that pks and clauses are the whole
-    condition; ``columns`` are those that it names.
+    ``pks`` are the only primary keys that can match (None: any); ``clauses`` must all hold; ``exact`` says that pks and
+    clauses are the whole condition; ``columns`` are those that it names.
     """
 
     pks: frozenset[Value] | None = None
     clauses: tuple[Clause, ...] = ()
-    subqueries: tuple[tuple[str, Lookup[Any]], ...] = ()
     exact: bool = False
     columns: frozenset[str] = frozenset()
 
     @property
     def narrows(self) -> bool:
-        """Whether this leaves any document out without running a subquery."""
+        """Whether this leaves any document out."""
         return self.pks is not None or bool(self.clauses)
 
 
 NOTHING: Final = Narrowing(pks=frozenset(), exact=True)
+EVERYTHING: Final = Narrowing(exact=True)
 ANYTHING: Final = Narrowing()
 
 
 @dataclass
 class _Conjunction:
-    """The conjuncts of one AND, before the indexes that cover them are chosen."""
+    """The conjuncts of one AND, before the indexes that cover them are chosen. ``not_null`` are columns."""
 
     equalities: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=Ranges)
+    not_null: list[str] = field(default_factory=list)
     parts: list[Narrowing] = field(default_factory=list)
-    subqueries: list[tuple[str, Lookup[Any]]] = field(default_factory=list)
-    exact: bool = True
 
 
 class PredicateReader:
@@ -78,109 +93,177 @@ class PredicateReader:
     def read(self, where: WhereNode | None) -> Narrowing:
         """What ``where`` says of the alias; no condition at all is exact and narrows nothing."""
         if where is None or not where.children:
-            return Narrowing(exact=True)
+            return EVERYTHING
         return self.narrowing_of(where)
 
-    def narrowing_of(self, node: Any) -> Narrowing:
-        """What one node of the tree says of the alias."""
+    def narrowing_of(self, node: Any, *, truth: bool = True) -> Narrowing:
+        """What one node of the tree says of the alias when it is true, or when it is false."""
         if not isinstance(node, WhereNode):
-            return self._conjunction([node])
-        if node.negated or node.connector not in (AND, OR):
+            return self._conjunction([node], truth)
+        if node.connector not in (AND, OR) or not node.children:
             return Narrowing(columns=self.columns_of(node))
-        if node.connector == AND:
-            return self._conjunction(node.children)
-        return self._disjunction(node.children)
+        truth = truth != node.negated
+        if (node.connector == AND) == truth:
+            return self._conjunction(node.children, truth)
+        return self._disjunction(node.children, truth)
 
-    def _conjunction(self, children: Iterable[Any]) -> Narrowing:
+    def _conjunction(self, children: Iterable[Any], truth: bool) -> Narrowing:
         found = _Conjunction()
         columns: set[str] = set()
         for child in children:
             columns |= self.columns_of(child)
             if isinstance(child, WhereNode):
-                part = self.narrowing_of(child)
-                found.parts.append(part)
-                found.exact = found.exact and part.exact
+                found.parts.append(self.narrowing_of(child, truth=truth))
             else:
-                self._conjunct(child, found)
+                self._conjunct(child, truth, found)
         return self._combined(found, frozenset(columns))
 
-    def _conjunct(self, lookup: Any, found: _Conjunction) -> None:
+    def _conjunct(self, lookup: Any, truth: bool, found: _Conjunction) -> None:
+        """Note what one condition says. Equalities and ranges wait for each other, as one index may cover several."""
         column = self.column_of(lookup)
-        if column is None:
-            found.exact = False
-        elif isinstance(lookup.rhs, Query):
-            found.exact = False
-            if isinstance(lookup, In):
-                found.subqueries.append((column, lookup))
+        ranged, comparison = self.comparison_of(lookup)
+        if isinstance(lookup, NothingNode):
+            found.parts.append(NOTHING if truth else EVERYTHING)
+        elif column is not None and isinstance(lookup, IsNull):
+            if lookup.rhs == truth:
+                self._equal(column, (None,), True, found)
+            else:
+                found.not_null.append(column)
+        elif comparison is not None:
+            self._range(ranged, comparison, truth, found)
+        elif column is None:
+            found.parts.append(ANYTHING)
+        elif (query := query_of(lookup.rhs)) is not None:
+            found.parts.append(self._of_subquery(lookup, query, column, truth))
         else:
             values = self.values_of(lookup)
-            if values is None:
-                found.exact = False
-            elif column in found.equalities:
-                found.parts.append(self._covered({column: values}))
-                found.exact = found.exact and found.parts[-1].exact
+            if values is None or (not truth and self._compares_with_null(lookup)):
+                found.parts.append(ANYTHING)
             else:
-                found.equalities[column] = values
+                self._equal(column, values, truth, found)
+
+    def _range(self, column: str, comparison: Comparison, truth: bool, found: _Conjunction) -> None:
+        """A comparison is false for what lies outside of its interval, if that is all it says."""
+        intervals = comparison.intervals if truth else outside(comparison)
+        if intervals is None:
+            found.parts.append(ANYTHING)
+            return
+        if not comparison.exact:
+            found.parts.append(ANYTHING)
+        if intervals:
+            found.ranges.add(column, intervals)
+        else:
+            found.parts.append(NOTHING)
+
+    def _equal(self, column: str, values: tuple[Value, ...], truth: bool, found: _Conjunction) -> None:
+        if not truth:
+            found.parts.append(self._unequal(column, values))
+        elif column in found.equalities:
+            found.parts.append(self._covered({column: values}))
+        else:
+            found.equalities[column] = values
+
+    def _unequal(self, column: str, values: tuple[Value, ...]) -> Narrowing:
+        """The rows whose column has a value, and none of these."""
+        index = single_index(self.schema, column)
+        terms: tuple[IndexTerm, ...]
+        if not values or (values == (None,) and self.schema.pk == (column,)):
+            return EVERYTHING
+        if has_plain_key(self.schema) and column == self.schema.pk[0]:
+            terms = (IndexKeys(values),)
+        elif index is not None:
+            null = (None,) if self.schema.by_name[column].nullable and None not in values else ()
+            terms = tuple(IndexEntry(index, (value,)) for value in (*values, *null))
+        else:
+            return ANYTHING
+        return Narrowing(clauses=((IndexComplement(terms),),), exact=True)
+
+    def _of_subquery(self, lookup: Any, query: Query, column: str, truth: bool) -> Narrowing:
+        # A scalar subquery compares with its first row alone: what equals one of the others need not be unequal.
+        if not (truth or isinstance(lookup, In)):
+            return ANYTHING
+        try:
+            term = subquery_term(lookup, query, column, self.schema, self.compiler, self.connection, truth=truth)
+        except EmptyResultSet:
+            return NOTHING if truth else EVERYTHING
+        plain = term is not None and (term.index is not None or has_plain_key(self.schema))
+        if term is None or not (truth or plain):
+            return ANYTHING
+        return Narrowing(clauses=((term,),), exact=plain and isinstance(lookup, In))
 
     def _combined(self, found: _Conjunction, columns: frozenset[str]) -> Narrowing:
-        parts = [*found.parts, self._covered(found.equalities)]
+        parts = [*found.parts, *self._not_null(found), self._covered(found.equalities, found.ranges)]
         pk_sets = [part.pks for part in parts if part.pks is not None]
         return Narrowing(
             pks=frozenset.intersection(*pk_sets) if pk_sets else None,
-            clauses=tuple(itertools.chain.from_iterable(part.clauses for part in parts)),
-            subqueries=(*found.subqueries, *itertools.chain.from_iterable(part.subqueries for part in parts)),
-            exact=found.exact and parts[-1].exact,
+            clauses=_one_complement(itertools.chain.from_iterable(part.clauses for part in parts)),
+            exact=all(part.exact for part in parts),
             columns=columns,
         )
 
-    def _covered(self, equalities: dict[str, tuple[Value, ...]]) -> Narrowing:
-        """Choose indexes for ``{column: values}``, the longest first, each column once."""
+    def _not_null(self, found: _Conjunction) -> Iterator[Narrowing]:
+        """What other conditions on the column do not say already. NULL is in no range."""
+        for column in dict.fromkeys(found.not_null):
+            if column in found.ranges.by_column or None not in found.equalities.get(column, (None,)):
+                continue
+            if single_index(self.schema, column) is not None or self.schema.pk == (column,):
+                yield self._unequal(column, (None,))
+            else:
+                found.ranges.add(column, (Interval(),))
+
+    def _covered(self, equalities: dict[str, tuple[Value, ...]], ranges: Ranges | None = None) -> Narrowing:
+        """Choose indexes for ``{column: values}`` and ranges."""
         if not all(equalities.values()):
             return NOTHING
-        left, clauses, pks = dict(equalities), [], None
+        left, pks = dict(equalities), None
         if self._is_simple_pk() and self.schema.pk[0] in left:
             pks = frozenset(left.pop(self.schema.pk[0]))
-        for index in sorted(self.schema.indexes, key=lambda index: -len(index.columns)):
-            if left and all(column in left for column in index.columns):
-                clause = _product(index, left)
-                if clause is not None:
-                    clauses.append(clause)
-                    for column in index.columns:
-                        del left[column]
-        return Narrowing(pks=pks, clauses=tuple(clauses), exact=not left)
+        clauses, complete = cover(self.schema, left, ranges or Ranges())
+        return Narrowing(pks=pks, clauses=clauses, exact=complete)
 
     def _is_simple_pk(self) -> bool:
         pk = self.schema.pk
-        return len(pk) == 1 and pk[0] in self.schema.by_name and self.schema.by_name[pk[0]].collation in _BINARY
+        return len(pk) == 1 and pk[0] in self.schema.by_name and self.schema.by_name[pk[0]].collation in BINARY
 
-    def _disjunction(self, children: Iterable[Any]) -> Narrowing:
-        parts = [self.narrowing_of(child) for child in children]
+    def _disjunction(self, children: Iterable[Any], truth: bool) -> Narrowing:
+        parts = [self.narrowing_of(child, truth=truth) for child in children]
         columns = frozenset(itertools.chain.from_iterable(part.columns for part in parts))
         possible = [part for part in parts if part.pks != frozenset()]
+        if not all(part.narrows for part in possible):
+            return Narrowing(exact=any(part == EVERYTHING for part in map(_nameless, possible)), columns=columns)
         if all(part.pks is not None for part in possible):
-            exact = all(part.exact and not part.clauses for part in possible)
             return Narrowing(
                 pks=frozenset(itertools.chain.from_iterable(part.pks or () for part in possible)),
-                exact=exact,
+                exact=all(part.exact and not part.clauses for part in possible),
                 columns=columns,
             )
-        if any(part.pks is not None or not part.clauses for part in possible):
+        clause = _null_apart(dict.fromkeys(itertools.chain.from_iterable(map(_terms, possible))))
+        if sum(1 for _ in IndexCondition((clause,)).leaves) > MAX_ENTRIES:
             return Narrowing(columns=columns)
-        clause = tuple(dict.fromkeys(itertools.chain.from_iterable(_smallest(part.clauses) for part in possible)))
-        if len(clause) > MAX_ENTRIES:
-            return Narrowing(columns=columns)
-        exact = all(part.exact and len(part.clauses) == 1 for part in possible)
-        return Narrowing(clauses=(clause,), exact=exact, columns=columns)
+        plain = has_plain_key(self.schema) or all(part.pks is None for part in possible)
+        return Narrowing(clauses=(clause,), exact=plain and all(part.exact for part in possible), columns=columns)
+
+    def comparison_of(self, lookup: Any) -> tuple[str, Comparison | None]:
+        """The column of the alias that a lookup constrains by the order of its values, and how; or None."""
+        comparison = comparison_of(lookup, self.schema, self.compiler, self.connection)
+        if comparison is None or not self._is_own(comparison.column):
+            return "", None
+        return comparison.column.target.column or "", comparison
 
     def column_of(self, lookup: Any) -> str | None:
         """The column that a lookup of Django itself constrains, when it is a plain column of the alias."""
-        if type(lookup).__module__ not in _DJANGO_LOOKUPS or not isinstance(lookup, (Exact, In, IsNull)):
+        if type(lookup).__module__ not in DJANGO_LOOKUPS or not isinstance(lookup, (Exact, In, IsNull)):
             return None
-        lhs = lookup.lhs
-        if not isinstance(lhs, Col) or lhs.alias != self.alias or lookup.bilateral_transforms:
+        if not self._is_own(lookup.lhs) or lookup.bilateral_transforms:
             return None
-        column: str = lhs.target.column or ""
-        return column if column in self.schema.by_name else None
+        column: str = lookup.lhs.target.column
+        return column
+
+    def _is_own(self, expression: Any) -> bool:
+        """Whether this is a plain column of the alias."""
+        if not isinstance(expression, Col) or expression.alias != self.alias:
+            return False
+        return (expression.target.column or "") in self.schema.by_name
 
     def columns_of(self, node: Any) -> frozenset[str]:
         """The columns of the alias that a node compares with something, directly or in a transform."""
@@ -193,54 +276,65 @@ class PredicateReader:
 
     def values_of(self, lookup: Any) -> tuple[Value, ...] | None:
         """The literals that the column must equal one of, as SQLite gets them; None when there are none to be had."""
-        if isinstance(lookup, IsNull):
-            return (None,) if lookup.rhs is True else None
         try:
             sql, params = lookup.process_rhs(self.compiler, self.connection)
         except EmptyResultSet:
             return ()
         except FullResultSet:
             return None
-        if sql.count("%s") != len(params) or sql.strip("(), ").replace("%s", "").strip(", "):
-            return None
-        return _literals(params)
+        values = literals(params) if are_placeholders(sql, params) else None
+        # SQLite binds NaN as NULL, which equals nothing.
+        return None if values is None else tuple(dict.fromkeys(value for value in values if value is not None))
+
+    def _compares_with_null(self, lookup: Any) -> bool:
+        """Whether there is a NaN on the right: then the lookup is false for no row."""
+        try:
+            _sql, params = lookup.process_rhs(self.compiler, self.connection)
+        except EmptyResultSet:
+            return False
+        return None in (literals(params) or ())
 
 
-def _literals(params: Iterable[Any]) -> tuple[Value, ...] | None:
-    values: list[Value] = []
-    for param in params:
-        if isinstance(param, bool):
-            values.append(int(param))
-        elif isinstance(param, float) and math.isnan(param):
-            continue  # SQLite binds NaN as NULL, which equals nothing
-        elif isinstance(param, Decimal):
-            values.append(str(param))
-        elif isinstance(param, (memoryview, bytearray)):
-            values.append(bytes(param))
-        elif type(param) in (int, float, str, bytes):
-            values.append(param)
-        elif isinstance(param, (str, int)):
-            values.append(str(param) if isinstance(param, str) else int(param))
+def _nameless(part: Narrowing) -> Narrowing:
+    return replace(part, columns=frozenset())
+
+
+def _one_complement(clauses: Iterable[Clause]) -> tuple[Clause, ...]:
+    """What lies outside of two unions lies outside of one of both."""
+    kept: list[Clause] = []
+    outside: dict[IndexTerm, None] = {}
+    for clause in dict.fromkeys(clauses):
+        if len(clause) == 1 and isinstance(clause[0], IndexComplement):
+            outside |= dict.fromkeys(clause[0].terms)
         else:
-            return None
-    return tuple(dict.fromkeys(values))
+            kept.append(clause)
+    return (*kept, (IndexComplement(tuple(outside)),)) if outside else tuple(kept)
 
 
-def _product(index: IndexDefinition, equalities: dict[str, tuple[Value, ...]]) -> Clause | None:
-    """The entries of every combination of values, or None when there are too many to be worth it."""
-    choices = [equalities[column] for column in index.columns]
-    size = 1
-    for values in choices:
-        size *= len(values)
-    if size > MAX_ENTRIES:
-        return None
-    return tuple(IndexEntry(index, values) for values in itertools.product(*choices))
+def _terms(part: Narrowing) -> Clause:
+    """A narrowing as terms of a clause."""
+    if part.pks is None and len(part.clauses) == 1:
+        return part.clauses[0]
+    keys: tuple[Clause, ...] = () if part.pks is None else ((IndexKeys(tuple(sorted(part.pks, key=repr))),),)
+    clauses = (*keys, *part.clauses)
+    return clauses[0] if len(clauses) == 1 else (IndexCondition(clauses),)
 
 
-def _smallest(clauses: tuple[Clause, ...]) -> Clause:
-    return min(clauses, key=len)
+def _null_apart(terms: Iterable[IndexTerm]) -> Clause:
+    """The terms of a clause. NULL is no value of any other set of an index, so what is added beside the complement of
+    others need not be taken out of it first: as ``exclude()`` has it, ``x IS NULL OR x <> 1``."""
+    found = list(terms)
+    nulls = [term for term in found if isinstance(term, IndexEntry) and term.values == (None,)]
+    for null in nulls:
+        for position, term in enumerate(found):
+            if isinstance(term, IndexComplement) and null in term.terms and _is_of(null.index, term):
+                rest = tuple(each for each in term.terms if each != null)
+                if rest:
+                    found[position] = IndexComplement(rest)
+                    found = [each for each in found if each != null]
+                    break
+    return tuple(found)
 
 
-def condition_of(narrowing: Narrowing) -> IndexCondition:
-    """The index condition of a narrowing's clauses."""
-    return IndexCondition(narrowing.clauses)
+def _is_of(index: IndexDefinition, complement: IndexComplement) -> bool:
+    return all(isinstance(term, IndexEntry) and term.index == index for term in complement.terms)

@@ -25,7 +25,7 @@ class Author(SmarterBaseModel):
 
 
 class Article(SmarterBaseModel):
-    """An article. Its author, category and status are indexed, so the store's queries need no scan."""
+    """An article. What the store's queries filter and order by is indexed, so that none of them scans."""
 
     class Status(models.TextChoices):
         """How far an article has come."""
@@ -40,7 +40,7 @@ class Article(SmarterBaseModel):
     body = models.TextField(_("body"), blank=True)
     status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.DRAFT, db_index=True)
     view_count = models.PositiveIntegerField(_("views"), default=0)
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True, db_index=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     class Meta:

@@ -7,9 +7,11 @@
 --   live[epoch]   "<B|R> <definition> <run_id>"            B: being built, R: complete
 --   docs[stem]    "<ticket> <e etag | -> <entries>"        the committed record; "-": the document was deleted
 --   pend[stem]    notes, one a line: "<token> <ticket> <time> <existed> <entries>"   time: server time, ms
---   entries       "*" (any document) and "<index>:<code>[,<code>]", separated by blanks; none at all for a deletion
+--   entries       "*" (any document), "<index>:<code>[,<code>]" and "><index>:<code>" (in an ordered index), separated by
+--                 blanks; none at all for a deletion
 --   locks[stem]   "<token> <until>"                        until: server time, ms
---   tally         hash: tick, docs, pend, notes, all, and "v:<index>" (number of distinct values of that index)
+--   tally         hash: tick, docs, pend, notes, all, "v:<index>" (number of distinct values of that index) and
+--                 "o:<index>" (number of members of that ordered index)
 
 local base = string.sub(KEYS[1], 1, -(#'marker' + 1))
 
@@ -32,6 +34,38 @@ end
 
 local function split_entry(entry)
   return string.match(entry, '^([^:]*):(.*)$')
+end
+
+-- The index of an ordered entry, which may be "" (the primary key's), and its code; nil for any other entry.
+local function split_ordered(entry)
+  return string.match(entry, '^>([^:]*):(.*)$')
+end
+
+-- The index, the first code and the code after the last of "><index>:<first> <after the last>"; nil for an entry.
+local function split_range(term)
+  return string.match(term, '^>([^:]*):(%S*) (%S*)$')
+end
+
+local function order_key(epoch, index)
+  return key('order', epoch) .. ':' .. index
+end
+
+-- The member of an ordered index: its score is 0, so that Redis sorts by its bytes. Code and stem, separated by a blank;
+-- the code alone where it ends with the stem as its text.
+local function member_of(code, stem)
+  if string.sub(code, -#stem - 2) == 't' .. stem .. '!' then return code end
+  return code .. ' ' .. stem
+end
+
+local function stem_of(member)
+  return string.match(member, ' (.*)$') or string.match(member, 't([^!]*)!$')
+end
+
+-- Whether the stem stands where the entry says.
+local function stands(epoch, stem, entry)
+  local index, code = split_ordered(entry)
+  if index then return call('ZSCORE', order_key(epoch, index), member_of(code, stem)) ~= false end
+  return call('SISMEMBER', set_key(epoch, entry), stem) == 1
 end
 
 local function now()
@@ -121,20 +155,28 @@ local function store_notes(epoch, stem, notes)
   if call('HSET', key('pend', epoch), stem, table.concat(lines, '\n')) == 1 then bump(epoch, 'pend', 1) end
 end
 
+local function add_to_set(epoch, stem, entry)
+  if call('SADD', set_key(epoch, entry), stem) == 0 then return end
+  if entry == '*' then
+    bump(epoch, 'all', 1)
+    return
+  end
+  local index, code = split_entry(entry)
+  if call('HINCRBY', key('tally', epoch) .. ':' .. index, code, 1) == 1 then bump(epoch, 'v:' .. index, 1) end
+end
+
 local function add(epoch, stem, entries)
   for entry in string.gmatch(entries, '%S+') do
-    if call('SADD', set_key(epoch, entry), stem) == 1 then
-      if entry == '*' then
-        bump(epoch, 'all', 1)
-      else
-        local index, code = split_entry(entry)
-        if call('HINCRBY', key('tally', epoch) .. ':' .. index, code, 1) == 1 then bump(epoch, 'v:' .. index, 1) end
-      end
+    local index, code = split_ordered(entry)
+    if not index then
+      add_to_set(epoch, stem, entry)
+    elseif call('ZADD', order_key(epoch, index), 0, member_of(code, stem)) == 1 then
+      bump(epoch, 'o:' .. index, 1)
     end
   end
 end
 
-local function remove(epoch, stem, entry)
+local function remove_from_set(epoch, stem, entry)
   if call('SREM', set_key(epoch, entry), stem) == 0 then return end
   if entry == '*' then
     bump(epoch, 'all', -1)
@@ -145,6 +187,15 @@ local function remove(epoch, stem, entry)
   if call('HINCRBY', counts, code, -1) == 0 then
     call('HDEL', counts, code)
     bump(epoch, 'v:' .. index, -1)
+  end
+end
+
+local function remove(epoch, stem, entry)
+  local index, code = split_ordered(entry)
+  if not index then
+    remove_from_set(epoch, stem, entry)
+  elseif call('ZREM', order_key(epoch, index), member_of(code, stem)) == 1 then
+    bump(epoch, 'o:' .. index, -1)
   end
 end
 

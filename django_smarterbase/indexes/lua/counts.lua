@@ -1,36 +1,18 @@
 -- Counts the documents of each value of one index. Atomic.
 --
--- ARGV[1]  epoch (the manifest's)
--- ARGV[2]  run_id of the server whose eviction policy the caller knows, or ""
+-- ARGV[1]  epoch, and ARGV[2] the known run_id (reading.lua)
 -- ARGV[3]  index
 --
 -- Returns {"ok", run_id, policy or "", in doubt, {code, count, sample, ...}}: the counts leave out all documents in
 -- doubt, which are all documents with a note; sample is the stem of a counted document when the code does not tell
--- its values (it has a "!"), else "". Otherwise {status, run_id, policy, detail} as read.lua.
+-- its values (it has a "!"), else "". Otherwise as reading.lua says.
 
-local epoch, known, index = ARGV[1], ARGV[2], ARGV[3]
-local run = run_id()
-local rule = run ~= known and policy() or ''
-local tally = key('tally', epoch)
-
-local marker = call('HMGET', KEYS[1], 'epoch', 'run_id')
-if not marker[1] then return {'flushed', run, rule, ''} end
-if marker[1] ~= epoch then return {'other', run, rule, marker[1]} end
-if run == '' or marker[2] ~= run then return {'restarted', run, rule, ''} end
-
-local function drift(what)
-  drop(epoch)
-  return {'drift', run, rule, what}
+local index = ARGV[3]
+local refusal = distrust()
+if refusal then return refusal end
+if not agrees(call('HGET', tally, 'v:' .. index) or '0', call('HLEN', tally .. ':' .. index)) then
+  return drift(tally .. ':' .. index)
 end
-
-local sizes = call('HMGET', tally, 'docs', 'pend', 'notes', 'v:' .. index)
-local function agrees(expected, actual)
-  return expected and tonumber(expected) == actual
-end
-if not agrees(sizes[1], call('HLEN', key('docs', epoch))) then return drift(key('docs', epoch)) end
-if not agrees(sizes[2], call('HLEN', key('pend', epoch))) then return drift(key('pend', epoch)) end
-if not agrees(sizes[3], call('ZCARD', key('age', epoch))) then return drift(key('age', epoch)) end
-if not agrees(sizes[4] or '0', call('HLEN', tally .. ':' .. index)) then return drift(tally .. ':' .. index) end
 
 local pending, is_pending, less = call('HKEYS', key('pend', epoch)), {}, {}
 for _, stem in ipairs(pending) do

@@ -1,119 +1,102 @@
 -- Answers an index condition from one epoch, and says whether it may be believed. Atomic.
 --
--- ARGV[1]  epoch (the manifest's)
--- ARGV[2]  run_id of the server whose eviction policy the caller knows, or ""
--- ARGV[3]  "1": return the members too
+-- ARGV[1]  epoch, and ARGV[2] the known run_id (reading.lua)
+-- ARGV[3]  which members to return: "all", "none", or a number: all if there are no more
 -- ARGV[4]  write deadline, ms
--- ARGV[5]  number of clauses, then for each: number of entries, entries
+-- ARGV[5+] the condition (reading.lua)
 --
--- Returns {"ok", run_id, policy or "", count, overdue, in doubt, members or false}: count leaves out what is in doubt;
--- overdue is 1 when a note is older than the deadline. Otherwise {status, run_id, policy, detail}, status "flushed"
--- (no marker), "other" (another epoch's marker), "restarted" or "drift" (and the epoch was dropped).
+-- Returns {"ok", run_id, policy or "", count, overdue, in doubt, members or false, documents}: count leaves out what is
+-- in doubt; overdue is 1 when a note is older than the deadline; documents is how many there are in all. Otherwise as
+-- reading.lua says.
 
-local epoch, known, wants_members, deadline = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
-local run = run_id()
-local rule = run ~= known and policy() or ''
-local tally = key('tally', epoch)
+local wanted = ARGV[3]
+local refusal = distrust()
+if refusal then return refusal end
+local clauses, wrong = read_clauses(5)
+if not clauses then return drift(wrong) end
 
-local marker = call('HMGET', KEYS[1], 'epoch', 'run_id')
-if not marker[1] then return {'flushed', run, rule, ''} end
-if marker[1] ~= epoch then return {'other', run, rule, marker[1]} end
-if run == '' or marker[2] ~= run then return {'restarted', run, rule, ''} end
-
-local function drift(what)
-  drop(epoch)
-  return {'drift', run, rule, what}
+local overdue = overdue_notes(tonumber(ARGV[4]))
+local pending = {}
+for _, stem in ipairs(pending_stems()) do
+  if call('SISMEMBER', all, stem) == 1 then pending[#pending + 1] = stem end
 end
 
-local sizes = call('HMGET', tally, 'docs', 'pend', 'notes', 'all')
-local function agrees(expected, actual)
-  return expected and tonumber(expected) == actual
+local function answer(count, doubtful, stems)
+  return {'ok', run, rule, count, overdue, doubtful, stems, documents}
 end
-if not agrees(sizes[1], call('HLEN', key('docs', epoch))) then return drift(key('docs', epoch)) end
-if not agrees(sizes[2], call('HLEN', key('pend', epoch))) then return drift(key('pend', epoch)) end
-if not agrees(sizes[3], call('ZCARD', key('age', epoch))) then return drift(key('age', epoch)) end
 
-local checked = {}
-local function damaged(entry)
-  local size = call('SCARD', set_key(epoch, entry))
-  if entry == '*' then return not agrees(sizes[4], size) end
-  local index, code = split_entry(entry)
-  local counts = tally .. ':' .. index
-  if not checked[index] then
-    if not agrees(call('HGET', tally, 'v:' .. index) or '0', call('HLEN', counts)) then return true end
-    checked[index] = true
+local function sets_of_all()
+  local keys = {}
+  for i, clause in ipairs(clauses) do
+    if not is_set(clause) then return {} end
+    keys[i] = clause.terms[1].key
   end
-  return not agrees(call('HGET', counts, code) or '0', size)
+  return keys
 end
 
-local clauses, position = {}, 6
-for i = 1, tonumber(ARGV[5]) do
-  local size, keys = tonumber(ARGV[position]), {}
-  for j = 1, size do
-    local entry = ARGV[position + j]
-    if damaged(entry) then return drift(set_key(epoch, entry)) end
-    keys[j] = set_key(epoch, entry)
+-- How many certain documents a clause has whose terms have none in common.
+local function total(clause)
+  local number = 0
+  if #pending * #clause.terms > 10000 then return nil end -- uniting the sets takes less time
+  for _, term in ipairs(clause.terms) do
+    number = number + term.size
+    for _, stem in ipairs(pending) do number = number - places(stem, term) end
   end
-  clauses[i] = keys
-  position = position + size + 1
+  return number
 end
 
--- unpack() and the protocol bound the number of arguments, so long unions go in pieces.
-local PIECE = 1000
-local function union(keys)
-  local found = {}
-  for from = 1, #keys, PIECE do
-    local part = call('SUNION', unpack(keys, from, math.min(from + PIECE - 1, #keys)))
-    for _, stem in ipairs(part) do found[stem] = true end
+-- How many certain documents there are, where sizes tell; otherwise nil.
+local function counted(doubtful)
+  if #clauses == 0 then return documents - #pending end
+  if #clauses > 1 then
+    local keys = sets_of_all()
+    local number = #keys > 1 and #keys <= PIECE and redis.pcall('SINTERCARD', #keys, unpack(keys))
+    return type(number) == 'number' and number - #doubtful or nil -- a server before Redis 7 does not know the command
   end
-  return found
-end
-
-local function listed(found)
-  local stems = {}
-  for stem in pairs(found) do stems[#stems + 1] = stem end
-  return stems
-end
-
-local function intersection()
-  local single, unions = {}, {}
-  for _, keys in ipairs(clauses) do
-    if #keys == 1 then single[#single + 1] = keys[1] else unions[#unions + 1] = union(keys) end
+  local clause, term = clauses[1], clauses[1].terms[1]
+  if clause.apart or (#clause.terms == 1 and term.kind == 'range') then return total(clause) end
+  if #clause.terms == 1 and term.kind == 'but' and term.clause.apart then
+    local outside = total(term.clause)
+    return outside and documents - #pending - outside
   end
-  local stems
-  if #single > 0 then stems = call('SINTER', unpack(single)) else stems = listed(table.remove(unions)) end
-  if #unions == 0 then return stems end
-  local kept = {}
-  for _, stem in ipairs(stems) do
-    local everywhere = true
-    for _, found in ipairs(unions) do everywhere = everywhere and found[stem] end
-    if everywhere then kept[#kept + 1] = stem end
-  end
-  return kept
 end
 
-local pending = tonumber(sizes[2]) > 0 and call('HKEYS', key('pend', epoch)) or {}
-local overdue = 0
-local oldest = #pending > 0 and call('ZRANGE', key('age', epoch), 0, 0)[1]
-if oldest then
-  local stem, token = string.match(oldest, '^(%S+) (%S+)$')
-  local note = take(notes_of(epoch, stem), token)
-  if note and now() - note.time > deadline then overdue = 1 end
-end
-
-local doubtful = {}
-if not wants_members and #clauses == 1 and #clauses[1] == 1 then
-  local set = clauses[1][1]
+if wanted == 'none' then
+  local doubtful = {}
   for _, stem in ipairs(pending) do
-    if call('SISMEMBER', set, stem) == 1 then doubtful[#doubtful + 1] = stem end
+    if meets_all(stem, clauses) then doubtful[#doubtful + 1] = stem end
   end
-  return {'ok', run, rule, call('SCARD', set) - #doubtful, overdue, doubtful, false}
+  local count = counted(doubtful)
+  if count then return answer(count, doubtful, false) end
 end
 
-local is_pending = {}
-for _, stem in ipairs(pending) do is_pending[stem] = true end
-local stems = intersection()
-for _, stem in ipairs(stems) do
-  if is_pending[stem] then doubtful[#doubtful + 1] = stem end
+table.sort(clauses, function(one, other) return one.size < other.size end)
+
+-- The smallest clause names the candidates; if it is a set, all clauses that are sets do. Returns these, and the clauses
+-- that are left.
+local function candidates()
+  local stems, sets, others = {}, {}, {}
+  for i, clause in ipairs(clauses) do
+    if is_set(clauses[1]) and is_set(clause) and #sets < PIECE then
+      sets[#sets + 1] = clause.terms[1].key
+    elseif i > 1 then
+      others[#others + 1] = clause
+    end
+  end
+  if #clauses == 0 then return call('SMEMBERS', all), others end
+  if #sets > 0 then return call('SINTER', unpack(sets)), others end
+  for stem in pairs(members(clauses[1])) do stems[#stems + 1] = stem end
+  return stems, others
 end
-return {'ok', run, rule, #stems - #doubtful, overdue, doubtful, wants_members and stems}
+
+local stems, others = candidates()
+local kept, doubtful = {}, {}
+for _, clause in ipairs(others) do prepare(clause, #stems) end
+for _, stem in ipairs(stems) do
+  if meets_all(stem, others) then
+    kept[#kept + 1] = stem
+    if is_pending(stem) then doubtful[#doubtful + 1] = stem end
+  end
+end
+local returned = wanted == 'all' or (wanted ~= 'none' and #kept <= tonumber(wanted))
+return answer(#kept - #doubtful, doubtful, returned and kept)

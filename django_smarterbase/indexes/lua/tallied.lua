@@ -1,7 +1,7 @@
 -- Compares the numbers that the tally of the complete epoch remembers with those that there are. Atomic.
 --
 -- ARGV[1]  the epoch
--- ARGV[2]  an index, or "" for the documents, the records and the notes
+-- ARGV[2]  an index, or "" for the documents, the records, the notes and the order of primary keys
 -- ARGV[3]  cursor, "0" at first
 -- ARGV[4]  about how many values of the index to look at
 --
@@ -16,6 +16,9 @@ local function expect(expected, size, name)
   if tonumber(expected or '') ~= size then wrong[#wrong + 1] = name end
 end
 
+if ARGV[3] == '0' then
+  expect(call('HGET', tally, 'o:' .. index) or '0', call('ZCARD', order_key(epoch, index)), order_key(epoch, index))
+end
 if index == '' then
   local sizes = call('HMGET', tally, 'docs', 'pend', 'notes', 'all')
   expect(sizes[1], call('HLEN', key('docs', epoch)), key('docs', epoch))

@@ -16,7 +16,7 @@ if call('HGET', KEYS[1], 'epoch') ~= epoch then return 0 end
 local function absent(stem, entries)
   local found = {}
   for entry in string.gmatch(entries, '%S+') do
-    if call('SISMEMBER', set_key(epoch, entry), stem) == 0 then found[#found + 1] = entry end
+    if not stands(epoch, stem, entry) then found[#found + 1] = entry end
   end
   return table.concat(found, ' ')
 end

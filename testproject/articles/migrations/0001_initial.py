@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("view_count", models.PositiveIntegerField(default=0, verbose_name="views")),
-                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created at")),
+                ("created_at", models.DateTimeField(auto_now_add=True, db_index=True, verbose_name="created at")),
                 ("updated_at", models.DateTimeField(auto_now=True, verbose_name="updated at")),
                 (
                     "author",

@@ -323,17 +323,35 @@ class Protocol:
         stored = self.world.store.get(self.world.key(STEM))
         color = decode(SCHEMA, "", stored.body)["color"] if stored is not None else None
         for epoch in epochs:
-            for entry, holds in (("*", stored is not None), *((f"things-by-color:t{c}", c == color) for c in COLORS)):
-                answer = self.scripts.run(Script.READ, self.keys, epoch, "", 1, 1_000_000, 1, 1, entry)
+            for term, holds in _terms(color):
+                answer = self.scripts.run(Script.READ, self.keys, epoch, "", "all", 1_000_000, 1, 1, *term)
                 if answer[0] != "ok":
                     # A lost index is no lie, but only a flush loses one; "other" is the one before or after.
                     assert answer[0] == "other" or self.flushed, answer
                     break
-                _check_answer(entry, holds, answer)
+                _check_answer(term, holds, answer)
 
 
-def _check_answer(entry: str, holds: bool, answer: list) -> None:
-    _, _, _, count, _, in_doubt, stems = answer
-    assert not holds or STEM in stems, f"I1: the document is missed by {entry}"
-    assert holds or STEM not in stems or STEM in in_doubt, f"exactness: {entry} has the document, and no doubt"
+def _terms(color: str | None) -> Iterator[tuple[tuple[str | int, ...], bool]]:
+    """What may be asked, and whether a document of this colour (None: there is none) is an answer to it.
+
+    These are sets, what lies outside of them, the same as parts of ordered indexes, and a part in which two colours
+    stand.
+    """
+    yield ("*",), color is not None
+    yield ("(k", 1, STEM), color is not None
+    yield ("(-", 1, "(k", 1, STEM), False
+    yield (f'>:t{STEM}! t{STEM}"',), color is not None
+    for each in COLORS:
+        yield (f"things-by-color:t{each}",), color == each
+        yield ("(-", 1, f"things-by-color:t{each}"), color not in (each, None)
+        yield (f'>things-by-color:t{each}! t{each}"',), color == each
+    yield ("(-", 1, "(e", "things-by-color", len(COLORS), *(f"t{each}" for each in COLORS)), False
+    yield ('>color_size:tblue! tgreen"',), color in ("blue", "green")
+
+
+def _check_answer(term: tuple[str | int, ...], holds: bool, answer: list) -> None:
+    _, _, _, count, _, in_doubt, stems, _ = answer
+    assert not holds or STEM in stems, f"I1: the document is missed by {term}"
+    assert holds or STEM not in stems or STEM in in_doubt, f"exactness: {term} has the document, and no doubt"
     assert count == (1 if holds and STEM not in in_doubt else 0)

@@ -145,7 +145,14 @@ SCHEMA = TableSchema(
 
 
 def test_entries_of_names_every_index_and_all() -> None:
-    assert entries_of(SCHEMA, {"a": "x y", "b": "7"}) == ("*", "by%20a%3A1:tx%20y", "ab:tx%20y,i7")
+    assert entries_of(SCHEMA, {"a": "x y", "b": "7"}) == (
+        "*",
+        "by%20a%3A1:tx%20y",
+        "ab:tx%20y,i7",
+        ">by%20a%3A1:tx#Py!tx#Py!",
+        ">ab:tx#Py!rc01c!tx#Py!",
+        ">:tx#Py!",
+    )
 
 
 def test_sought_entry_is_the_entry_of_the_documents_that_have_the_values() -> None:

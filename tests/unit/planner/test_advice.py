@@ -21,8 +21,8 @@ SCHEMA = TableSchema(
 )
 THEN = "Then run makemigrations, migrate and sb_reindex library.Book."
 USABLE = (
-    "Filter Book.author by exact, in or isnull=True, in every branch of an OR: other lookups, exclude() and "
-    "expressions do not use an index."
+    "Filter or exclude Book.author by exact, in, isnull or a range, or filter by startswith, in every branch of an OR: "
+    "other lookups and expressions do not use an index."
 )
 
 

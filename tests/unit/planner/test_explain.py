@@ -12,7 +12,7 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry
+from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, IndexSubquery
 
 COLOR, OWNER = IndexDefinition("by-color", ("color",)), IndexDefinition("by-owner", ("owner_id",))
 SECRET = IndexCondition(((IndexEntry(COLOR, ("secret",)),),))
@@ -24,8 +24,8 @@ PLAN = QueryPlan(
         Step("things", "T2", IndexLookup(SECRET)),
         Step("things", "T3", JoinLookup("owners", "id", "owner_id", OWNER, SECRET)),
         Step("owners", "T4", JoinLookup("things", "owner_id", "id", None)),
-        Step("things", "T5", SubqueryLookup("", ("secret",), "owner_id", OWNER)),
-        Step("owners", "T6", SubqueryLookup("", ("secret",), "id", None, "things")),
+        Step("things", "T5", SubqueryLookup(IndexSubquery("", ("secret",), "owner_id", OWNER))),
+        Step("owners", "T6", SubqueryLookup(IndexSubquery("", ("secret",), "id", None, "things"))),
         Step("notes", "notes", Scan()),
     )
 )

@@ -18,7 +18,7 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry
+from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, IndexSubquery
 
 COLOR = IndexDefinition("things-by-color", ("color",))
 SIZE = IndexDefinition("things-by-size", ("size",))
@@ -83,15 +83,19 @@ OF_OWNERS = ("owners", KeyLookup(((1,), (2,), (3,))))
             (False, 15, "about", 15),
             id="join that a set does not narrow",
         ),
-        pytest.param([SubqueryLookup("", (), "owner_id", OWNER)], (False, 100, "at most", 100), id="subquery"),
-        pytest.param([SubqueryLookup("", (), "id", None)], (False, None, "unknown", None), id="subquery of keys"),
         pytest.param(
-            [OF_OWNERS, SubqueryLookup("", (), "owner_id", OWNER, "owners")],
+            [SubqueryLookup(IndexSubquery("", (), "owner_id", OWNER))], (False, 100, "at most", 100), id="subquery"
+        ),
+        pytest.param(
+            [SubqueryLookup(IndexSubquery("", (), "id", None))], (False, None, "unknown", None), id="subquery of keys"
+        ),
+        pytest.param(
+            [OF_OWNERS, SubqueryLookup(IndexSubquery("", (), "owner_id", OWNER, "owners"))],
             (False, 15, "about", 15),
             id="subquery of a table: five for each of three",
         ),
         pytest.param(
-            [OF_OWNERS, SubqueryLookup("", (), "id", None, "owners")],
+            [OF_OWNERS, SubqueryLookup(IndexSubquery("", (), "id", None, "owners"))],
             (False, 3, "at most", 3),
             id="subquery of keys of a table",
         ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from django_smarterbase.profiling import profile_queries
 
@@ -28,8 +29,13 @@ def by_key(table: str, keys: int) -> tuple[str, ...]:
 
 
 def by_index(table: str, *indexes: str, exact: bool = False) -> tuple[str, ...]:
-    named = tuple("|".join(f"redis:{name}" for name in index.split("|")) for index in indexes)
+    named = tuple(_clause(index) for index in indexes)
     return f"library_{table}", "IndexLookup", *named, *(("exact",) if exact else ())
+
+
+def _clause(text: str) -> str:
+    """ "NOT library_tag-by-name|key" as a plan names it: each index with what holds it in front."""
+    return re.sub(r"(?<![\w:.-])(?=library_\w+-(?:by-|pk)|by-)", "redis:", text)
 
 
 def by_join(table: str, source: str, *indexes: str) -> tuple[str, ...]:
@@ -65,6 +71,7 @@ BY_SCORE = "library_article-by-score"
 BY_STATUS = "library_article-by-status"
 BOTH = "by-status-category"
 ARTICLES, AUTHORS = Article.objects.order_by(), Author.objects.order_by()
+KEYS = AUTHORS.values("pk")
 
 PLANS: dict[str, tuple[Callable[[], QuerySet[Any]], list[tuple[str, ...]]]] = {
     "pk": (lambda: ARTICLES.filter(pk=1), [by_key("article", 1)]),
@@ -73,7 +80,10 @@ PLANS: dict[str, tuple[Callable[[], QuerySet[Any]], list[tuple[str, ...]]]] = {
     "pk and an index": (lambda: ARTICLES.filter(pk=1, category="news"), [by_key("article", 1)]),
     "foreign key": (lambda: ARTICLES.filter(author=1), [by_index("article", BY_AUTHOR, exact=True)]),
     "null": (lambda: ARTICLES.filter(score=None), [by_index("article", BY_SCORE, exact=True)]),
-    "not null": (lambda: ARTICLES.filter(score__isnull=False), [scan("article")]),
+    "not null": (
+        lambda: ARTICLES.filter(score__isnull=False),
+        [by_index("article", f"NOT {BY_SCORE}", exact=True)],
+    ),
     "boolean": (lambda: ARTICLES.filter(live=True), [by_index("article", "library_article-by-live", exact=True)]),
     "composite": (lambda: ARTICLES.filter(status="live", category="news"), [by_index("article", BOTH, exact=True)]),
     "first column of a composite": (
@@ -85,22 +95,91 @@ PLANS: dict[str, tuple[Callable[[], QuerySet[Any]], list[tuple[str, ...]]]] = {
         [by_index("article", BY_AUTHOR, BY_SCORE, exact=True)],
     ),
     "an index and more": (lambda: ARTICLES.filter(author=1, rating=1), [by_index("article", BY_AUTHOR)]),
-    "an index and a negation": (lambda: ARTICLES.filter(~Q(score=1), author=1), [by_index("article", BY_AUTHOR)]),
-    "a negation": (lambda: ARTICLES.exclude(author=1), [scan("article")]),
+    "an index and a negation": (
+        lambda: ARTICLES.filter(~Q(score=1), author=1),
+        [by_index("article", BY_AUTHOR, f"NOT {BY_SCORE}", exact=True)],
+    ),
+    "a negation": (lambda: ARTICLES.exclude(author=1), [by_index("article", f"NOT {BY_AUTHOR}", exact=True)]),
+    "a negation of several values": (
+        lambda: ARTICLES.exclude(category__in=["news", "essay"]),
+        [by_index("article", f"NOT {BY_CATEGORY}", exact=True)],
+    ),
+    "two negations are one": (
+        lambda: ARTICLES.exclude(author=1).exclude(score__isnull=True).exclude(pk=3),
+        [by_index("article", f"NOT {BY_AUTHOR}|{BY_SCORE}|key", exact=True)],
+    ),
+    "a negated key": (lambda: ARTICLES.exclude(pk=1), [by_index("article", "NOT key", exact=True)]),
+    "neither": (
+        lambda: ARTICLES.filter(~(Q(author=1) | Q(category="news"))),
+        [by_index("article", f"NOT {BY_AUTHOR}|{BY_CATEGORY}", exact=True)],
+    ),
+    "not both": (
+        lambda: ARTICLES.filter(~(Q(author=1) & Q(category="news"))),
+        [by_index("article", f"NOT {BY_AUTHOR}|NOT {BY_CATEGORY}", exact=True)],
+    ),
+    "not without an index": (lambda: ARTICLES.filter(~(Q(author=1) & Q(rating=1))), [scan("article")]),
+    "not, not": (lambda: ARTICLES.filter(~~Q(author=1)), [by_index("article", BY_AUTHOR, exact=True)]),
     "either": (
         lambda: ARTICLES.filter(Q(author=1) | Q(score=1)),
         [by_index("article", f"{BY_AUTHOR}|{BY_SCORE}", exact=True)],
     ),
     "either of two pairs": (
         lambda: ARTICLES.filter(Q(author=1, score=1) | Q(score=2)),
-        [by_index("article", f"{BY_AUTHOR}|{BY_SCORE}")],
+        [by_index("article", f"{BY_SCORE}|({BY_AUTHOR} AND {BY_SCORE})", exact=True)],
+    ),
+    "a tree": (
+        lambda: ARTICLES.filter(Q(author=1) & (Q(score=1) | Q(category="news") & ~Q(score=2)) | Q(pk=3)),
+        [
+            by_index(
+                "article",
+                f"({BY_SCORE}|({BY_CATEGORY} AND NOT {BY_SCORE}) AND {BY_AUTHOR})|key",
+                exact=True,
+            )
+        ],
     ),
     "an index or more": (lambda: ARTICLES.filter(Q(author=1) | Q(rating=1)), [scan("article")]),
-    "a key or an index": (lambda: ARTICLES.filter(Q(pk=1) | Q(author=1)), [scan("article")]),
+    "a key or an index": (
+        lambda: ARTICLES.filter(Q(pk=1) | Q(author=1)),
+        [by_index("article", f"{BY_AUTHOR}|key", exact=True)],
+    ),
+    "many keys": (lambda: ARTICLES.filter(pk__in=range(50_000)), [by_key("article", 50_000)]),
+    "many keys and an index": (
+        lambda: ARTICLES.filter(pk__in=range(50_000), author=1),
+        [by_index("article", "key", BY_AUTHOR, exact=True)],
+    ),
+    "many values": (
+        lambda: ARTICLES.filter(score__in=range(10_000)),
+        [by_index("article", BY_SCORE, exact=True)],
+    ),
     "keys or keys": (lambda: ARTICLES.filter(Q(pk=1) | Q(pk=2)), [by_key("article", 2)]),
     "one or the other": (lambda: ARTICLES.filter(Q(author=1) ^ Q(score=1)), [scan("article")]),
     "another column": (lambda: ARTICLES.filter(author=F("editor")), [scan("article")]),
-    "a range": (lambda: ARTICLES.filter(score__gt=1), [scan("article")]),
+    "a range": (
+        lambda: ARTICLES.filter(score__gt=1),
+        [by_index("article", "library_article-by-score", exact=True)],
+    ),
+    "a negated range": (
+        lambda: ARTICLES.exclude(score__range=(1, 2)),
+        [by_index("article", BY_SCORE, exact=True)],
+    ),
+    "two bounds are one range": (
+        lambda: ARTICLES.filter(score__gt=1, score__lte=5, score__isnull=False),
+        [by_index("article", "library_article-by-score", exact=True)],
+    ),
+    "a range after an equality": (
+        lambda: ARTICLES.filter(status="live", category__gte="m"),
+        [by_index("article", BOTH, exact=True)],
+    ),
+    "a range of the primary key": (
+        lambda: ARTICLES.filter(pk__gt=3),
+        [by_index("article", "library_article-pk", exact=True)],
+    ),
+    "a beginning": (
+        lambda: ARTICLES.filter(category__startswith="ne"),
+        [by_index("article", "library_article-by-category")],
+    ),
+    "a negated beginning": (lambda: ARTICLES.exclude(category__startswith="ne"), [scan("article")]),
+    "a range without an index": (lambda: ARTICLES.filter(rating__gt=1), [scan("article")]),
     "no condition": (lambda: ARTICLES, [scan("article")]),
     "select_related": (
         lambda: ARTICLES.filter(author=1).select_related("author", "editor"),
@@ -148,6 +227,63 @@ PLANS: dict[str, tuple[Callable[[], QuerySet[Any]], list[tuple[str, ...]]]] = {
         lambda: ARTICLES.filter(author__in=AUTHORS.filter(name="Ada")),
         [by_index("author", "library_author-by-name", exact=True), by_subquery("article", BY_AUTHOR)],
     ),
+    "subquery and an index": (
+        lambda: ARTICLES.filter(author__in=AUTHORS.filter(name="Ada"), category="news"),
+        [
+            by_index("author", "library_author-by-name", exact=True),
+            by_index("article", f"{BY_AUTHOR} by a subquery of library_author", BY_CATEGORY, exact=True),
+        ],
+    ),
+    "subquery of keys and an index": (
+        lambda: ARTICLES.filter(pk__in=LongArticle.objects.filter(words=1).values("pk"), category="news"),
+        [
+            by_index("longarticle", "library_longarticle-by-words", exact=True),
+            by_index("article", "key by a subquery of library_longarticle", BY_CATEGORY, exact=True),
+        ],
+    ),
+    "two subqueries": (
+        lambda: ARTICLES.filter(author__in=AUTHORS.filter(name="Ada"), editor__in=AUTHORS.filter(name="Bob")),
+        [
+            by_index("author", "library_author-by-name", exact=True),
+            by_index("author", "library_author-by-name", exact=True),
+            by_index(
+                "article",
+                f"{BY_AUTHOR} by a subquery of library_author",
+                "library_article-by-editor by a subquery of library_author",
+                exact=True,
+            ),
+        ],
+    ),
+    "either of two subqueries": (
+        lambda: ARTICLES.filter(Q(author__in=AUTHORS.filter(name="Ada")) | Q(score=1)),
+        [
+            by_index("author", "library_author-by-name", exact=True),
+            by_index("article", f"{BY_SCORE}|{BY_AUTHOR} by a subquery of library_author", exact=True),
+        ],
+    ),
+    "negated subquery": (
+        lambda: ARTICLES.exclude(author__in=AUTHORS.filter(name="Ada")),
+        [
+            by_index("author", "library_author-by-name", exact=True),
+            by_index("article", f"NOT {BY_AUTHOR} by a subquery of library_author", exact=True),
+        ],
+    ),
+    "union as a subquery": (
+        lambda: ARTICLES.filter(author__in=KEYS.filter(name="Ada").union(KEYS.filter(name="Bob"))),
+        [
+            by_index("author", "library_author-by-name", exact=True),
+            by_index("author", "library_author-by-name", exact=True),
+            by_subquery("article", BY_AUTHOR),
+        ],
+    ),
+    "slice as a subquery": (
+        lambda: ARTICLES.filter(author__in=AUTHORS.filter(name="Ada").order_by("pk")[:1]),
+        [by_index("author", "library_author-by-name", exact=True), by_subquery("article", BY_AUTHOR)],
+    ),
+    "scalar subquery": (
+        lambda: ARTICLES.filter(author=Subquery(AUTHORS.filter(name="Ada").order_by("pk").values("pk")[:1])),
+        [by_index("author", "library_author-by-name", exact=True), by_subquery("article", BY_AUTHOR)],
+    ),
     "random subquery": (
         lambda: ARTICLES.filter(author__in=AUTHORS.order_by("?")[:1]),
         [scan("article"), scan("author")],
@@ -173,7 +309,7 @@ PLANS: dict[str, tuple[Callable[[], QuerySet[Any]], list[tuple[str, ...]]]] = {
         lambda: AUTHORS.filter(name="Ada", mentor__name="Bob"),
         [
             by_index("author", "library_author-by-name"),
-            by_join("author", "author.id", "library_author-by-mentor", "library_author-by-name"),
+            by_join("author", "author.mentor_id", "key"),
         ],
     ),
     "one table by two paths is scanned for one": (

@@ -21,7 +21,7 @@ def filled(databases: tuple[str, str]) -> tuple[str, str]:
     return databases
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(question=QUESTIONS)
 def test_engine_answers_as_stock_sqlite_with_the_index_and_by_scanning(
     filled: tuple[str, str], question: Question
