@@ -37,7 +37,8 @@ class Breaker:
     Thread-safe.
 
     It also logs an outage once: a WARNING at its first failure, which says what the ``outage`` means, and an INFO when
-    Redis answers again. Each change of its state is told by a signal, unless it is not ``announced``.
+    Redis answers again. Each change of its state is told by a signal, unless it is not ``announced``. ``service`` is
+    what messages call Redis, if it is another one, and ``event`` begins the names of the events in the log.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Breaker:
         outage: str = _OUTAGE,
         log: logging.Logger = logger,
         announced: bool = True,
+        service: str = "Redis",
+        event: str = "redis",
     ) -> None:
         self.alias = alias
         self._clock = clock
@@ -58,6 +61,8 @@ class Breaker:
         self._outage = outage
         self._log = log
         self._announced = announced
+        self._service = service
+        self._event = event
         self._lock = threading.Lock()
         self._failures = 0
         self._opened: float | None = None
@@ -102,10 +107,11 @@ class Breaker:
             self._answering_since = self._answering_since or datetime.now(UTC)
         if failures:
             self._log.info(
-                "Redis (cache %r) answers again after %d failed requests.",
+                "%s (cache %r) answers again after %d failed requests.",
+                self._service,
                 self.alias,
                 failures,
-                extra={"event": "redis_answers", "cache": self.alias, "failures": failures},
+                extra={"event": f"{self._event}_answers", "cache": self.alias, "failures": failures},
             )
         self._tell(before, BreakerState.CLOSED)
 
@@ -123,11 +129,12 @@ class Breaker:
             after = self.state
         if first:
             self._log.warning(
-                "Redis (cache %r) cannot be used: %s. %s",
+                "%s (cache %r) cannot be used: %s. %s",
+                self._service,
                 self.alias,
                 problem.rstrip("."),
                 self._outage,
-                extra={"event": "redis_unreachable", "cache": self.alias, "detail": problem},
+                extra={"event": f"{self._event}_unreachable", "cache": self.alias, "detail": problem},
             )
         self._tell(before, after)
 
