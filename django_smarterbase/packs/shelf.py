@@ -56,7 +56,7 @@ class Shelf:
 
     def known(self, keys: PackKeys) -> PackIndex | None:
         """The packs that the process knew of when it last looked; makes no request."""
-        return self._known(keys).seen.index
+        return self._known(keys).seen.packs
 
     def look(self, keys: PackKeys) -> Seen:
         """Read the index of a table's packs, one GET."""
