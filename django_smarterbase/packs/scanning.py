@@ -85,6 +85,7 @@ class Scan:
                 key, stored = next(others)
                 if stored is not None:
                     yield key, stored
+        next(others, None)  # at its end the cache keeps what was read
 
     def _given(self, listed: Iterable[Listed]) -> Iterator[tuple[str, Stored]]:
         for key, stored in self._reads(listed):

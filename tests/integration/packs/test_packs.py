@@ -12,14 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import PackingFailed
 from django_smarterbase.indexes.lease import Lease
 from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.packs import packing, shelf
 from django_smarterbase.packs.documents import DocumentStore
 from django_smarterbase.packs.format import PackIndex
+from django_smarterbase.storage.opening import open_store
 
-from .conftest import PACKS, PREFIX, TABLE, fill, key, scanned
+from .conftest import KEYS, PACKS, PREFIX, TABLE, fill, key, scanned
 
 Process = Callable[..., DocumentStore]
 
@@ -373,11 +375,6 @@ def test_scan_gives_what_is_stored_after_any_changes(process: Process, changes) 
 
 
 def test_store_whose_listings_tell_no_etags_has_no_packs(make_storage) -> None:
-    from django_smarterbase.conf import Options
-    from django_smarterbase.storage.opening import open_store
-
-    from .conftest import KEYS
-
     options = Options(pack=True)
     store = DocumentStore(open_store(make_storage("generic"), options), KEYS, options, {})
     bodies = fill(store, 3)
