@@ -90,11 +90,10 @@ class DocumentStore(ObjectStore):
         return self._shelf.known(self._keys.packs(table))
 
     def unpack(self, table: str) -> None:
-        """Delete the packs of a table: its documents are gone, or are to be read one by one. A listing, and a DELETE
-        for each."""
+        """Delete the packs of a table, whose documents are gone: a listing, and a DELETE for each."""
         keys = self._keys.packs(table)
-        # The index first: without it nobody looks for the others.
-        for key in [keys.list_of_packs(), *(listed.key for listed in self._store.list(keys.prefix))]:
+        found = [listed.key for listed in self._store.list(keys.prefix)]
+        for key in sorted(found, key=lambda key: key != keys.list_of_packs()):  # nobody looks for the others without it
             self._store.delete(key)
         self._shelf.forget(keys)
 

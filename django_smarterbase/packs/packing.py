@@ -117,7 +117,8 @@ class Packing:
             with counting() as ops:
                 self._write_packs()
             reach("pack-written")
-            self._publish()
+            if self._packs or self._etag is not None:
+                self._publish()
         except BaseException:
             self._give_up()
             raise
