@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Final
 
+from django.template.defaultfilters import filesizeformat
+
 from ..indexes.service import IndexState, RebuildReport
 from .reindex import Outcome, Refusal, Result
 
@@ -42,11 +44,13 @@ def _of_packs(result: Result) -> str:
     packing = result.packing
     if packing is None:
         return ""
+    if not packing.packs:
+        return "There are no documents to pack."
     left_out = f", {packing.left_out:,} left out as too large or no documents" if packing.left_out else ""
     return (
         f"{_documents(packing.documents)} in {packing.packs:,} pack{'' if packing.packs == 1 else 's'} in "
-        f"{packing.seconds:.1f} s ({packing.raw_bytes / 1e6:,.1f} MB in {packing.packed_bytes / 1e6:,.1f} MB, "
-        f"{packing.read:,} read{left_out})."
+        f"{packing.seconds:.1f} s ({_size(packing.raw_bytes)} in {_size(packing.packed_bytes)}, {packing.read:,} "
+        f"read{left_out})."
     )
 
 
@@ -91,6 +95,10 @@ def _numbers(report: RebuildReport) -> str:
         f"{_documents(report.documents)} indexed in {report.seconds:.1f} s ({report.read:,} read, {report.reused:,} "
         f"known by their ETag, {report.mended:,} changed meanwhile{corrupt})."
     )
+
+
+def _size(number: int) -> str:
+    return filesizeformat(number).replace("\xa0", " ")
 
 
 def _documents(number: int) -> str:

@@ -124,6 +124,7 @@ class QueryProfile:
         facts += [("Index", self.index_used), ("Storage ops", self.storage_ops.total)]
         if self.storage_ops.system:
             facts.append(("System ops", self.storage_ops.system))
+        facts += [(name, value) for name, value in self._spared() if value]
         facts.append(("Results", "unknown" if self.result_count is None else self.result_count))
         if self.skipped_documents:
             facts.append(("Skipped documents", self.skipped_documents))
@@ -132,6 +133,18 @@ class QueryProfile:
         if self.error:
             facts.append(("Error", self.error))
         return [*facts, ("Duration", f"{self.duration:.1f} ms")]
+
+    def _spared(self) -> list[tuple[str, str]]:
+        """What packs and the document cache did, "" for nothing."""
+        ops = self.storage_ops
+        packs = f"{ops.packed} documents of {ops.packs} packs" if ops.packs else ""
+        cache = f"{ops.cache_hits} of {ops.cache_hits + ops.cache_misses} documents, {ops.bytes_saved} bytes"
+        failures = [(ops.pack_failures, "packs"), (ops.cache_failures, "cache entries")]
+        return [
+            ("Packs", packs),
+            ("Document cache", cache if ops.cache_hits or ops.cache_misses else ""),
+            ("Unusable", ", ".join(f"{number} {what}" for number, what in failures if number)),
+        ]
 
 
 _NAMES = tuple(each.name for each in fields(QueryProfile))
