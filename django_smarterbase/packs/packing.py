@@ -29,7 +29,9 @@ from .shelf import Seen, Shelf
 Progress = Callable[[int], object]
 
 SIZE: Final = 8 << 20  # bytes of documents in a pack: read whole, so it is held in memory
-LEASE: Final = 30.0  # seconds
+LEASE: Final = 15.0  # seconds
+_SILENCE: Final = 1.2  # leases, after which one that was not renewed is taken over
+_LOOKS: Final = 20  # in the time of a lease
 _TICK: Final = 200  # documents between two signs of life
 
 
@@ -58,20 +60,27 @@ class Packer:
         """Pack a table while readers and writers go on; holds two packs in memory.
 
         A listing, the packs that there are, and a read for each document that has changed since. ``progress`` is called
-        with the number of documents so far; what it raises ends it and changes nothing. Raises PackingFailed,
-        StorageUnavailable.
+        with the number of documents so far; what it raises ends it and changes nothing. Another process that is at it
+        is waited for, for a little longer than LEASE. Raises PackingFailed, StorageUnavailable.
         """
         self.refuse_unknown_etags()
         lease = Lease(self._store, keys.lease, LEASE)
-        if not lease.acquire():
-            raise PackingFailed(
-                f"The documents under {keys.documents!r} were not packed: another process is at it. Let it end; if it "
-                f"was killed, try again in {LEASE:g} s."
-            )
+        self._acquire(lease, keys, progress)
         try:
             return self.pack_under(lease, keys, self._shelf.look(keys), progress)
         finally:
             lease.release()
+
+    def _acquire(self, lease: Lease, keys: PackKeys, progress: Progress) -> None:
+        """Take the lease, after a packer that was killed too: whether one is, only its silence tells."""
+        patience = time.monotonic() + LEASE * _SILENCE
+        while not lease.acquire():
+            if time.monotonic() > patience:
+                raise PackingFailed(
+                    f"The documents under {keys.documents!r} were not packed: another process is at it. Let it end."
+                )
+            progress(0)
+            time.sleep(LEASE / _LOOKS)
 
     def refuse_unknown_etags(self) -> None:
         """Raise PackingFailed for a store whose listings do not tell by their ETags what has changed."""

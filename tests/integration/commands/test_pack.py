@@ -14,6 +14,7 @@ from django.db import connection
 
 from django_smarterbase.indexes.lease import Lease
 from django_smarterbase.management import reindex
+from django_smarterbase.packs import packing
 from django_smarterbase.packs.packing import PackReport, Progress
 from testproject.articles.models import Author
 from tests.integration.commands.site import PlainSite, Site, site_in
@@ -97,7 +98,8 @@ def test_dry_run_says_what_would_be_packed_and_packs_nothing(filled: Site) -> No
     assert not list(connection.resources.store.list(connection.resources.keys.packs(AUTHORS).prefix))
 
 
-def test_table_that_another_process_packs_is_named(filled: Site) -> None:
+def test_table_that_another_process_packs_is_named(filled: Site, monkeypatch) -> None:
+    monkeypatch.setattr(packing, "LEASE", 0.2)
     lease = Lease(connection.resources.store, connection.resources.keys.packs(AUTHORS).lease, 30)
     assert lease.acquire()
     out, err, status = run("articles.Author", pack=True)

@@ -276,7 +276,8 @@ def test_packing_leaves_nothing_when_it_is_stopped(process: Process) -> None:
     assert scanned(store) == bodies
 
 
-def test_packing_is_refused_while_another_process_is_at_it(process: Process) -> None:
+def test_packing_is_refused_while_another_process_is_at_it(process: Process, monkeypatch) -> None:
+    monkeypatch.setattr(packing, "LEASE", 0.2)
     store = process()
     fill(store, 3)
     lease = Lease(store, PACKS.lease, 30)
@@ -285,6 +286,15 @@ def test_packing_is_refused_while_another_process_is_at_it(process: Process) -> 
         store.pack(TABLE)
     lease.release()
     assert store.pack(TABLE).packs == 1
+
+
+def test_packing_takes_over_from_a_process_that_was_killed(process: Process, monkeypatch) -> None:
+    monkeypatch.setattr(packing, "LEASE", 0.2)
+    store = process()
+    fill(store, 3)
+    assert Lease(store, PACKS.lease, 0.1).acquire()
+    assert store.pack(TABLE).packs == 1
+    assert store.get(PACKS.lease) is None
 
 
 def test_packing_that_others_have_overtaken_changes_nothing(process: Process) -> None:
