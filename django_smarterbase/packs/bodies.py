@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from django.core.cache import BaseCache, caches
 
-from ..indexes.breaker import Breaker
+from ..indexes.breaker import Breaker, Service
 from ..ops import storage_ops
 from ..recent import Recent
 from ..storage.base import Listed, ObjectStore, Stored, Unchanged
@@ -27,6 +27,9 @@ PIECE: Final = 200  # documents for each request to the cache
 LARGEST: Final = 1 << 20  # bytes; many caches take no more
 REST: Final = 30.0  # seconds for which a cache that has failed is left alone
 _OUTAGE: Final = "Documents are read from the storage meanwhile."
+_SERVICE: Final = Service(
+    "The document cache", {"event": "document_cache_unreachable"}, {"event": "document_cache_answers"}
+)
 _ALIASES: Final = 100  # a process has a handful
 
 Item = TypeVar("Item")
@@ -115,8 +118,7 @@ def _breaker(alias: str) -> Breaker:
         outage=_OUTAGE,
         log=logger,
         announced=False,
-        service="The document cache",
-        event="document_cache",
+        service=_SERVICE,
     )
 
 

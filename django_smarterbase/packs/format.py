@@ -26,7 +26,7 @@ import orjson
 
 FORMAT: Final = 1
 MAGIC: Final = b"SBPACK1\n"
-_LEVEL: Final = 6  # of zlib: 9 takes twice the time for one per cent
+_LEVEL: Final = 6  # of zlib: 9 takes five times the time for five per cent
 _LENGTH: Final = 8  # bytes
 
 

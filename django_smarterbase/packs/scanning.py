@@ -51,8 +51,7 @@ class Scan:
         """
         listing = in_key_order(self._store, self._keys.documents) if listing is None else listing
         for pack, piece in pieces(listing, self._keys.documents, index):
-            contents = self._contents(pack)
-            yield from self._given(piece) if contents is None else self._merged(contents, piece)
+            yield from self._merged(pack, piece)
         self._ended(Tally(self._packable, self._read))
 
     def by_listing(self) -> Iterator[tuple[str, Stored]]:
@@ -69,10 +68,15 @@ class Scan:
 
     def _contents(self, pack: Pack | None) -> Contents | None:
         if pack is not self._open[0]:
+            self._open = (None, None)  # so that one pack is held at a time
             self._open = (pack, None if pack is None else self._shelf.contents(self._keys, pack))
         return self._open[1]
 
-    def _merged(self, contents: Contents, piece: list[Listed]) -> Iterator[tuple[str, Stored]]:
+    def _merged(self, pack: Pack | None, piece: list[Listed]) -> Iterator[tuple[str, Stored]]:
+        contents = self._contents(pack)
+        if contents is None:
+            yield from self._given(piece)
+            return
         start = len(self._keys.documents)
         packed = [contents.has(each.key[start:], each.etag) for each in piece]
         others = self._reads(each for each, is_packed in zip(piece, packed, strict=True) if not is_packed)
