@@ -98,13 +98,14 @@ class DocumentStore(ObjectStore):
         self._shelf.forget(keys)
 
     def scan_requests(self, table: str, documents: int) -> int:
-        """How many requests a scan of a table of so many documents takes, for all that this process knows.
+        """How many requests a scan of a table of so many documents takes, as far as this process knows: listings,
+        packs, and a read for each document that is in none. Makes no request."""
+        return self.listings(documents) + self.scan_reads(table, documents)
 
-        Listings, packs, and a read for each document that is in none. Makes no request.
-        """
+    def scan_reads(self, table: str, documents: int) -> int:
+        """The ``scan_requests`` that are no listings."""
         index = self.packs(table)
-        packs, packed = (0, 0) if index is None else (len(index.packs), index.documents)
-        return self.listings(documents) + min(documents, packs + max(0, documents - packed))
+        return documents if index is None else min(documents, len(index.packs) + max(0, documents - index.documents))
 
     def put(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -130,6 +131,34 @@ def test_rebuild_check_and_upcast_take_documents_from_packs(site: Site) -> None:
     with counting() as ops:
         assert connection.resources.indexes.audit(schema).documents == 30
     assert (ops.storage.packed, ops.storage.reads) == (30, 1)
+
+
+def test_requests_of_a_scan_are_known_without_asking(site: Site) -> None:
+    write(30)
+    store = connection.resources.store
+    with counting() as ops:
+        assert store.scan_requests(AUTHORS, 30) == 1 + 30
+    pack(Author)
+    with counting() as ops:
+        assert store.scan_requests(AUTHORS, 30) == 1 + 1
+        assert store.scan_requests(AUTHORS, 35) == 1 + 1 + 5
+        assert store.scan_requests(AUTHORS, 1) == 1 + 1
+        assert store.scan_requests(AUTHORS, 0) == 1
+    assert ops.storage == StorageOps()
+
+
+def test_explain_counts_the_packs_that_the_process_knows_of(site: Site) -> None:
+    write(30)
+    connection.resources.indexes.rebuild(site.schema(Author))
+
+    def forecast() -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(Author.objects.filter(name__endswith="0").explain(format="json"))
+        return told["storage_ops"]
+
+    assert forecast() == {"total": 31, "reads": 30, "lists": 1, "precision": "exact"}
+    pack(Author)
+    assert forecast() == {"total": 2, "reads": 1, "lists": 1, "precision": "about"}
+    assert cost(lambda: list(Author.objects.filter(name__endswith="0"))).total == 2
 
 
 def test_transaction_sees_its_own_changes_over_packs(site: Site) -> None:
