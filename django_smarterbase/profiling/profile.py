@@ -134,16 +134,15 @@ class QueryProfile:
             facts.append(("Error", self.error))
         return [*facts, ("Duration", f"{self.duration:.1f} ms")]
 
-    def _spared(self) -> list[tuple[str, str]]:
-        """What packs and the document cache did, "" for nothing."""
+    def _spared(self) -> list[tuple[str, object]]:
+        """What packs and the document cache did; what is false is not worth a line."""
         ops = self.storage_ops
-        packs = f"{ops.packed} documents of {ops.packs} packs" if ops.packs else ""
-        cache = f"{ops.cache_hits} of {ops.cache_hits + ops.cache_misses} documents, {ops.bytes_saved} bytes"
-        failures = [(ops.pack_failures, "packs"), (ops.cache_failures, "cache entries")]
+        looked_for = ops.cache_hits + ops.cache_misses
         return [
-            ("Packs", packs),
-            ("Document cache", cache if ops.cache_hits or ops.cache_misses else ""),
-            ("Unusable", ", ".join(f"{number} {what}" for number, what in failures if number)),
+            ("Documents from packs", ops.packed),
+            ("Unusable packs", ops.pack_failures),
+            ("Documents from the cache", looked_for and f"{ops.cache_hits} of {looked_for}, {ops.bytes_saved} bytes"),
+            ("Failures of the cache", ops.cache_failures),
         ]
 
 

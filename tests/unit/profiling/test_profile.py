@@ -179,11 +179,12 @@ def test_profile_shows_what_packs_and_the_document_cache_did(make_profile):
 
     lines = [line.strip() for line in make_profile(storage_ops=ops).render().splitlines()]
 
-    assert "- Packs: 40 documents of 2 packs" in lines
-    assert "- Document cache: 5 of 6 documents, 900 bytes" in lines
-    assert "- Unusable: 1 packs" in lines
-    quiet = make_profile(storage_ops=StorageOps(reads=3)).render()
-    assert not [word for word in ("Packs", "cache", "Unusable") if word in quiet]
+    assert lines[3:6] == [
+        "- Documents from packs: 40",
+        "- Unusable packs: 1",
+        "- Documents from the cache: 5 of 6, 900 bytes",
+    ]
+    assert len(make_profile(storage_ops=StorageOps(reads=3)).render().splitlines()) == len(lines) - 3
 
 
 def test_redis_index_names_the_index_behind_its_origin():
