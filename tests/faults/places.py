@@ -11,12 +11,19 @@ from django.test import override_settings
 
 from django_smarterbase.backend import resources
 from django_smarterbase.indexes import auto, breaker, rebuild
+from django_smarterbase.packs import packing
 
 ALIAS = "faults"
 HOLD = 0.6
-#: The breaker's rest, the hold of a rebuild that died, the time between two looks of the automatic repair and its
-#: lease: as short as the deadlines of these tests. Seconds.
-PAUSES = {(breaker, "REST"): 1.0, (rebuild, "HOLD"): HOLD, (auto, "LOOK"): 0.4, (auto, "LEASE"): 1.0}
+#: The breaker's rest, the hold of a rebuild that died, the time between two looks of the automatic repair, its lease
+#: and that of packers: as short as the deadlines of these tests. Seconds.
+PAUSES = {
+    (breaker, "REST"): 1.0,
+    (rebuild, "HOLD"): HOLD,
+    (auto, "LOOK"): 0.4,
+    (auto, "LEASE"): 1.0,
+    (packing, "LEASE"): 1.0,
+}
 
 
 @dataclass(frozen=True)
