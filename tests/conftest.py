@@ -14,6 +14,7 @@ from django.dispatch import Signal
 
 from django_smarterbase import signals
 from django_smarterbase.indexes import auto, breaker, rebuild
+from django_smarterbase.packs import packing
 from django_smarterbase.profiling import recorder
 from testproject.services import RedisServer, S3Server
 from tests.faults.tally import TALLY
@@ -93,7 +94,7 @@ def _nothing_is_left_to_other_modules() -> Iterator[None]:
 
 
 def _of_the_process() -> tuple[object, ...]:
-    return recorder._sinks, breaker.REST, rebuild.HOLD, auto.LOOK, auto.LEASE
+    return recorder._sinks, breaker.REST, rebuild.HOLD, auto.LOOK, auto.LEASE, packing.LEASE
 
 
 @pytest.fixture(scope="session")
