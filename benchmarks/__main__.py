@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import costs, estimate, machine, plot
+from benchmarks import costs, documents, estimate, machine
 from benchmarks.engines import Place
 from benchmarks.kept import CACHE, SizeResults, digest_of_code
 from benchmarks.memory import footprint
@@ -44,7 +44,7 @@ writes:
 examples:
   python -m benchmarks --sizes 1000 --rounds 50       a first impression
   python -m benchmarks --only get author count        the fast reads alone
-  python -m benchmarks --sizes 1000 10000 100000 1000000 --plot docs/images/scaling.svg
+  python -m benchmarks --sizes 1000 10000 100000 1000000 --write-docs
   python -m benchmarks --only costs                   requests and dollars on S3, for each operation
   python -m benchmarks --only memory                  a reindex of 10,000 and of 100,000 documents
   python -m benchmarks --only restart                 what is left of it when Redis restarts with its data
@@ -63,8 +63,9 @@ def main() -> int:
         _say(f"counting the requests of {costs.DOCUMENTS:,} articles on S3")
         results.costs = costs.measured()
     print(as_json(results) if options.json else as_text(results))
-    if options.plot:
-        options.plot.write_text(plot.drawn(results.sizes))
+    if options.write_docs:
+        for path in documents.write(results):
+            _say(f"wrote {path}")
     return 0 if ended else 1
 
 
@@ -100,9 +101,9 @@ def _measure_apart(options: argparse.Namespace, results: Results) -> None:
         place.configure()
         results.facts |= machine.facts(folder, [])
         if MEMORY in options.only:
-            for documents in (options.documents, 10 * options.documents):
-                _say(f"reindexing {documents:,} documents in a process of its own")
-                results.footprints.append(footprint(place, documents))
+            for number in (options.documents, 10 * options.documents):
+                _say(f"reindexing {number:,} documents in a process of its own")
+                results.footprints.append(footprint(place, number))
         if RESTART in options.only:
             _say(f"reindexing {10 * options.documents:,} documents before and after a restart of Redis")
             results.restarts.append(restart(place, server, 10 * options.documents))
@@ -139,7 +140,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--again", action="store_true", help="forget the results of these sizes, and measure anew")
     parser.add_argument("--folder", type=Path, default=CACHE, help="where data and results are kept (.cache/bench)")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw time against documents as SVG")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put tables and plot of this run into the documents (docs/)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the tables")
     options = parser.parse_args()
     if min(options.sizes) < 300 or options.rounds < 1:

@@ -26,10 +26,16 @@ PACKED: Final = "packed"
 _APART: Final = "apart"
 TITLES: Final = {INDEXED: "with indexes", PLAIN: "without indexes", PACKED: "without indexes, packed"}
 _MILLION: Final = 1_000_000
-_FEW: Final = 10
+_FEW: Final = 20
 _BATCH: Final = 200
 _numbers: Final = count()
-_KINDS: Final = {"reads": "read", "writes": "write", "deletes": "delete", "lists": "listing", "system": "system request"}
+_KINDS: Final = {
+    "reads": "read",
+    "writes": "write",
+    "deletes": "delete",
+    "lists": "listing",
+    "system": "system request",
+}
 
 
 @dataclass(frozen=True)

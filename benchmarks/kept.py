@@ -17,14 +17,16 @@ from benchmarks.rounds import Timing
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CACHE: Final = ROOT / ".cache" / "bench"
-_CODE: Final = ("django_smarterbase", "benchmarks", "testproject/articles")
-_GENERATOR: Final = ("benchmarks/dataset.py", "benchmarks/filling.py", "testproject/articles/models.py")
+_MODELS: Final = "testproject/articles/models.py"
+_GENERATOR: Final = ("benchmarks/dataset.py", "benchmarks/filling.py", _MODELS)
+_MEASURING: Final = ("counts", "engines", "everything", "operations", "peers", "rounds", "s3")
 
 
 def digest_of_code() -> str:
-    """What the times depend on: the engine, the benchmarks and the models."""
-    files = [path for folder in _CODE for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".lua")]
-    return _digest(files)
+    """What the times depend on: the engine, what measures it, the models, and the rows."""
+    engine = [path for path in (ROOT / "django_smarterbase").rglob("*") if path.suffix in (".py", ".lua")]
+    measuring = [ROOT / "benchmarks" / f"{name}.py" for name in _MEASURING]
+    return _digest([*engine, *measuring, *(ROOT / name for name in _GENERATOR)])
 
 
 def data_folder(cache: Path, documents: int) -> Path:

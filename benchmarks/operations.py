@@ -40,6 +40,7 @@ class Target:
     ratio: float
     against: str
 
+
 @dataclass(frozen=True)
 class Operation:
     """One row of the tables.

@@ -64,7 +64,8 @@ def _head(sizes: Sequence[SizeResults], charts: Sequence[Operation]) -> Iterator
     for alias in _ENGINES:
         if any(_points(sizes, operation, alias) for operation in charts):
             ours = " ours" if alias == OBJECTS else ""
-            yield f'<polyline class="{alias}{ours}" points="{x},42 {x + 20},42"/><circle class="{alias}" cx="{x + 10}" cy="42" r="3"/>'
+            yield f'<polyline class="{alias}{ours}" points="{x},42 {x + 20},42"/>'
+            yield f'<circle class="{alias}" cx="{x + 10}" cy="42" r="3"/>'
             yield f'<text class="faint" x="{x + 25}" y="46">{escape(TITLES[alias])}</text>'
             x += 38 + round(6.2 * len(TITLES[alias]))
 

@@ -55,7 +55,9 @@ class PostgresServer(Service):
         """Make the database ``name`` unless there is one."""
         import psycopg
 
-        with psycopg.connect(host=LOOPBACK, port=self.port, user="bench", dbname="postgres", autocommit=True) as session:
+        with psycopg.connect(
+            host=LOOPBACK, port=self.port, user="bench", dbname="postgres", autocommit=True
+        ) as session:
             if session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
                 session.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
 

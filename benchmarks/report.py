@@ -11,7 +11,7 @@ from benchmarks.costs import Cost, as_table
 from benchmarks.engines import OBJECTS, SQLITE, TITLES
 from benchmarks.kept import SizeResults
 from benchmarks.memory import Footprint
-from benchmarks.operations import OPERATIONS
+from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.restart import Restart
 from benchmarks.rounds import Timing
 from benchmarks.targets import Verdict, of_sizes
@@ -83,10 +83,10 @@ def _size_as_json(size: SizeResults) -> dict[str, Any]:
 def as_text(results: Results) -> str:
     """The tables."""
     parts = ["\n".join(f"{name + ':':<17}{value}" for name, value in results.facts.items())]
-    for size in results.sizes:
-        parts += _of_size(size)
-    if len(results.sizes) > 1:
-        parts.append(_scaling_table(results.sizes))
+    measured = [size for size in results.sizes if size.timings]
+    if measured:
+        parts += [_timing_table(measured), _memory_in_redis(measured), _count_table(measured[-1])]
+    parts += [f"Left out of {size.documents:,} documents: {reason}" for size in measured for reason in size.left_out]
     if results.footprints:
         parts.append(_memory_table(results.footprints))
     if results.restarts:
@@ -98,51 +98,47 @@ def as_text(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def _of_size(size: SizeResults) -> list[str]:
-    parts = [
-        f"Medians over {size.documents:,} articles of 1 KiB; in brackets the multiple of SQLite's time and, where there "
-        "are more samples than one, the quartiles."
+def _timing_table(sizes: Sequence[SizeResults]) -> str:
+    rows = [["Medians by articles of 1 KiB", "", *(f"{size.documents:,}" for size in sizes)]]
+    for operation, alias in timed(sizes):
+        name = operation.title if alias == OBJECTS else ""
+        rows.append([name, TITLES[alias], *(_cell(size.timings.get(operation.key, {}), alias) for size in sizes)])
+    explained = "In brackets the multiple of SQLite's time and, of more samples than one, the quartiles in ms."
+    return f"{table(rows)}\n{explained}"
+
+
+def timed(sizes: Sequence[SizeResults]) -> list[tuple[Operation, str]]:
+    """The operations that were measured over any of the sizes, each with each of its engines, in the order of both."""
+    return [
+        (operation, alias)
+        for operation in OPERATIONS
+        for alias in TITLES
+        if any(alias in size.timings.get(operation.key, {}) for size in sizes)
     ]
-    for engines in dict.fromkeys(tuple(timings) for timings in size.timings.values()):
-        parts.append(_timing_table(size, engines))
-    if size.reindex:
-        taken = f"In Redis: the index {size.reindex['mib']:.1f} MiB"
-        everything = f", all in Redis {size.everything:.1f} MiB" if size.everything is not None else ""
-        parts.append(f"{taken}{everything}. The first reindex took {size.reindex['seconds']:.1f} s.")
-    if size.counts:
-        parts.append(_count_table(size))
-    return [*parts, *(f"Left out: {reason}" for reason in size.left_out)]
 
 
-def _scaling_table(sizes: Sequence[SizeResults]) -> str:
-    rows = [["Medians of smarterbase by documents", *(f"{size.documents:,}" for size in sizes)]]
-    for operation in OPERATIONS:
-        found = [size.timings.get(operation.key, {}).get(OBJECTS) for size in sizes]
-        if any(found):
-            rows.append([operation.title, *(time_of(timing.median) if timing else "" for timing in found)])
-    return table(rows)
-
-
-def _timing_table(size: SizeResults, engines: tuple[str, ...]) -> str:
-    rows = [["", *(TITLES[alias] for alias in engines)]]
-    for operation in OPERATIONS:
-        timings = size.timings.get(operation.key)
-        if timings is None or tuple(timings) != engines:
-            continue
-        base = timings[SQLITE].median if SQLITE in timings else None
-        rows.append([operation.title, *(_cell(timings[alias], base) for alias in engines)])
-    return table(rows)
-
-
-def _cell(timing: Timing, base: float | None) -> str:
-    times = [multiple(timing.median / base)] if base is not None else []
+def _cell(timings: dict[str, Timing], alias: str) -> str:
+    timing = timings.get(alias)
+    if timing is None:
+        return ""
+    said = [multiple(timing.median / timings[SQLITE].median)] if SQLITE in timings and alias != SQLITE else []
     if len(timing.samples) > 1:
-        times.append("–".join(f"{each:.3g}" for each in timing.spread))
-    return f"{time_of(timing.median)} ({', '.join(times)})" if times else time_of(timing.median)
+        said.append(" to ".join(f"{each:.3g}" for each in timing.spread))
+    return f"{time_of(timing.median)} ({', '.join(said)})" if said else time_of(timing.median)
+
+
+def _memory_in_redis(sizes: Sequence[SizeResults]) -> str:
+    rows = [["In Redis, and the first reindex", *(f"{size.documents:,}" for size in sizes)]]
+    rows.append(["the index of smarterbase", *(f"{size.reindex['mib']:.1f} MiB" for size in sizes)])
+    rows.append(["everything", *(f"{size.everything:.1f} MiB" if size.everything else "" for size in sizes)])
+    rows.append(["the first reindex", *(f"{size.reindex['seconds']:.1f} s" for size in sizes)])
+    return table(rows)
 
 
 def _count_table(size: SizeResults) -> str:
-    rows = [["Requests on files and Redis", "reads", "writes", "listings", "system", "Redis round trips", ""]]
+    rows = [
+        [f"Requests of {size.documents:,} documents", "reads", "writes", "listings", "system", "Redis round trips", ""]
+    ]
     for operation in OPERATIONS:
         if operation.key in size.counts:
             found = size.counts[operation.key]

@@ -48,7 +48,9 @@ class Timing:
 Timings = dict[str, dict[str, Timing]]  # {operation key: {alias: Timing}}
 
 
-def measure(operation: Operation, aliases: list[str], *, documents: int, rounds: int, budget: float) -> dict[str, Timing]:
+def measure(
+    operation: Operation, aliases: list[str], *, documents: int, rounds: int, budget: float
+) -> dict[str, Timing]:
     """Run the rounds of one operation, as many as fit in ``budget`` seconds; ``{alias: Timing}``. Raises AnswersDiffer.
 
     One round before the first is not counted, unless it has used half of the budget: then it is the only one.
