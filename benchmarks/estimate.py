@@ -26,10 +26,10 @@ def seconds(task: Task) -> float:
 
 
 def _of(operation: Operation, task: Task) -> float:
+    """All engines take part in a round and in the one before it, and one more is counted by its requests; those that are
+    so slow that the budget would not last take part once."""
     one = operation.milliseconds / 1000 + operation.microseconds / 1e6 * task.documents
-    rounds = rounds_of(operation, task.rounds) + 1
-    # A round that has begun is ended, and one more is counted by its requests.
-    return one + (one if one > task.budget / 2 else min(rounds * one, task.budget + one))
+    return 2 * one + min(rounds_of(operation, task.rounds) * one, task.budget)
 
 
 def words(total: float) -> str:

@@ -6,9 +6,13 @@ import statistics
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Final
 
 from benchmarks.dataset import Pick, pick
 from benchmarks.operations import Operation
+
+
+_SLOW: Final = 10
 
 
 class AnswersDiffer(RuntimeError):
@@ -45,27 +49,25 @@ class Timing:
         return min(self.samples)
 
 
-Timings = dict[str, dict[str, Timing]]  # {operation key: {alias: Timing}}
-
-
 def measure(
     operation: Operation, aliases: list[str], *, documents: int, rounds: int, budget: float
 ) -> dict[str, Timing]:
     """Run the rounds of one operation, as many as fit in ``budget`` seconds; ``{alias: Timing}``. Raises AnswersDiffer.
 
-    One round before the first is not counted, unless it has used half of the budget: then it is the only one.
+    One round before the first is not counted, but for engines so slow that they would take a tenth of the budget in
+    each: of these it is the only one.
     """
     engines = [alias for alias in aliases if alias in operation.engines]
-    samples: dict[str, list[float]] = defaultdict(list)
     end = time.monotonic() + budget
-    for number in range(-1, rounds_of(operation, rounds)):
+    first = _round(operation, engines, pick(documents, -1), 0)
+    fast = [alias for alias in engines if first[alias] <= budget * 1000 / _SLOW]
+    samples: dict[str, list[float]] = defaultdict(list)
+    for number in range(rounds_of(operation, rounds) if fast else 0):
         if number > 0 and time.monotonic() > end:
             break
-        for alias, took in _round(operation, engines, pick(documents, number), number % len(engines)).items():
+        for alias, took in _round(operation, fast, pick(documents, number), number % len(fast)).items():
             samples[alias].append(took)
-        if number == -1 and time.monotonic() > end - budget / 2:
-            break
-    return {alias: Timing(tuple(samples[alias][1:] or samples[alias])) for alias in engines}
+    return {alias: Timing(tuple(samples[alias] or [first[alias]])) for alias in engines}
 
 
 def rounds_of(operation: Operation, rounds: int) -> int:
