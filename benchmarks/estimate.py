@@ -26,8 +26,8 @@ def seconds(task: Task) -> float:
 
 
 def _of(operation: Operation, task: Task) -> float:
-    """All engines take part in a round and in the one before it, and one more is counted by its requests; those that are
-    so slow that the budget would not last take part once."""
+    """All engines take part in a first round, one more is counted by its requests, and the others take what the budget
+    allows."""
     one = operation.milliseconds / 1000 + operation.microseconds / 1e6 * task.documents
     return 2 * one + min(rounds_of(operation, task.rounds) * one, task.budget)
 

@@ -11,7 +11,6 @@ from typing import Final
 from benchmarks.dataset import Pick, pick
 from benchmarks.operations import Operation
 
-
 _SLOW: Final = 10
 
 

@@ -31,7 +31,9 @@ def task(cache: Path, number: int = 1000) -> Task:
     return Task(number, rounds=10, budget=60, only=("get", "scan"), code="code", cache=str(cache))
 
 
-FEW = size(1000, get={OBJECTS: 1.4, SQLITE: 1.0}, author={OBJECTS: 2.0, POSTGRES: 2.5}, scan={OBJECTS: 90.0, LOOP: 30.0})
+FEW = size(
+    1000, get={OBJECTS: 1.4, SQLITE: 1.0}, author={OBJECTS: 2.0, POSTGRES: 2.5}, scan={OBJECTS: 90.0, LOOP: 30.0}
+)
 MANY = size(100_000, get={OBJECTS: 1.6, SQLITE: 1.0}, author={OBJECTS: 3.0, POSTGRES: 2.5})
 
 
