@@ -75,7 +75,7 @@ format: $(STAMP)  ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## Measure against Django on SQLite and, where installed, PostgreSQL
+bench: $(STAMP)  ## Measure beside SQLite, PostgreSQL, Redis and S3 (ARGS="--sizes 1000 10000", "--only costs", "--help")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(STAMP)  ## Make the pictures of the documents anew, in a real browser (docs/images)

@@ -1,90 +1,125 @@
-"""``python -m benchmarks``: set everything up in a temporary folder, measure, print, and leave nothing behind."""
+"""``python -m benchmarks``: measure, print, and keep what can be used again under ``.cache/bench``."""
 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
-from dataclasses import replace
+from pathlib import Path
 
-from benchmarks import counts, dataset, machine, postgres
-from benchmarks.engines import Place, aliases
+from benchmarks import costs, documents, estimate, machine
+from benchmarks.engines import Place
+from benchmarks.kept import CACHE, SizeResults, digest_of_code
 from benchmarks.memory import footprint
 from benchmarks.operations import OPERATIONS
+from benchmarks.peers import Task, measured
 from benchmarks.report import Results, as_json, as_text
 from benchmarks.restart import restart
-from benchmarks.rounds import measure
 from testproject.services import RedisServer, end_orderly
 
 MEMORY = "memory"
 RESTART = "restart"
+COSTS = "costs"
 DESCRIPTION = """\
-Measure smarterbase on files with a Redis of its own, side by side with Django on a SQLite file and, where it is
-installed, PostgreSQL on this machine.
+Measure smarterbase on files with a Redis of its own, side by side with Django on a SQLite file, Django on PostgreSQL,
+everything in Redis by hand, smarterbase on an S3 server, and a boto3 loop; what is not installed is left out, and the
+report says why.
 
-All engines are aliases of one process, so that they share interpreter, models and caches. The same statement runs on
-each in turn, each round beginning with another engine, so that whatever else the machine does hits all of them; the
-answers are compared. The tables show medians. Reads come from the page cache, as for the other engines.
+For each size a process of its own has all engines as aliases, so that they share interpreter, models and caches. The
+same statement runs on each in turn, each round beginning with another engine, so that whatever else the machine does
+hits all of them; the answers are compared. The tables show medians. Reads come from the page cache, as for the other
+engines. What is slow is measured less often, at least once.
 """
 EPILOG = """\
+kept under .cache/bench (make clean removes it):
+  the data of each size, and each result as soon as there is one. A run that was interrupted goes on where it was;
+  results count for as long as the code stays the same. --again measures anew.
+
 writes:
   smarterbase syncs each document and its folder by default, SQLite is measured with synchronous=FULL (its default) in
   rollback-journal and in WAL mode, PostgreSQL with its defaults: compare these. The columns "no fsync" and "sync OFF"
   show what is left when nobody waits for the disk: compare these two.
 
 examples:
-  python -m benchmarks --only get author count      the fast reads alone, in a few seconds
-  python -m benchmarks --documents 1000 --rounds 50 a first impression
-  python -m benchmarks --only memory                a reindex of 10,000 and of 100,000 documents
-  python -m benchmarks --only restart               what is left of it when Redis restarts with its data
+  python -m benchmarks --sizes 1000 --rounds 50       a first impression
+  python -m benchmarks --only get author count        the fast reads alone
+  python -m benchmarks --sizes 1000 10000 100000 1000000 --write-docs
+  python -m benchmarks --only costs                   requests and dollars on S3, for each operation
+  python -m benchmarks --only memory                  a reindex of 10,000 and of 100,000 documents
+  python -m benchmarks --only restart                 what is left of it when Redis restarts with its data
   make bench ARGS="--json" > figures.json
 """
 
 
 def main() -> int:
-    """Run what the command line asks for; exit status 0, whatever the figures are."""
+    """Run what the command line asks for; exit status 0, whatever the figures are, and 1 when a size was not ended."""
     options = _options()
     end_orderly()
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="smarterbase-bench-", dir=options.folder))
-        server = stack.enter_context(RedisServer())
+    results = Results()
+    ended = _measure_sizes(options, results)
+    _measure_apart(options, results)
+    if COSTS in options.only:
+        _say(f"counting the requests of {costs.DOCUMENTS:,} articles on S3")
+        results.costs = costs.measured()
+    print(as_json(results) if options.json else as_text(results))
+    if options.write_docs:
+        for path in documents.write(results):
+            _say(f"wrote {path}")
+    return 0 if ended else 1
+
+
+def _measure_sizes(options: argparse.Namespace, results: Results) -> bool:
+    only = tuple(operation.key for operation in OPERATIONS if operation.key in options.only)
+    if not only:
+        return True
+    code, ended = digest_of_code(), True
+    tasks = [
+        Task(documents, options.rounds, options.budget, only, code, str(options.folder)) for documents in options.sizes
+    ]
+    if options.again:
+        for task in tasks:
+            task.results.unlink(missing_ok=True)
+    _say(f"this is going to take {estimate.words(sum(map(estimate.seconds, tasks)))}")
+    for task in tasks:
+        try:
+            results.sizes.append(measured(task))
+        except subprocess.CalledProcessError as error:
+            _say(f"{task.documents:,} documents: ended with status {error.returncode}; what was measured is kept")
+            results.sizes.append(SizeResults.kept(task.results, task.documents, code))
+            ended = False
+        results.facts |= results.sizes[-1].facts
+    return ended
+
+
+def _measure_apart(options: argparse.Namespace, results: Results) -> None:
+    """What is measured in processes that do nothing else, over ``--documents`` and ten times as many."""
+    if not {MEMORY, RESTART} & set(options.only):
+        return
+    with tempfile.TemporaryDirectory(prefix="smarterbase-bench-") as folder, RedisServer() as server:
         place = Place(folder, server.url)
-        absent = postgres.missing()
-        if absent is None:
-            place = replace(place, postgres_port=stack.enter_context(postgres.PostgresServer()).port)
         place.configure()
-        stack.callback(_close)
-        chosen = tuple(operation for operation in OPERATIONS if operation.key in options.only)
-        results = Results(machine.facts(folder), options.documents, options.rounds, chosen)
-        if absent is not None:
-            results.left_out.append(f"PostgreSQL, since {absent}.")
-        if chosen:
-            _say(f"filling every engine with {options.documents} articles")
-            dataset.fill_all(place, options.documents)
-            results.timings = measure(chosen, aliases(), documents=options.documents, rounds=options.rounds, say=_say)
-            # Last, since what it creates and updates is on one engine only.
-            results.counts = counts.count(chosen, options.documents)
+        results.facts |= machine.facts(folder, [])
         if MEMORY in options.only:
-            for documents in (options.documents, 10 * options.documents):
-                _say(f"reindexing {documents} documents in a process of its own")
-                results.footprints.append(footprint(place, documents))
+            for number in (options.documents, 10 * options.documents):
+                _say(f"reindexing {number:,} documents in a process of its own")
+                results.footprints.append(footprint(place, number))
         if RESTART in options.only:
-            _say(f"reindexing {10 * options.documents} documents before and after a restart of Redis")
+            _say(f"reindexing {10 * options.documents:,} documents before and after a restart of Redis")
             results.restarts.append(restart(place, server, 10 * options.documents))
-        print(as_json(results) if options.json else as_text(results))
-    return 0
 
 
 def _options() -> argparse.Namespace:
-    keys = [*(operation.key for operation in OPERATIONS), MEMORY, RESTART]
+    keys = [*(operation.key for operation in OPERATIONS), MEMORY, RESTART, COSTS]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--documents", type=int, default=10_000, metavar="N", help="articles (default %(default)s)")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[10_000], metavar="N", help="articles, one size after the other (10000)"
+    )
     parser.add_argument(
         "--rounds",
         type=int,
@@ -92,23 +127,32 @@ def _options() -> argparse.Namespace:
         metavar="N",
         help="rounds of the fast reads (default %(default)s); slower operations take a fixed share of them",
     )
+    parser.add_argument(
+        "--budget",
+        type=float,
+        default=60,
+        metavar="SECONDS",
+        help="what an operation over a size may take, however many rounds are left (default %(default)g)",
+    )
     parser.add_argument("--only", nargs="+", choices=keys, default=keys, metavar="KEY", help=", ".join(keys))
-    parser.add_argument("--folder", help="where the files go (default: the system's temporary folder)")
+    parser.add_argument(
+        "--documents", type=int, default=10_000, metavar="N", help="for memory and restart (default %(default)s)"
+    )
+    parser.add_argument("--again", action="store_true", help="forget the results of these sizes, and measure anew")
+    parser.add_argument("--folder", type=Path, default=CACHE, help="where data and results are kept (.cache/bench)")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="put tables and plot of this run into the documents (docs/)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the tables")
     options = parser.parse_args()
-    if options.documents < 300 or options.rounds < 1:
-        parser.error("--documents must be 300 or more, and --rounds 1 or more")
+    if min(options.sizes) < 300 or options.rounds < 1:
+        parser.error("--sizes must be 300 or more, and --rounds 1 or more")
+    options.sizes.sort()
     return options
 
 
 def _say(what: str) -> None:
     print(f"... {what}", file=sys.stderr, flush=True)
-
-
-def _close() -> None:
-    from django.db import connections
-
-    connections.close_all()
 
 
 if __name__ == "__main__":

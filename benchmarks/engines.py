@@ -9,7 +9,8 @@ from typing import Any, Final, Self
 
 import django
 from django.conf import settings
-from django.db import connections
+
+from testproject.services import LOOPBACK
 
 OBJECTS: Final = "default"
 UNSYNCED: Final = "unsynced"
@@ -19,6 +20,15 @@ SQLITE_WAL: Final = "sqlite_wal"
 SQLITE_UNSYNCED: Final = "sqlite_unsynced"
 POSTGRES: Final = "postgres"
 LOOP: Final = "loop"
+OUTAGE: Final = "outage"  # the same documents, with a Redis that nobody can reach
+S3: Final = "s3"
+BOTO: Final = "boto"
+EVERYTHING: Final = "everything"
+
+#: Beyond so many documents an engine is left out: the S3 server beside us reads each file to list it, and the others
+#: differ from their neighbours in how they write alone, which does not depend on the size.
+MOST: Final = {S3: 10_000, BOTO: 10_000, UNSYNCED: 100_000, SQLITE_WAL: 100_000, SQLITE_UNSYNCED: 100_000}
+BUCKET: Final = "objects"
 
 WRITE_DEADLINE: Final = 2.5  # seconds, just above the default trust_seconds: the set-up waits for it
 
@@ -31,6 +41,9 @@ TITLES: Final = {
     SQLITE_UNSYNCED: "SQLite, sync OFF",
     POSTGRES: "PostgreSQL",
     LOOP: "os.read + orjson",
+    EVERYTHING: "all in Redis",
+    S3: "smarterbase, S3",
+    BOTO: "boto3 loop",
 }
 # Python's SQLite is compiled with synchronous=FULL as its default; the pragmas say so all the same.
 _PRAGMAS: Final = {
@@ -38,17 +51,23 @@ _PRAGMAS: Final = {
     SQLITE_WAL: "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     SQLITE_UNSYNCED: "PRAGMA journal_mode=DELETE; PRAGMA synchronous=OFF;",
 }
+_CLOSED_PORT: Final = 1  # nobody but root could listen there, and nobody does
 _LIMITS: Final = {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 5}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where everything is. ``name`` is the prefix of the object keys; ``postgres_port`` None leaves PostgreSQL out."""
+    """Where everything is. ``name`` is the prefix of the object keys. What has no port or address is left out:
+    PostgreSQL, an S3 server whose bucket ``objects`` is the folder of that name, and a Redis that holds everything.
+    """
 
     folder: str
     redis_url: str
     name: str = "bench"
     postgres_port: int | None = None
+    postgres_name: str = "postgres"
+    s3_url: str | None = None
+    everything_url: str | None = None
 
     @property
     def objects(self) -> Path:
@@ -83,6 +102,11 @@ class Place:
                     "LOCATION": self.redis_url,
                     "OPTIONS": _LIMITS,
                 },
+                OUTAGE: {
+                    "BACKEND": "django_redis.cache.RedisCache",
+                    "LOCATION": f"redis://{LOOPBACK}:{_CLOSED_PORT}/0",
+                    "OPTIONS": _LIMITS,
+                },
             },
             STORAGES={
                 "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
@@ -91,14 +115,22 @@ class Place:
                     "BACKEND": "django.core.files.storage.FileSystemStorage",
                     "OPTIONS": {"location": self.objects},
                 },
+                S3: {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": self.s3_options()},
             },
         )
         django.setup()
 
+    def s3_options(self) -> dict[str, Any]:
+        """How django-storages reaches the S3 server."""
+        keys = {"access_key": "testing", "secret_key": "testing", "region_name": "us-east-1"}
+        return {"bucket_name": BUCKET, "endpoint_url": self.s3_url, "addressing_style": "path", **keys}
+
     def _databases(self) -> dict[str, Any]:
         databases = {
             OBJECTS: self._smarterbase(self.name),
-            UNSYNCED: self._smarterbase(f"{self.name}-unsynced", fsync=False),
+            UNSYNCED: self._smarterbase(self.name, fsync=False),
+            OUTAGE: self._smarterbase(self.name, cache=OUTAGE, profile_history=0),
+            S3: self._smarterbase(f"{self.name}-s3", storage=S3),
             # A rebuild takes at least the write deadline; a short one leaves the work to be measured.
             REBUILD: self._smarterbase(self.name, trust_seconds=0.05, write_deadline=0.1),
         }
@@ -111,7 +143,7 @@ class Place:
         if self.postgres_port is not None:
             databases[POSTGRES] = {
                 "ENGINE": "django.db.backends.postgresql",
-                "NAME": "postgres",
+                "NAME": self.postgres_name,
                 "USER": "bench",
                 "HOST": "127.0.0.1",
                 "PORT": self.postgres_port,
@@ -124,6 +156,12 @@ class Place:
         return {"ENGINE": "django_smarterbase.backend", "NAME": name, "OPTIONS": short | options}
 
 
-def aliases() -> list[str]:
-    """The aliases that are measured, in the order of the columns."""
-    return [alias for alias in TITLES if alias == LOOP or alias in connections.settings]
+def aliases(place: Place, documents: int) -> list[str]:
+    """The engines that are measured over so many documents, in the order of the columns."""
+    absent = {
+        POSTGRES: place.postgres_port is None,
+        S3: place.s3_url is None,
+        BOTO: place.s3_url is None,
+        EVERYTHING: place.everything_url is None,
+    }
+    return [alias for alias in TITLES if not absent.get(alias) and documents <= MOST.get(alias, documents)]

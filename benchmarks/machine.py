@@ -15,8 +15,8 @@ from django_redis import get_redis_connection
 from benchmarks.engines import POSTGRES, SQLITES
 
 
-def facts(folder: str) -> dict[str, str]:
-    """``{fact: value}`` of machine and versions."""
+def facts(folder: str, aliases: list[str]) -> dict[str, str]:
+    """``{fact: value}`` of machine and versions, and of these engines."""
     found = {
         "cores": f"{len(os.sched_getaffinity(0))} (load before: {os.getloadavg()[0]:.1f})",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -26,8 +26,8 @@ def facts(folder: str) -> dict[str, str]:
         "Redis": get_redis_connection("smarterbase").info("server")["redis_version"],
         "SQLite": sqlite3.sqlite_version,
     }
-    found |= {alias: _pragmas(alias) for alias in SQLITES}
-    if POSTGRES in connections.settings:
+    found |= {alias: _pragmas(alias) for alias in SQLITES if alias in aliases}
+    if POSTGRES in aliases:
         connection: Any = connections[POSTGRES]
         connection.ensure_connection()
         version = connection.pg_version

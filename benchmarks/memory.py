@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import dataset
 from benchmarks.engines import OBJECTS, REBUILD, Place
+from benchmarks.filling import write_objects
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,6 @@ if __name__ == "__main__":
     _, _task, _place, _documents = sys.argv
     Place.load(_place).configure()
     if _task == "fill":
-        dataset.write_objects(OBJECTS, int(_documents))
+        write_objects(OBJECTS, int(_documents))
     else:
         print(json.dumps(vars(_reindex(int(_documents)))))

@@ -12,12 +12,33 @@ import orjson
 from django.db import connections
 from django.db.models import F
 
-from benchmarks import dataset
+from benchmarks import dataset, everything, s3
 from benchmarks.dataset import BODY, Pick
-from benchmarks.engines import LOOP, OBJECTS, POSTGRES, REBUILD, SQLITE, SQLITE_UNSYNCED, SQLITE_WAL, UNSYNCED
+from benchmarks.engines import (
+    BOTO,
+    EVERYTHING,
+    LOOP,
+    OBJECTS,
+    OUTAGE,
+    POSTGRES,
+    REBUILD,
+    S3,
+    SQLITE,
+    SQLITE_UNSYNCED,
+    SQLITE_WAL,
+    UNSYNCED,
+)
 
-READERS: Final = (OBJECTS, SQLITE, POSTGRES)
-WRITERS: Final = (OBJECTS, UNSYNCED, SQLITE, SQLITE_WAL, SQLITE_UNSYNCED, POSTGRES)
+READERS: Final = (OBJECTS, SQLITE, POSTGRES, EVERYTHING, S3)
+WRITERS: Final = (OBJECTS, UNSYNCED, SQLITE, SQLITE_WAL, SQLITE_UNSYNCED, POSTGRES, EVERYTHING, S3, BOTO)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The highest ratio of medians aimed at, to the engine ``against``."""
+
+    ratio: float
+    against: str
 
 
 @dataclass(frozen=True)
@@ -26,18 +47,24 @@ class Operation:
 
     ``run(alias, pick)`` does it and returns the answer, which must be equal on all ``engines`` when ``compared``.
     One round in ``every`` measures it: what is slow is measured less often. ``own`` replaces ``run`` for engines
-    that need other code. ``target`` is the highest ratio aimed at, to the engine ``against``.
+    that need other code, and ``writes`` says that it changes articles, which are then put back. ``flat`` is the highest
+    ratio of smarterbase's median over the most documents to that over the fewest that is aimed at.
+    ``milliseconds`` and ``microseconds`` are what a round of all engines takes at least, and for each document: for the
+    estimate before a run.
     """
 
     key: str
     title: str
     run: Callable[[str, Pick], Any]
+    milliseconds: float
+    microseconds: float = 0.0
     engines: tuple[str, ...] = READERS
     every: int = 1
     compared: bool = True
+    writes: bool = False
     own: Mapping[str, Callable[[str, Pick], Any]] | None = None
-    target: float | None = None
-    against: str = SQLITE
+    targets: tuple[Target, ...] = ()
+    flat: float | None = None
 
     def runner(self, alias: str) -> Callable[[str, Pick], Any]:
         """The function that does it on an engine."""
@@ -67,12 +94,16 @@ def _top(alias: str, pick: Pick) -> Any:
     return [each.pk for each in articles(alias).filter(category=pick.category).order_by("-view_count", "pk")[:10]]
 
 
+def _newest(alias: str, pick: Pick) -> Any:
+    return [each.pk for each in articles(alias).order_by("-created_at")[:20]]
+
+
 def _scan(alias: str, pick: Pick) -> Any:
     return [article.pk for article in articles(alias).filter(title=pick.title)]
 
 
-def _fallback(alias: str, pick: Pick) -> Any:
-    return {article.pk for article in articles(alias).scan().filter(author_id=pick.author)}
+def _in_outage(alias: str, pick: Pick) -> Any:
+    return _by_author(OUTAGE, pick)
 
 
 def _author_by_loop(alias: str, pick: Pick) -> Any:
@@ -122,37 +153,102 @@ def _execute(alias: str, sql: str) -> None:
         cursor.execute(sql)
 
 
+def put_back(alias: str, documents: int, rounds: int) -> None:
+    """Undo what ``create`` and ``update`` have done to an engine's articles in so many rounds."""
+    if alias in (EVERYTHING, LOOP, BOTO):
+        return  # it is filled anew for each run, reads what smarterbase has, or writes beside it
+    articles(alias).filter(category="new").delete()
+    for number in range(-1, rounds):
+        chosen = dataset.pick(documents, number)
+        views = dataset.article_fields(dataset.number_of(chosen.pk), documents)["view_count"]
+        articles(alias).filter(pk=chosen.pk).update(view_count=views)
+
+
+_NO_LOOP: Final = (OBJECTS, SQLITE, POSTGRES)
+_EVERYWHERE: Final = (*READERS, LOOP, BOTO)
+
 OPERATIONS: Final = (
-    Operation("get", "get by primary key", _get),
-    Operation("author", "an author's three articles", _by_author, target=3.0),
-    Operation("count", "count of the published", _count),
-    Operation("top", "top 10 of a category of 100", _top, every=5),
-    Operation("create", "create", _create, WRITERS, every=5, compared=False),
-    Operation("update", "update one: views + 1", _update, WRITERS, every=5),
+    Operation(
+        "get",
+        "get by primary key",
+        _get,
+        15,
+        engines=(*READERS, BOTO),
+        own={EVERYTHING: everything.get, BOTO: s3.get},
+        targets=(Target(1.5, SQLITE),),
+    ),
+    Operation(
+        "author",
+        "an author's three articles",
+        _by_author,
+        25,
+        own={EVERYTHING: everything.by_author},
+        targets=(Target(1.0, POSTGRES),),
+        flat=1.3,
+    ),
+    Operation("count", "count of the published", _count, 10, 0.1, own={EVERYTHING: everything.count}),
+    Operation("top", "top 10 of a category of 100", _top, 150, every=5, own={EVERYTHING: everything.top}),
+    Operation(
+        "newest",
+        "page 1 of the newest",
+        _newest,
+        50,
+        100,
+        every=5,
+        own={EVERYTHING: everything.newest},
+        targets=(Target(1.0, POSTGRES),),
+        flat=1.3,
+    ),
+    Operation(
+        "create",
+        "create",
+        _create,
+        60,
+        engines=WRITERS,
+        every=5,
+        compared=False,
+        writes=True,
+        own={EVERYTHING: everything.create, BOTO: s3.create},
+    ),
+    Operation(
+        "update",
+        "update one: views + 1",
+        _update,
+        80,
+        engines=WRITERS,
+        every=5,
+        writes=True,
+        own={EVERYTHING: everything.update, BOTO: s3.update},
+    ),
     Operation(
         "scan",
         "full scan by title",
         _scan,
-        (*READERS, LOOP),
+        10,
+        130,
+        engines=_EVERYWHERE,
         every=30,
-        own={LOOP: _loop},
-        target=2.0,
-        against=LOOP,
+        own={LOOP: _loop, EVERYTHING: everything.scan, BOTO: s3.scan},
+        targets=(Target(1 / 0.7, LOOP),),
     ),
     Operation(
-        "fallback",
-        "the author's articles without Redis",
-        _fallback,
-        (OBJECTS, LOOP),
+        "outage",
+        "an author's articles, Redis unreachable",
+        _by_author,
+        10,
+        130,
+        engines=(OBJECTS, LOOP, BOTO),
         every=30,
-        own={LOOP: _author_by_loop},
-        target=2.0,
-        against=LOOP,
+        own={OBJECTS: _in_outage, LOOP: _author_by_loop, BOTO: s3.by_author},
+        targets=(Target(1 / 0.7, LOOP),),
     ),
     Operation(
         "reindex",
         "reindex",
         _reindex,
+        500,
+        400,
+        engines=_NO_LOOP,
         every=100,
         compared=False,
         own={SQLITE: _reindex_sqlite, POSTGRES: _reindex_postgres},

@@ -30,18 +30,36 @@ def missing() -> str | None:
 
 
 class PostgresServer(Service):
-    """A cluster with PostgreSQL's default settings (fsync and synchronous_commit on), loopback only, no password."""
+    """A cluster with PostgreSQL's default settings (fsync and synchronous_commit on), loopback only, no password.
+
+    ``directory`` is where its data are kept, or are from an earlier run; without it they go when it is closed.
+    """
 
     name = "postgres"
     start_deadline = 30.0
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
         super().__init__()
-        self._data = self._scratch / "data"
+        home = self._scratch if directory is None else directory.absolute() / _version()
+        home.mkdir(parents=True, exist_ok=True)
         if (account := _account()) is not None and os.geteuid() == 0:
             os.chown(self._scratch, account.pw_uid, account.pw_gid)
+            os.chown(home, account.pw_uid, account.pw_gid)
+        self._data = home / "data"
+        if (self._data / "PG_VERSION").exists():
+            return
         command = [str(_program("initdb")), "-D", str(self._data), "-U", "bench", "-A", "trust", "-E", "UTF8"]
-        subprocess.run([*_as_account(), *command, "--locale=C"], cwd=self._scratch, capture_output=True, check=True)
+        subprocess.run([*_as_account(), *command, "--locale=C"], cwd=home, capture_output=True, check=True)
+
+    def ensure_database(self, name: str) -> None:
+        """Make the database ``name`` unless there is one."""
+        import psycopg
+
+        with psycopg.connect(
+            host=LOOPBACK, port=self.port, user="bench", dbname="postgres", autocommit=True
+        ) as session:
+            if session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+                session.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
 
     def command(self) -> list[str]:
         """The command line."""
@@ -66,6 +84,12 @@ def _program(name: str) -> Path | None:
     found = shutil.which(name)
     candidates = [found] if found else sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
     return Path(candidates[-1]).resolve() if candidates else None
+
+
+def _version() -> str:
+    """The version of the programs: a cluster is read by its own major version only."""
+    said = subprocess.run([str(_program("postgres")), "--version"], capture_output=True, check=True, text=True)
+    return said.stdout.split()[2]
 
 
 def _account() -> pwd.struct_passwd | None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
-from benchmarks.counts import Counts
+from benchmarks.costs import Cost, as_table
 from benchmarks.engines import OBJECTS, SQLITE, TITLES
+from benchmarks.kept import SizeResults
 from benchmarks.memory import Footprint
-from benchmarks.operations import Operation
+from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.restart import Restart
-from benchmarks.rounds import Timings
+from benchmarks.rounds import Timing
+from benchmarks.targets import Verdict, of_sizes
+from benchmarks.text import multiple, table, time_of
 
 _GROWTH = 1.15  # what a peak may differ by without having grown: allocators round
 
@@ -20,81 +24,127 @@ _GROWTH = 1.15  # what a peak may differ by without having grown: allocators rou
 class Results:
     """Everything that one run has found."""
 
-    facts: dict[str, str]
-    documents: int
-    rounds: int
-    operations: tuple[Operation, ...]
-    timings: Timings = field(default_factory=dict)
-    counts: dict[str, Counts] = field(default_factory=dict)
+    sizes: list[SizeResults] = field(default_factory=list)
     footprints: list[Footprint] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    costs: list[Cost] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Whether the targets of what was measured are met."""
+        found = of_sizes(self.sizes)
+        if len(self.footprints) > 1:
+            small, large = self.footprints[0], self.footprints[-1]
+            name = "reindex, peak of the large table to the small one's"
+            found.append(Verdict(name, large.peak / small.peak, _GROWTH))
+        read_again = "documents read again after a restart of Redis"
+        return [*found, *(Verdict(read_again, each.again.read, 0) for each in self.restarts)]
 
 
 def as_json(results: Results) -> str:
-    """One JSON object; times in milliseconds, memory in MiB."""
-    timings = {
-        key: {
-            alias: {"median": each.median, "p95": each.p95, "fastest": each.fastest, "samples": len(each.samples)}
-            for alias, each in engines.items()
-        }
-        for key, engines in results.timings.items()
-    }
+    """One JSON object; times in milliseconds, memory in MiB, costs in US dollars for a million."""
     found = {
         "facts": results.facts,
-        "documents": results.documents,
-        "rounds": results.rounds,
-        "timings_ms": timings,
-        "counts": {key: asdict(counts) for key, counts in results.counts.items()},
+        "sizes": [_size_as_json(size) for size in results.sizes],
         "reindex_memory": [asdict(each) for each in results.footprints],
         "restarts": [asdict(each) for each in results.restarts],
-        "left_out": results.left_out,
+        "costs": [asdict(each) for each in results.costs],
+        "targets": [{**asdict(each), "met": each.is_met} for each in results.verdicts],
     }
     return json.dumps(found, indent=2)
+
+
+def _size_as_json(size: SizeResults) -> dict[str, Any]:
+    timings = {
+        key: {
+            alias: {
+                "median": each.median,
+                "quartiles": each.spread,
+                "p95": each.p95,
+                "fastest": each.fastest,
+                "samples": len(each.samples),
+            }
+            for alias, each in engines.items()
+        }
+        for key, engines in size.timings.items()
+    }
+    return {
+        "documents": size.documents,
+        "facts": size.facts,
+        "timings_ms": timings,
+        "counts": {key: asdict(counts) for key, counts in size.counts.items()},
+        "first_reindex": size.reindex,
+        "everything_mib": size.everything,
+        "left_out": size.left_out,
+    }
 
 
 def as_text(results: Results) -> str:
     """The tables."""
     parts = ["\n".join(f"{name + ':':<17}{value}" for name, value in results.facts.items())]
-    parts += [f"Left out: {reason}" for reason in results.left_out]
-    if results.timings:
-        parts.append(
-            f"Medians over {results.documents} articles of 1 KiB, files and embedded Redis; in brackets the multiple "
-            "of SQLite's time."
-        )
-        for engines in dict.fromkeys(tuple(timings) for timings in results.timings.values()):
-            parts.append(_timing_table(results, engines))
-    if results.counts:
-        parts.append(_count_table(results))
+    measured = [size for size in results.sizes if size.timings]
+    if measured:
+        parts += [_timing_table(measured), _memory_in_redis(measured), _count_table(measured[-1])]
+    parts += [f"Left out of {size.documents:,} documents: {reason}" for size in measured for reason in size.left_out]
     if results.footprints:
         parts.append(_memory_table(results.footprints))
     if results.restarts:
         parts.append(_restart_table(results.restarts))
-    verdicts = _verdicts(results)
-    if verdicts:
-        parts.append("\n".join(["Targets", *verdicts]))
+    if results.costs:
+        parts.append(as_table(results.costs))
+    if results.verdicts:
+        parts.append("\n".join(["Targets", *(f"  {verdict}" for verdict in results.verdicts)]))
     return "\n\n".join(parts)
 
 
-def _timing_table(results: Results, engines: tuple[str, ...]) -> str:
-    rows = [["", *(TITLES[alias] for alias in engines)]]
-    for operation in results.operations:
-        timings = results.timings.get(operation.key)
-        if timings is None or tuple(timings) != engines:
-            continue
-        base = timings[SQLITE].median if SQLITE in timings else None
-        rows.append([operation.title, *(_cell(timings[alias].median, base) for alias in engines)])
-    return _table(rows)
+def _timing_table(sizes: Sequence[SizeResults]) -> str:
+    rows = [["Medians by articles of 1 KiB", "", *(f"{size.documents:,}" for size in sizes)]]
+    for operation, alias in timed(sizes):
+        name = operation.title if alias == OBJECTS else ""
+        rows.append([name, TITLES[alias], *(_cell(size.timings.get(operation.key, {}), alias) for size in sizes)])
+    explained = "In brackets the multiple of SQLite's time and, of more samples than one, the quartiles in ms."
+    return f"{table(rows)}\n{explained}"
 
 
-def _count_table(results: Results) -> str:
-    rows = [["Requests on files and Redis", "reads", "writes", "listings", "system", "Redis round trips", ""]]
-    for operation in results.operations:
-        if operation.key in results.counts:
-            found = results.counts[operation.key]
+def timed(sizes: Sequence[SizeResults]) -> list[tuple[Operation, str]]:
+    """The operations that were measured over any of the sizes, each with each of its engines, in the order of both."""
+    return [
+        (operation, alias)
+        for operation in OPERATIONS
+        for alias in TITLES
+        if any(alias in size.timings.get(operation.key, {}) for size in sizes)
+    ]
+
+
+def _cell(timings: dict[str, Timing], alias: str) -> str:
+    timing = timings.get(alias)
+    if timing is None:
+        return ""
+    said = [multiple(timing.median / timings[SQLITE].median)] if SQLITE in timings and alias != SQLITE else []
+    if len(timing.samples) > 1:
+        said.append(" to ".join(f"{each:.3g}" for each in timing.spread))
+    return f"{time_of(timing.median)} ({', '.join(said)})" if said else time_of(timing.median)
+
+
+def _memory_in_redis(sizes: Sequence[SizeResults]) -> str:
+    rows = [["In Redis, and the first reindex", *(f"{size.documents:,}" for size in sizes)]]
+    rows.append(["the index of smarterbase", *(f"{size.reindex['mib']:.1f} MiB" for size in sizes)])
+    rows.append(["everything", *(f"{size.everything:.1f} MiB" if size.everything else "" for size in sizes)])
+    rows.append(["the first reindex", *(f"{size.reindex['seconds']:.1f} s" for size in sizes)])
+    return table(rows)
+
+
+def _count_table(size: SizeResults) -> str:
+    rows = [
+        [f"Requests of {size.documents:,} documents", "reads", "writes", "listings", "system", "Redis round trips", ""]
+    ]
+    for operation in OPERATIONS:
+        if operation.key in size.counts:
+            found = size.counts[operation.key]
             numbers = (found.reads, found.writes, found.lists, found.system, found.round_trips)
             rows.append([operation.title, *map(str, numbers), found.complexity])
-    return _table(rows)
+    return table(rows)
 
 
 def _memory_table(footprints: list[Footprint]) -> str:
@@ -102,7 +152,7 @@ def _memory_table(footprints: list[Footprint]) -> str:
     for each in footprints:
         figures = (each.seconds, each.before, each.peak, each.redis)
         rows.append([f"{each.documents} documents", *(f"{figure:.1f}" for figure in figures)])
-    return _table(rows)
+    return table(rows)
 
 
 def _restart_table(restarts: list[Restart]) -> str:
@@ -111,51 +161,4 @@ def _restart_table(restarts: list[Restart]) -> str:
         for name, made in (("the first", each.first), (f"again (Redis loaded in {each.loading:.1f} s)", each.again)):
             figures = (made.documents, made.read, made.reused, made.listings)
             rows.append([name, *map(str, figures), f"{made.seconds:.1f}"])
-    return _table(rows)
-
-
-def _verdicts(results: Results) -> list[str]:
-    found = []
-    for operation in results.operations:
-        timings = results.timings.get(operation.key, {})
-        if operation.target is not None and {OBJECTS, operation.against} <= timings.keys():
-            ratio = timings[OBJECTS].median / timings[operation.against].median
-            name = f"{operation.title}, times {TITLES[operation.against]}"
-            found.append(_verdict(name, ratio, operation.target))
-    if len(results.footprints) > 1:
-        small, large = results.footprints[0], results.footprints[-1]
-        found.append(_verdict("reindex, peak of the large table to the small one's", large.peak / small.peak, _GROWTH))
-    found += [
-        _verdict("documents read again after a restart of Redis", each.again.read, 0) for each in results.restarts
-    ]
-    return found
-
-
-def _verdict(name: str, ratio: float, target: float) -> str:
-    return f"  {'met   ' if ratio <= target else 'MISSED'}  {name}: {ratio:.2f} (at most {target:g})"
-
-
-def _cell(median: float, base: float | None) -> str:
-    if base is None:
-        return _milliseconds(median)
-    return f"{_milliseconds(median)} ({_multiple(median / base)})"
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value:.2f} ms" if value < 10 else f"{value:.0f} ms"
-
-
-def _multiple(ratio: float) -> str:
-    return f"x{ratio:.2f}" if ratio < 10 else f"x{ratio:.0f}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    ]
-    lines.insert(1, "-" * len(lines[0]))
-    return "\n".join(line.rstrip() for line in lines)
+    return table(rows)

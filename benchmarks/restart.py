@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 
 import redis
 
-from benchmarks import dataset
 from benchmarks.engines import OBJECTS, REBUILD, Place
+from benchmarks.filling import write_objects
 from testproject.services import RedisServer
 
 
@@ -82,6 +82,6 @@ if __name__ == "__main__":
     _, _task, _place, _documents = sys.argv
     Place.load(_place).configure()
     if _task == "fill":
-        dataset.write_objects(OBJECTS, int(_documents))
+        write_objects(OBJECTS, int(_documents))
     else:
         print(json.dumps(asdict(_reindex())))

@@ -38,6 +38,8 @@ class Admission:
 
         Raises CorruptDocument, and ConflictError when rows that were read at different times contradict each other.
         """
+        if not rows:
+            return set()
         try:
             self.workspace.insert(self.schema.table, (values for _stem, values in rows))
         except sqlite3.IntegrityError:

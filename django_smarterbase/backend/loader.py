@@ -237,7 +237,7 @@ class Loader:
 
     def has_pending(self, schema: TableSchema) -> bool:
         """Whether the transaction has changed documents of the table, of which no index knows."""
-        return self.workspace.has_pending(schema.table)
+        return self._repeatable and self.workspace.has_pending(schema.table)
 
     def has_loaded(self, schema: TableSchema) -> bool:
         """Whether rows of the table stand in the workspace, left there by earlier statements of the transaction."""
@@ -252,6 +252,8 @@ class Loader:
         if table.overlaid:
             return
         table.overlaid = True
+        if not self._repeatable:
+            return  # nothing is pending outside of a transaction
         rows = []
         for pending in self.workspace.pending(schema.table):
             if pending.stem not in table.present:

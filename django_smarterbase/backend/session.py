@@ -130,6 +130,8 @@ class Session:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             snapshot = Snapshot()
             writes = self._attempt_alone(request, execution, snapshot, attempt)
+            if writes == []:
+                return  # it has only read, or found nothing to change
             if writes is not None:
                 writes = [write for write in writes if write.key not in standing]
                 self.await_decision(write.built_on for write in writes if write.built_on is not None)

@@ -1,0 +1,52 @@
+"""What is aimed at, and whether it was met: a target that was missed is printed like one that was met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.engines import OBJECTS, TITLES
+from benchmarks.kept import SizeResults
+from benchmarks.operations import OPERATIONS, Operation
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A figure that must not be above ``limit``."""
+
+    name: str
+    figure: float
+    limit: float
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it is not above."""
+        return self.figure <= self.limit
+
+    def __str__(self) -> str:
+        return f"{'met   ' if self.is_met else 'MISSED'}  {self.name}: {self.figure:.2f} (at most {self.limit:.3g})"
+
+
+def of_sizes(sizes: Sequence[SizeResults]) -> list[Verdict]:
+    """The targets of the operations that were measured: beside other engines, and from the fewest documents to the
+    most."""
+    return [verdict for operation in OPERATIONS for verdict in (*_beside(operation, sizes), *_flat(operation, sizes))]
+
+
+def _beside(operation: Operation, sizes: Sequence[SizeResults]) -> Iterator[Verdict]:
+    for target in operation.targets:
+        for size in sizes:
+            timings = size.timings.get(operation.key, {})
+            if {OBJECTS, target.against} <= timings.keys():
+                name = f"{operation.title}, {size.documents:,} documents, times {TITLES[target.against]}"
+                yield Verdict(name, timings[OBJECTS].median / timings[target.against].median, target.ratio)
+
+
+def _flat(operation: Operation, sizes: Sequence[SizeResults]) -> Iterator[Verdict]:
+    found = [size for size in sizes if OBJECTS in size.timings.get(operation.key, {})]
+    if operation.flat is None or len(found) < 2:
+        return
+    few, many = found[0], found[-1]
+    medians = [size.timings[operation.key][OBJECTS].median for size in (few, many)]
+    name = f"{operation.title}, {many.documents:,} documents to {few.documents:,}"
+    yield Verdict(name, medians[1] / medians[0], operation.flat)

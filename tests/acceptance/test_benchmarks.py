@@ -1,0 +1,55 @@
+"""The benchmarks, as a developer runs them. Nothing here looks at a time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import costs, documents
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run them and return what they said."""
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+
+
+def figures(folder: Path, *only: str) -> tuple[dict[str, Any], str]:
+    """The figures of a run over few articles, and its progress."""
+    run = benchmarks("--sizes", "300", "--rounds", "2", "--folder", str(folder), "--json", "--only", *only)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout), run.stderr
+
+
+def test_run_measures_every_engine_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    first, progress = figures(tmp_path, "get", "update")
+    assert {"default", "sqlite", "everything"} <= first["sizes"][0]["timings_ms"]["get"].keys()
+    assert first["sizes"][0]["counts"]["update"]["writes"] == 1
+    assert "this is going to take about" in progress.splitlines()[0]
+    second, progress = figures(tmp_path, "get", "count")
+    assert "1 of 1: count of the published" in progress
+    assert second["sizes"][0]["timings_ms"]["get"] == first["sizes"][0]["timings_ms"]["get"]
+
+
+def test_articles_are_put_back_when_they_were_changed(tmp_path: Path) -> None:
+    figures(tmp_path, "create", "update")
+    # Engines that hold different articles by now would answer differently, which ends the run.
+    figures(tmp_path, "author", "count", "top")
+    assert not list(tmp_path.rglob("touched"))
+
+
+def test_help_names_every_measurement() -> None:
+    said = benchmarks("--help").stdout
+    assert {"--sizes", "--budget", "--again", "--write-docs", "--only"} <= set(said.replace(",", " ").split())
+
+
+@pytest.mark.timeout(280)
+def test_table_of_costs_is_what_the_engine_counts() -> None:
+    assert costs.as_markdown(costs.measured()) == documents.part_of(documents.COSTS, "costs")
