@@ -19,6 +19,7 @@ from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.packs import packing, shelf
 from django_smarterbase.packs.documents import DocumentStore
 from django_smarterbase.packs.format import PackIndex
+from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.opening import open_store
 
 from .conftest import KEYS, PACKS, PREFIX, TABLE, fill, key, scanned
@@ -212,6 +213,28 @@ def test_pack_that_is_missing_or_another_ones_costs_its_documents(process: Proce
     store.delete(second)
     assert scanned(store) == bodies
     assert counted(store).pack_failures == 2
+
+
+@pytest.mark.parametrize(("ending", "packed"), [(".pack", 0), ("index.json", 25)])
+def test_pack_that_cannot_be_reached_costs_its_documents(
+    process: Process, monkeypatch, ending: str, packed: int
+) -> None:
+    monkeypatch.setattr(shelf, "LOOK", 0.0)
+    store = process()
+    bodies = fill(store, 25)
+    store.pack(TABLE)
+    get = store._store.get
+
+    def fail(name: str) -> Stored | None:
+        if name.endswith(ending):
+            raise StorageUnavailable("no answer")
+        return get(name)
+
+    monkeypatch.setattr(store._store, "get", fail)
+    with counting() as ops:
+        assert scanned(store) == bodies
+    # What was known of the packs goes on to be used.
+    assert (ops.storage.packed, ops.storage.pack_failures) == (packed, 1 if packed else 3)
 
 
 @pytest.mark.parametrize(
