@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -17,7 +19,6 @@ from django.core.cache import BaseCache, caches
 
 from ..indexes.breaker import Breaker, Service
 from ..ops import storage_ops
-from ..recent import Recent
 from ..storage.base import Listed, ObjectStore, Stored, Unchanged
 from ..storage.keys import is_system_key
 
@@ -30,7 +31,6 @@ _OUTAGE: Final = "Documents are read from the storage meanwhile."
 _SERVICE: Final = Service(
     "The document cache", {"event": "document_cache_unreachable"}, {"event": "document_cache_answers"}
 )
-_ALIASES: Final = 100  # a process has a handful
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -97,7 +97,7 @@ class DocumentCache:
             self._ask(lambda cache: cache.set_many(entries))
 
     def _ask(self, request: Callable[[BaseCache], Result]) -> Result | None:
-        breaker = _breakers.get(self._alias, lambda: _breaker(self._alias))
+        breaker = _breaker_of(self._alias)
         if not breaker.admits():
             return None
         try:
@@ -106,23 +106,34 @@ class DocumentCache:
             storage_ops().cache_failures += 1
             breaker.failed(f"{type(error).__name__}: {error}")
             return None
+        except BaseException:
+            breaker.gave_up()
+            raise
         breaker.succeeded()
         return answer
 
 
-def _breaker(alias: str) -> Breaker:
-    return Breaker(
-        alias,
-        failures=1,
-        rest=REST,
-        outage=_OUTAGE,
-        log=logger,
-        announced=False,
-        service=_SERVICE,
-    )
+_breakers: dict[str, Breaker] = {}
+_guard = threading.Lock()
 
 
-_breakers: Recent[str, Breaker] = Recent(_ALIASES)
+def _breaker_of(alias: str) -> Breaker:
+    """One for all databases and tenants of the process, so that an outage is waited for once."""
+    with _guard:
+        if alias not in _breakers:
+            _breakers[alias] = Breaker(
+                alias, failures=1, rest=REST, outage=_OUTAGE, log=logger, announced=False, service=_SERVICE
+            )
+        return _breakers[alias]
+
+
+def _forked() -> None:
+    """A thread of the parent may hold any of the locks, which nobody would release."""
+    global _guard, _breakers
+    _guard, _breakers = threading.Lock(), {}
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _hit(stored: Stored) -> Stored:

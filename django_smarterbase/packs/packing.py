@@ -29,6 +29,7 @@ from .shelf import Seen, Shelf
 Progress = Callable[[int], object]
 
 SIZE: Final = 8 << 20  # bytes of documents in a pack: read whole, so it is held in memory
+MOST: Final = 20_000  # documents in a pack: its directory is held in memory too
 LEASE: Final = 15.0  # seconds
 _SILENCE: Final = 1.2  # leases, after which one that was not renewed is taken over
 _LOOKS: Final = 20  # in the time of a lease
@@ -63,7 +64,7 @@ class Packer:
         with the number of documents so far; what it raises ends it and changes nothing. Another process that is at it
         is waited for, for a little longer than LEASE. Raises PackingFailed, StorageUnavailable.
         """
-        self.refuse_unknown_etags()
+        self._refuse_unknown_etags()
         lease = Lease(self._store, keys.lease, LEASE)
         self._acquire(lease, keys, progress)
         try:
@@ -82,8 +83,7 @@ class Packer:
             progress(0)
             time.sleep(LEASE / _LOOKS)
 
-    def refuse_unknown_etags(self) -> None:
-        """Raise PackingFailed for a store whose listings do not tell by their ETags what has changed."""
+    def _refuse_unknown_etags(self) -> None:
         if not self._store.lists_etags:
             raise PackingFailed(
                 "The documents were not packed: listings of this storage tell no ETags, so a scan could not know which "
@@ -125,12 +125,12 @@ class Packing:
         try:
             with counting() as ops:
                 self._write_packs()
-            reach("pack-written")
-            if self._packs or self._etag is not None:
-                self._publish()
         except BaseException:
             self._give_up()
             raise
+        reach("pack-written")
+        if self._packs or self._etag is not None:
+            self._publish()
         reach("pack-published")
         self._shelf.look(self._keys)
         self._sweep(standing)
@@ -147,7 +147,7 @@ class Packing:
     def _write_packs(self) -> None:
         documents, size = list[Packable](), 0
         for document in self._packable():
-            if documents and size + len(document.body) > SIZE:
+            if documents and (size + len(document.body) > SIZE or len(documents) == MOST):
                 self._write(documents)
                 documents, size = [], 0
             documents.append(document)
@@ -187,8 +187,10 @@ class Packing:
     def _publish(self) -> None:
         index = PackIndex(tuple(self._packs), now())
         try:
+            # Without an answer it may stand all the same, so only a refusal lets the new packs go.
             self._store.put(self._keys.list_of_packs(), index.dump(), if_match=self._etag, if_absent=self._etag is None)
         except PreconditionFailed as error:
+            self._give_up()
             raise PackingFailed(
                 f"The documents under {self._keys.documents!r} were not packed: another process has packed them "
                 "meanwhile, or their table is gone."

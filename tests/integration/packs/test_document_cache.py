@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.files.storage import FileSystemStorage
 from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
@@ -40,7 +41,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def cache_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The caches, empty, and nobody knows of outages."""
-    bodies_module._breakers.discard(lambda _alias: True)
+    monkeypatch.setattr(bodies_module, "_breakers", {})
     monkeypatch.setattr(Down, "asked", 0)
     monkeypatch.setattr(Lying, "lie", None)
     with override_settings(CACHES={"default": BACKENDS["nothing"], **BACKENDS}):
@@ -193,10 +194,9 @@ def test_cache_that_is_down_is_asked_once_and_told_once(cached, monkeypatch, cap
     assert (record.name, record.event) == ("django_smarterbase.storage", "document_cache_unreachable")
     assert record.getMessage().startswith("The document cache (cache 'down') cannot be used: ConnectionError")
     # After its rest it is tried again.
-    bodies_module._breakers.get("down", lambda: None)._pause = 0.0
-    monkeypatch.undo()
-    monkeypatch.setattr(Down, "get_many", caches["bodies"].__class__.get_many)
-    monkeypatch.setattr(Down, "set_many", caches["bodies"].__class__.set_many)
+    bodies_module._breaker_of("down")._pause = 0.0
+    monkeypatch.setattr(Down, "get_many", LocMemCache.get_many)
+    monkeypatch.setattr(Down, "set_many", LocMemCache.set_many)
     assert scanned(store) == bodies
     assert told(caplog)[-1].event == "document_cache_answers"
 
@@ -237,6 +237,24 @@ def test_entry_of_another_document_is_none(cached) -> None:
     with counting() as ops:
         assert scanned(store) == bodies
     assert (ops.storage.cache_hits, ops.storage.cache_failures) == (0, 2)
+
+
+def test_cache_is_tried_again_when_its_trial_was_broken_off(cached, monkeypatch) -> None:
+    store = cached("down")
+    bodies = fill(store, 1)
+    store.get(key(0))
+    bodies_module._breaker_of("down")._pause = 0.0
+
+    def break_off(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Down, "get_many", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        store.get(key(0))
+    monkeypatch.setattr(Down, "get_many", LocMemCache.get_many)
+    monkeypatch.setattr(Down, "set_many", LocMemCache.set_many)
+    assert scanned(store) == bodies
+    assert measured(lambda: list(store.scan(PREFIX))).cache_hits == 1
 
 
 def test_answer_that_is_no_mapping_is_none(cached) -> None:

@@ -13,12 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_smarterbase.conf import Options
-from django_smarterbase.exceptions import PackingFailed
+from django_smarterbase.exceptions import PackingFailed, StorageUnavailable
 from django_smarterbase.indexes.lease import Lease
 from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.packs import packing, shelf
 from django_smarterbase.packs.documents import DocumentStore
 from django_smarterbase.packs.format import PackIndex
+from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.opening import open_store
 
 from .conftest import KEYS, PACKS, PREFIX, TABLE, fill, key, scanned
@@ -214,6 +215,28 @@ def test_pack_that_is_missing_or_another_ones_costs_its_documents(process: Proce
     assert counted(store).pack_failures == 2
 
 
+@pytest.mark.parametrize(("ending", "packed"), [(".pack", 0), ("index.json", 25)])
+def test_pack_that_cannot_be_reached_costs_its_documents(
+    process: Process, monkeypatch, ending: str, packed: int
+) -> None:
+    monkeypatch.setattr(shelf, "LOOK", 0.0)
+    store = process()
+    bodies = fill(store, 25)
+    store.pack(TABLE)
+    get = store._store.get
+
+    def fail(name: str) -> Stored | None:
+        if name.endswith(ending):
+            raise StorageUnavailable("no answer")
+        return get(name)
+
+    monkeypatch.setattr(store._store, "get", fail)
+    with counting() as ops:
+        assert scanned(store) == bodies
+    # What was known of the packs goes on to be used.
+    assert (ops.storage.packed, ops.storage.pack_failures) == (packed, 1 if packed else 3)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -312,6 +335,35 @@ def test_packing_that_others_have_overtaken_changes_nothing(process: Process) ->
     assert packs_of(store) == sorted(PACKS.pack(pack.name) for pack in current(store).packs)
     assert scanned(process()) == bodies
     assert counted(store).packed in {0, 25}
+
+
+def test_packs_stay_when_nobody_knows_whether_they_are_current(process: Process, monkeypatch) -> None:
+    store = process()
+    bodies = fill(store, 25)
+    put = store._store.put
+
+    def lose_the_answer(name: str, *args: object, **kwargs: object) -> str:
+        etag = put(name, *args, **kwargs)
+        if name == PACKS.list_of_packs():
+            raise StorageUnavailable("no answer")
+        return etag
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._store, "put", lose_the_answer)
+        with pytest.raises(StorageUnavailable):
+            store.pack(TABLE)
+    fresh = process()
+    assert scanned(fresh) == bodies
+    assert counted(fresh).packed == 25
+    assert store.get(PACKS.lease) is None
+
+
+def test_pack_has_a_bounded_number_of_documents(process: Process, monkeypatch) -> None:
+    monkeypatch.setattr(packing, "MOST", 4)
+    store = process()
+    fill(store, 10, size=1)
+    store.pack(TABLE)
+    assert [pack.documents for pack in current(store).packs] == [4, 4, 2]
 
 
 def test_remains_of_packings_that_died_go_with_the_next(process: Process) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_smarterbase.packs.format import Packable, PackIndex, UnusablePack, decode, encode, now
@@ -19,6 +19,7 @@ def packable(documents) -> list[Packable]:
     return [Packable(name, etag, body) for name, (etag, body) in sorted(documents.items())]
 
 
+@settings(deadline=None)
 @given(DOCUMENTS)
 def test_pack_gives_back_each_document_under_its_etag_alone(documents):
     pack, body = encode("p", packable(documents))
@@ -32,6 +33,7 @@ def test_pack_gives_back_each_document_under_its_etag_alone(documents):
     assert (pack.first, pack.last) == (min(documents), max(documents))
 
 
+@settings(deadline=None)
 @given(DOCUMENTS, st.data())
 def test_pack_with_any_other_content_is_refused(documents, data):
     pack, body = encode("p", packable(documents))
@@ -48,6 +50,7 @@ def test_pack_of_another_size_than_its_index_says_is_refused(change):
         decode(replace(pack, raw_bytes=pack.raw_bytes + change), body)
 
 
+@settings(deadline=None)
 @given(st.lists(DOCUMENTS, min_size=1, max_size=4))
 def test_index_is_read_back_as_it_was_written(groups):
     documents = packable({name: value for group in groups for name, value in group.items()})

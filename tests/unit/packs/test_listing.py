@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_smarterbase.packs import listing
@@ -26,6 +26,7 @@ LISTED = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(LISTED)
 def test_listing_is_sorted_by_key_and_keeps_what_came_last_last(listed):
     expected = sorted(listed, key=lambda each: each.key.encode(errors="surrogatepass"))
