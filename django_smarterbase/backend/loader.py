@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from django_smarterbase.backend.admission import Admission
 from django_smarterbase.backend.narrowing import Narrowing
@@ -33,6 +33,8 @@ from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition,
 
 logger = logging.getLogger("django_smarterbase.storage")
 index_logger = logging.getLogger("django_smarterbase.index")
+
+Found = TypeVar("Found")
 
 _ENTRIES_A_READ: Final = 1000
 
@@ -83,7 +85,7 @@ class Loader:
 
     def _follow(self, schema: TableSchema, path: AccessPath) -> None:
         if isinstance(path, KeyLookup):
-            self.fetch(schema, self._stems_of(schema, path.pks))
+            self.fetch(schema, self.stems_of(schema, path.pks))
         elif isinstance(path, IndexLookup):
             self.consult(schema, path.condition)
         elif isinstance(path, JoinLookup):
@@ -107,7 +109,7 @@ class Loader:
     ) -> None:
         """Load the documents whose ``column`` holds one of ``values``."""
         if index is None:
-            self.fetch(schema, self._stems_of(schema, [(value,) for value in values]))
+            self.fetch(schema, self.stems_of(schema, [(value,) for value in values]))
             return
         entries = tuple(IndexEntry(index, (value,)) for value in values)
         for start in range(0, len(entries), _ENTRIES_A_READ):
@@ -116,7 +118,7 @@ class Loader:
             if not self.consult(schema, *conditions):
                 return
 
-    def _stems_of(self, schema: TableSchema, pks: Iterable[tuple[Value, ...]]) -> list[str]:
+    def stems_of(self, schema: TableSchema, pks: Iterable[tuple[Value, ...]]) -> list[str]:
         columns = [schema.by_name[name] for name in schema.pk]
         stems = (
             stem_of([value_as_stored(column.affinity, value) for column, value in zip(columns, pk, strict=True)])
@@ -129,25 +131,33 @@ class Loader:
 
         ``otherwise`` is what a scan looks for in place of ``condition``, so that it need not be made once more.
         """
-        if self.access == "scan":
+        stems = self.named(schema, condition)
+        if stems is not None:
+            self.fetch(schema, stems)
+            return True
+        if self.access == "scan" or self._repeatable or not condition.clauses:
             self.scan(schema)
-            return False
+        else:
+            self._scan_for(schema, otherwise or condition)
+        self.mention_missing_index(schema)
+        return False
+
+    def named(self, schema: TableSchema, condition: IndexCondition) -> Iterable[str] | None:
+        """The stems that the index names; None when it is not to be asked, or may not be trusted."""
+        if self.access == "scan":
+            return None
         reading = self.ask(schema, condition)
         if reading is None:
-            if self._repeatable or not condition.clauses:
-                self.scan(schema)
-            else:
-                self._scan_for(schema, otherwise or condition)
-            if self.account.fallback_reason is FallbackReason.NOT_BUILT:
-                self._mention_missing_index(schema)
-            return False
+            return None
         for clause in condition.clauses:
             self.account.indexes.append(clause[0].index.name)
-        self.fetch(schema, reading.stems or ())
-        return True
+        return reading.stems or ()
 
-    def _mention_missing_index(self, schema: TableSchema) -> None:
-        """Warn, once a process, that a table with documents has no index. An empty one gets it with its first."""
+    def mention_missing_index(self, schema: TableSchema) -> None:
+        """Warn, once a process, that a table with documents has no index, if that is why it was scanned. An empty one
+        gets it with its first."""
+        if self.account.fallback_reason is not FallbackReason.NOT_BUILT:
+            return
         if self.snapshot.table(schema.table).met and schema.table not in self.resources.unindexed_tables:
             self.resources.unindexed_tables.add(schema.table)
             index_logger.warning(
@@ -211,15 +221,15 @@ class Loader:
         table = self._table(schema)
         if table.complete:
             return
-        self._refuse_scan(schema)
+        self.refuse_scan(schema)
         self.account.scanned.append(schema.table)
-        read = self._reader(schema)
-        for stem, key, stored in self._stored(schema):
+        read = self.reader(schema)
+        for stem, key, stored in self.stored(schema):
             if stem not in table.known:
                 try:
                     table.known[stem] = read(stem, key, stored)
                 except CorruptDocument as error:
-                    self._skip(error)
+                    self.pass_over(error)
         table.complete = True
 
     def fetch(self, schema: TableSchema, stems: Iterable[str]) -> None:
@@ -234,13 +244,14 @@ class Loader:
 
     def _read(self, schema: TableSchema, table: TableSnapshot, stems: list[str]) -> None:
         keys = {self.resources.keys.document(schema.table, stem): stem for stem in stems}
-        read = self._reader(schema)
+        read = self.reader(schema)
         for key, stored in self.resources.store.get_many(keys):
             stem = keys[key]
             table.known[stem] = None if stored is None else read(stem, key, stored)
 
-    def _reader(self, schema: TableSchema) -> Callable[[str, str, Stored], Known]:
-        """Reads (stem, key, object) of a table; what is the same for all its documents is looked up once, here."""
+    def reader(self, schema: TableSchema) -> Callable[[str, str, Stored], Known]:
+        """Reads (stem, key, object) of a table; what is the same for all its documents is looked up once, here. What it
+        gives raises CorruptDocument."""
         codec = self.resources.codec(schema)
         decode = codec.decode
         only = schema.pk_positions[0] if len(schema.pk_positions) == 1 else None
@@ -268,7 +279,7 @@ class Loader:
     def scan(self, schema: TableSchema, *, strict: bool = False) -> None:
         """Load every document of the table; ``strict`` passes over none that its constraints do not admit."""
         self.learn_all(schema)
-        self._load_known(schema, skip=not strict and self.resources.options.on_corrupt == "skip")
+        self._load_known(schema, skip=not strict and self.passes_over)
 
     def _load_known(self, schema: TableSchema, *, skip: bool) -> None:
         table = self._table(schema)
@@ -286,22 +297,23 @@ class Loader:
         if table.complete:
             self.scan(schema)
             return
-        self._refuse_scan(schema)
+        self.refuse_scan(schema)
         self.account.scanned.append(schema.table)
-        narrowing, read = Narrowing(self.resources.codec(schema), condition), self._reader(schema)
-        for stem, key, stored in self._stored(schema):
+        narrowing, read = Narrowing(self.resources.codec(schema), condition), self.reader(schema)
+        for stem, key, stored in self.stored(schema):
             try:
                 if stem not in table.known and narrowing.admits(key, stored.body):
                     table.known[stem] = read(stem, key, stored)
             except CorruptDocument as error:
-                self._skip(error)
-        self._load_known(schema, skip=self.resources.options.on_corrupt == "skip")
+                self.pass_over(error)
+        self._load_known(schema, skip=self.passes_over)
 
     def _admit(self, schema: TableSchema, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool) -> set[str]:
         table = self._table(schema)
         return Admission(self.resources, self.workspace, schema, table).admit(rows, skip=skip)
 
-    def _refuse_scan(self, schema: TableSchema) -> None:
+    def refuse_scan(self, schema: TableSchema) -> None:
+        """Raise FullScanRefused if the caller wants an answer from the index or none."""
         if self.access != "index":
             return
         reason = self.account.fallback_reason or FallbackReason.NOT_INDEXED
@@ -311,11 +323,20 @@ class Loader:
             f"manage.py sb_reindex {schema.label}."
         )
 
-    def _stored(self, schema: TableSchema) -> Iterator[tuple[str, str, Stored]]:
-        """Each stored document of the table as (stem, key, object); foreign objects are passed over."""
+    def stored(self, schema: TableSchema) -> Iterator[tuple[str, str, Stored]]:
+        """Each stored document of the table as (stem, key, object). Raises ScanBudgetExceeded."""
+        return self._own(schema, self.resources.store.scan(self.resources.keys.table_prefix(schema.table)))
+
+    def listed(self, schema: TableSchema) -> Iterator[str]:
+        """The stem of each stored document of the table, none of which is read. Raises ScanBudgetExceeded."""
+        listing = self.resources.store.list(self.resources.keys.table_prefix(schema.table))
+        return (stem for stem, _key, _listed in self._own(schema, ((listed.key, listed) for listed in listing)))
+
+    def _own(self, schema: TableSchema, objects: Iterable[tuple[str, Found]]) -> Iterator[tuple[str, str, Found]]:
+        """What is a document of the table, with its stem; foreign objects are passed over."""
         limit, seen, table = self.resources.options.max_scan_objects, 0, self.snapshot.table(schema.table)
         stem_of_key = self.resources.keys.stems_of_keys(schema.table)
-        for key, stored in self.resources.store.scan(self.resources.keys.table_prefix(schema.table)):
+        for key, found in objects:
             stem = stem_of_key(key)
             if stem is None:
                 self.account.skipped += 1
@@ -329,11 +350,16 @@ class Loader:
                     f"{schema.label}, or raise the limit."
                 )
             table.met = True
-            yield stem, key, stored
+            yield stem, key, found
 
-    def _skip(self, error: CorruptDocument) -> None:
+    @property
+    def passes_over(self) -> bool:
+        """Whether a scan passes over a document that cannot be a row, as the option ``on_corrupt`` says."""
+        return self.resources.options.on_corrupt == "skip"
+
+    def pass_over(self, error: CorruptDocument) -> None:
         """Pass over a document that cannot be read, or raise ``error``, as the option ``on_corrupt`` says."""
-        if self.resources.options.on_corrupt == "raise":
+        if not self.passes_over:
             raise error
         self.account.skipped += 1
         self._log_skipped(f"{error} It is passed over.", error.key)

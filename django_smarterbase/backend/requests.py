@@ -10,14 +10,18 @@ from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.profiling.profile import Operation
 
 if TYPE_CHECKING:
+    from django_smarterbase.backend.courses import Course
     from django_smarterbase.backend.loader import Loader
     from django_smarterbase.backend.locked_select import RowLocking
+    from django_smarterbase.backend.streams import RowStream
 
 
 class Execution(Protocol):
-    """The SQL of a statement, which can be run more than once; ``rows`` are those of the last run."""
+    """The SQL of a statement, which can be run more than once; ``rows`` are those of the last run, and ``stream`` gives
+    those that follow them, of a statement whose rows are asked for bit by bit."""
 
     rows: list[tuple[Any, ...]] | None
+    stream: RowStream | None
 
     def execute(self) -> None:
         """Run the SQL in the workspace and take its rows."""
@@ -36,8 +40,9 @@ class Request:
 
     ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
     that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see. ``counts``
-    says that the only row is a number of rows, ``locking`` which rows are to be locked. ``sql`` is what was compiled:
-    other SQL that a cursor is given meanwhile (by an ``execute_wrapper``) is another statement.
+    says that the only row is a number of rows, ``locking`` which rows are to be locked. ``course`` is how it may be run
+    over a piece of its table at a time, and ``lazy`` that its rows are asked for bit by bit. ``sql`` is what was
+    compiled: other SQL that a cursor is given meanwhile (by an ``execute_wrapper``) is another statement.
     """
 
     plan: QueryPlan
@@ -49,5 +54,7 @@ class Request:
     upsert: bool = False
     counts: bool = False
     locking: RowLocking | None = None
+    course: Course | None = None
+    lazy: bool = False
     shortcut: Shortcut | None = None
     sql: str = ""

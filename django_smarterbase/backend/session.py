@@ -9,8 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import random
-import time
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -20,6 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.commit_errors import advice, applied, commit_error
+from django_smarterbase.backend.coursing import CourseRun
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Account, Loader
@@ -29,6 +28,7 @@ from django_smarterbase.backend.numbers import Numbering, raise_sequences
 from django_smarterbase.backend.recovery import TransactionUndecided, recovery_of
 from django_smarterbase.backend.references import verify_references
 from django_smarterbase.backend.requests import Execution, Request
+from django_smarterbase.backend.retrying import MAX_ATTEMPTS, pause
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_announced_first
@@ -41,13 +41,11 @@ from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
+    from django_smarterbase.backend.courses import Course
     from django_smarterbase.backend.resources import Resources
 
 logger = logging.getLogger("django_smarterbase.storage")
 
-MAX_ATTEMPTS: Final = 12
-_FIRST_PAUSE: Final = 0.002
-_LONGEST_PAUSE: Final = 0.25
 _SAVEPOINT: Final = "_sb_statement"
 
 
@@ -124,11 +122,14 @@ class Session:
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
         failure: WriteFailed | None = None
+        course = request.course
         standing: set[str] = set()  # keys that an attempt has changed for good: another one must not do it again
         for attempt in range(1, MAX_ATTEMPTS + 1):
             snapshot = Snapshot()
-            writes = self._attempt_alone(request, execution, snapshot, attempt)
-            if writes is not None:
+            writes = self._attempt_alone(request, execution, snapshot, course, attempt)
+            if writes is None:
+                course = None  # what contradicts itself is judged by one who remembers all of it
+            else:
                 writes = [write for write in writes if write.key not in standing]
                 self.await_decision(write.built_on for write in writes if write.built_on is not None)
                 raise_sequences(self.resources, snapshot, writes)
@@ -149,7 +150,7 @@ class Session:
                     model=request.model,
                     attempt=attempt,
                 )
-                _pause(attempt)
+                pause(attempt)
         if failure is not None and isinstance(failure.error, ClaimTaken):
             raise commit_error(failure) from failure
         raise ConflictError(
@@ -169,13 +170,13 @@ class Session:
             self.release_locks()
 
     def _attempt_alone(
-        self, request: Request, execution: Execution, snapshot: Snapshot, attempt: int
+        self, request: Request, execution: Execution, snapshot: Snapshot, course: Course | None, attempt: int
     ) -> list[DocumentWrite] | None:
         """An attempt that leaves the workspace empty; None when what it read is of different moments."""
         loader = self._loader(request, snapshot)
         self.workspace.sqlite.execute("BEGIN")
         try:
-            return self._attempt(request, execution, loader, keys=attempt > 1)
+            return self._attempt(request, execution, loader, course, keys=attempt > 1)
         except ConflictError as error:
             if attempt == MAX_ATTEMPTS or isinstance(error, TransactionUndecided):
                 raise
@@ -217,10 +218,23 @@ class Session:
         self.account = loader.account
         return loader
 
-    def _attempt(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
+    def _attempt(
+        self,
+        request: Request,
+        execution: Execution,
+        loader: Loader,
+        course: Course | None = None,
+        *,
+        keys: bool,
+    ) -> list[DocumentWrite]:
         if request.shortcut is not None and request.shortcut.answer(loader, execution):
             return []
-        loader.load(request.plan)
+        if course is None:
+            loader.load(request.plan)
+        else:
+            create_sql = self.wrapper.catalog.maker(loader.schema_of(course.step.table))
+            if CourseRun(course, loader, request, execution, create_sql).answer():
+                return []
         if request.written:
             return self._write(request, execution, loader, keys=keys)
         execution.execute()
@@ -382,8 +396,3 @@ class Session:
     def _empty(self, snapshot: Snapshot) -> None:
         self.workspace.empty(snapshot.tables)
         snapshot.workspace_emptied()
-
-
-def _pause(attempt: int) -> None:
-    """Wait a random while, longer after each attempt, so that competing writers do not meet again in step."""
-    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)))

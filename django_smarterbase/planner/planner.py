@@ -30,7 +30,7 @@ SchemaOf = Callable[[str], TableSchema | None]
 _RANK: Final = {KeyLookup: 0, IndexLookup: 1, SubqueryLookup: 2}
 _BINARY: Final = ("", "BINARY")
 #: A subquery that chooses by chance or by the clock does not choose the same rows when it runs once more.
-_VOLATILE: Final = re.compile(r"\bRAND\(|\bRANDOM\w*\(|'NOW'|\bCURRENT_", re.IGNORECASE)
+VOLATILE: Final = re.compile(r"\bRAND\(|\bRANDOM\w*\(|'NOW'|\bCURRENT_", re.IGNORECASE)
 
 
 def plan_statement(statement: Statement, schema_of: SchemaOf, connection: BaseDatabaseWrapper) -> QueryPlan:
@@ -129,7 +129,7 @@ class ScopePlanner:
             if not _compares_as(schema, column, _is_text(lookup.rhs.output_field.db_type(self.connection) or "")):
                 continue
             sql, params = lookup.process_rhs(self.scope.compiler, self.connection)
-            if _VOLATILE.search(sql) is None:
+            if VOLATILE.search(sql) is None:
                 return SubqueryLookup(sql, tuple(params), column, index, _only_table(lookup.rhs))
         return None
 
