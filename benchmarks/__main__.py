@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from benchmarks import counts, dataset, machine, postgres
 from benchmarks.engines import Place, aliases
-from benchmarks.memory import footprint
+from benchmarks.memory import footprints
 from benchmarks.operations import OPERATIONS
 from benchmarks.report import Results, as_json, as_text
 from benchmarks.restart import restart
@@ -36,7 +36,7 @@ writes:
 examples:
   python -m benchmarks --only get author count      the fast reads alone, in a few seconds
   python -m benchmarks --documents 1000 --rounds 50 a first impression
-  python -m benchmarks --only memory                a reindex of 10,000 and of 100,000 documents
+  python -m benchmarks --only memory                what goes over 2,000 and over 200,000 documents
   python -m benchmarks --only restart               what is left of it when Redis restarts with its data
   make bench ARGS="--json" > figures.json
 """
@@ -66,9 +66,8 @@ def main() -> int:
             # Last, since what it creates and updates is on one engine only.
             results.counts = counts.count(chosen, options.documents)
         if MEMORY in options.only:
-            for documents in (options.documents, 10 * options.documents):
-                _say(f"reindexing {documents} documents in a process of its own")
-                results.footprints.append(footprint(place, documents))
+            sizes = (options.documents // 5, 20 * options.documents)
+            results.footprints += footprints(place, sizes, _say)
         if RESTART in options.only:
             _say(f"reindexing {10 * options.documents} documents before and after a restart of Redis")
             results.restarts.append(restart(place, server, 10 * options.documents))

@@ -8,12 +8,11 @@ from dataclasses import asdict, dataclass, field
 
 from benchmarks.counts import Counts
 from benchmarks.engines import OBJECTS, SQLITE, TITLES
-from benchmarks.memory import Footprint
+from benchmarks.memory import GROWTH, Footprint
 from benchmarks.operations import Operation
 from benchmarks.restart import Restart
 from benchmarks.rounds import Timings
 
-_GROWTH = 1.15  # what a peak may differ by without having grown: allocators round
 
 
 @dataclass
@@ -46,7 +45,7 @@ def as_json(results: Results) -> str:
         "rounds": results.rounds,
         "timings_ms": timings,
         "counts": {key: asdict(counts) for key, counts in results.counts.items()},
-        "reindex_memory": [asdict(each) for each in results.footprints],
+        "memory": [asdict(each) for each in results.footprints],
         "restarts": [asdict(each) for each in results.restarts],
         "left_out": results.left_out,
     }
@@ -98,10 +97,10 @@ def _count_table(results: Results) -> str:
 
 
 def _memory_table(footprints: list[Footprint]) -> str:
-    rows = [["Reindex in a process of its own", "seconds", "MiB before", "MiB at peak", "MiB in Redis"]]
+    rows = [["In a process of its own", "documents", "seconds", "MiB before", "MiB at peak", "MiB in Redis"]]
     for each in footprints:
         figures = (each.seconds, each.before, each.peak, each.redis)
-        rows.append([f"{each.documents} documents", *(f"{figure:.1f}" for figure in figures)])
+        rows.append([each.task, str(each.documents), *(f"{figure:.1f}" for figure in figures)])
     return _table(rows)
 
 
@@ -122,9 +121,10 @@ def _verdicts(results: Results) -> list[str]:
             ratio = timings[OBJECTS].median / timings[operation.against].median
             name = f"{operation.title}, times {TITLES[operation.against]}"
             found.append(_verdict(name, ratio, operation.target))
-    if len(results.footprints) > 1:
-        small, large = results.footprints[0], results.footprints[-1]
-        found.append(_verdict("reindex, peak of the large table to the small one's", large.peak / small.peak, _GROWTH))
+    small = {each.task: each for each in reversed(results.footprints)}
+    for large in results.footprints[len(small) :]:
+        name = f"{large.task}, MiB that {large.documents} documents take more than {small[large.task].documents}"
+        found.append(_verdict(name, large.peak - small[large.task].peak, GROWTH))
     found += [
         _verdict("documents read again after a restart of Redis", each.again.read, 0) for each in results.restarts
     ]

@@ -94,7 +94,7 @@ class CourseRun:
         return program_of(self.loader.workspace.sqlite, qmark(self.request.sql)).aggregates
 
     def _give_rows(self, pieces: Generator[Piece], *, counts: bool = False) -> None:
-        """All rows at once; or those of the first piece and a stream of the others, if these are asked for bit by bit."""
+        """All rows at once; or those of the first piece and a stream of the others, if asked for bit by bit."""
         stream = RowStream(self.loader, self._schema, pieces, self.execution, self._create_sql)
         rows = stream.next_rows()
         if rows is None:
