@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +56,8 @@ class WorkspaceCursor(SQLiteCursorWrapper):
     def close(self) -> None:
         """Close the cursor, and read no further if there are rows that have not been asked for."""
         self._end_stream()
-        super().close()
+        with suppress(sqlite3.ProgrammingError):  # one that outlives its connection has been closed with it
+            super().close()
 
     def fetchone(self) -> Row | None:
         """The next row, or None."""
