@@ -14,7 +14,6 @@ from benchmarks.restart import Restart
 from benchmarks.rounds import Timings
 
 
-
 @dataclass
 class Results:
     """Everything that one run has found."""

@@ -47,11 +47,13 @@ class RowByRow:
 
 @dataclass(frozen=True, slots=True)
 class InOrder:
-    """Run over the rows of ``keys``, in their order. ``by_pk`` is 1 or -1 where that is the order, ascending or
-    descending, of primary keys that the names of the objects tell; otherwise 0."""
+    """Run over the rows of ``keys``, in their order; ``matching`` are the same in none (None: all rows). ``by_pk`` is 1
+    or -1 where that is the order, ascending or descending, of primary keys that the names of the objects tell; otherwise
+    0."""
 
     step: Step
     keys: KeysSql
+    matching: KeysSql | None
     by_pk: int
 
 
@@ -130,10 +132,11 @@ def _rowwise(compiler: NotingCompiler, scope: Scope, step: Step, *, lazy: bool) 
         return Sifted(step, _matching(scope, step, schema.pk[0]), enough, rowwise=True)
     if not ordered:
         return RowByRow(step)
-    if not lazy:
-        return Sifted(step, _matching(scope, step, schema.pk[0]))
-    by_pk = pk_order(compiler, schema.pk[0]) if stems_tell_keys(schema) and isinstance(step.path, Scan) else None
-    return InOrder(step, _keys(compiler, None), by_pk or 0)
+    matching = _matching(scope, step, schema.pk[0])
+    if not lazy or not stems_tell_keys(schema):
+        return Sifted(step, matching)
+    by_pk = pk_order(compiler, schema.pk[0]) if isinstance(step.path, Scan) else None
+    return InOrder(step, _keys(compiler, None), matching, by_pk or 0)
 
 
 def _matching(scope: Scope, step: Step, pk: str) -> KeysSql | None:

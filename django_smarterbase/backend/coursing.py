@@ -69,7 +69,7 @@ class CourseRun:
         """The stems of the rows in their order; None when these are few enough to stay, and are loaded."""
         sqlite, keys = self.loader.workspace.sqlite, course.keys
         needed = program_of(sqlite, keys.sql).columns.get(self._schema.table, frozenset())
-        sifter = Sifter(self.loader, self._schema, keys, needed=needed, held=HELD)
+        sifter = Sifter(self.loader, self._schema, course.matching, needed=needed, held=HELD)
         sifter.load(self._pieces.of(course.step.path, once=False))
         if not sifter.thinned:
             return None

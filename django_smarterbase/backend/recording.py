@@ -46,8 +46,14 @@ class Run:
         except BaseException as raised:
             self.error = type(raised).__name__
             if isinstance(raised, ConflictError):
-                named = {"database": self.database, "operation": self.operation, "model": self.model}
-                send(conflict_raised, Session, **named, error=raised)
+                send(
+                    conflict_raised,
+                    Session,
+                    database=self.database,
+                    operation=self.operation,
+                    model=self.model,
+                    error=raised,
+                )
             raise
         finally:
             self.duration += (time.perf_counter() - begun) * 1000
