@@ -47,9 +47,11 @@ class RowByRow:
 
 @dataclass(frozen=True, slots=True)
 class InOrder:
-    """Run over the rows of ``keys``, in their order; ``matching`` are the same in none (None: all rows). ``by_pk`` is 1
-    or -1 where that is the order, ascending or descending, of primary keys that the names of the objects tell; otherwise
-    0."""
+    """Run over the rows of ``keys``, in their order; ``matching`` are the same in none (None: all rows).
+
+    ``by_pk`` is 1 or -1 where that is the order, ascending or descending, of primary keys that the names of the objects
+    tell; otherwise 0.
+    """
 
     step: Step
     keys: KeysSql

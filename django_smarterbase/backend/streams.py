@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.db.utils import InterfaceError, OperationalError
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 CreateSql = Callable[[], Sequence[str]] | None
-
-_of_parent: Final[list[object]] = []
 
 
 class RowStream:
@@ -69,11 +67,8 @@ class RowStream:
         return None if piece is None else self._rows_of(piece)
 
     def close(self) -> None:
-        """Read no further. In a forked child what is open is the parent's, and is left alone."""
-        if self.is_of_parent:
-            _of_parent.append(self._pieces)
-        else:
-            self._pieces.close()
+        """Read no further, and close what is open. In a forked child that takes nothing from the parent."""
+        self._pieces.close()
 
     def _rows_of(self, piece: Piece) -> list[Row]:
         """Run the SQL over a piece. Rows that were given cannot be taken back, but none of these were: when its
