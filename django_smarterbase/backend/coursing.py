@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django_smarterbase.backend.courses import Course, InOrder, RowByRow, Sifted
+from django_smarterbase.backend.enough import load_enough
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.pieces import Pieces
 from django_smarterbase.backend.programs import program_of
@@ -16,8 +17,24 @@ from django_smarterbase.storage.keys import stem as stem_of
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from django_smarterbase.backend.base import DatabaseWrapper
     from django_smarterbase.backend.pieces import Piece
     from django_smarterbase.backend.requests import Execution, Request
+
+
+def load_or_answer(
+    wrapper: DatabaseWrapper, loader: Loader, request: Request, execution: Execution, course: Course | None
+) -> bool:
+    """Load what the SQL is to be run over, and say False; or put the rows in ``execution`` as ``course`` has it.
+
+    In a transaction, which remembers what it reads, no course is taken; only, no more is read than the statement takes.
+    """
+    if course is not None:
+        create_sql = wrapper.catalog.maker(loader.schema_of(course.step.table))
+        return CourseRun(course, loader, request, execution, create_sql).answer()
+    if not (loader.repeatable and load_enough(loader, request.course, request.sql)):
+        loader.load(request.plan)
+    return False
 
 
 class CourseRun:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.admission import Admission
 from django_smarterbase.backend.narrowing import Narrowing
 from django_smarterbase.backend.rawsql import qmark
@@ -39,17 +39,6 @@ Found = TypeVar("Found")
 _ENTRIES_A_READ: Final = 1000
 
 
-@dataclass
-class Account:
-    """What the loading of one statement came to, for its profile."""
-
-    candidates: int = 0
-    skipped: int = 0
-    scanned: list[str] = field(default_factory=list)
-    indexes: list[str] = field(default_factory=list)
-    fallback_reason: FallbackReason | None = None
-
-
 class Loader:
     """Loads the workspace for one statement.
 
@@ -73,7 +62,7 @@ class Loader:
         self.schema_of = schema_of
         self.access = access
         self.account = Account()
-        self._repeatable = repeatable
+        self.repeatable = repeatable
         self._untrusted: set[str] = set()
 
     def load(self, plan: QueryPlan) -> None:
@@ -135,7 +124,7 @@ class Loader:
         if stems is not None:
             self.fetch(schema, stems)
             return True
-        if self.access == "scan" or self._repeatable or not condition.clauses:
+        if self.access == "scan" or self.repeatable or not condition.clauses:
             self.scan(schema)
         else:
             self._scan_for(schema, otherwise or condition)
@@ -285,11 +274,29 @@ class Loader:
         table = self._table(schema)
         wanted = [(stem, known.values) for stem, known in table.known.items() if known and stem not in table.present]
         self.account.candidates += len(wanted)
-        skipped = self._admit(schema, wanted, skip=skip)
+        self._load(schema, wanted, skip=skip)
+
+    def take(self, schema: TableSchema, documents: Iterable[tuple[str, str, Stored]]) -> None:
+        """Load documents that a scan has met, given as (stem, key, object), and remember them."""
+        table, read, wanted = self._table(schema), self.reader(schema), []
+        for stem, key, stored in documents:
+            try:
+                known = table.known[stem] if stem in table.known else read(stem, key, stored)
+            except CorruptDocument as error:
+                self.pass_over(error)
+                continue
+            table.known[stem] = known
+            if known is not None and stem not in table.present:
+                wanted.append((stem, known.values))
+        self._load(schema, wanted, skip=self.passes_over)
+
+    def _load(self, schema: TableSchema, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool) -> None:
+        table = self._table(schema)
+        skipped = self._admit(schema, rows, skip=skip)
         self.account.skipped += len(skipped)
         for stem in skipped:
             del table.known[stem]
-        table.present.update(stem for stem, _values in wanted if stem not in skipped)
+        table.present.update(stem for stem, _values in rows if stem not in skipped)
 
     def _scan_for(self, schema: TableSchema, condition: IndexCondition) -> None:
         """Read every document of the table, and load those that the index would have named."""

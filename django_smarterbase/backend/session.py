@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.migrations.recorder import MigrationRecorder
 
+from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.commit_errors import advice, applied, commit_error
-from django_smarterbase.backend.coursing import CourseRun
+from django_smarterbase.backend.coursing import load_or_answer
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent
-from django_smarterbase.backend.loader import Account, Loader
+from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.locked_run import lock_rows
 from django_smarterbase.backend.locking import TransactionLocks
 from django_smarterbase.backend.numbers import Numbering, raise_sequences
@@ -229,12 +230,8 @@ class Session:
     ) -> list[DocumentWrite]:
         if request.shortcut is not None and request.shortcut.answer(loader, execution):
             return []
-        if course is None:
-            loader.load(request.plan)
-        else:
-            create_sql = self.wrapper.catalog.maker(loader.schema_of(course.step.table))
-            if CourseRun(course, loader, request, execution, create_sql).answer():
-                return []
+        if load_or_answer(self.wrapper, loader, request, execution, course):
+            return []
         if request.written:
             return self._write(request, execution, loader, keys=keys)
         execution.execute()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ObjectDoesNotExist
+from django.db import transaction
 
 from django_smarterbase.backend.pieces import FIRST
 from django_smarterbase.ops import StorageOps
@@ -17,12 +18,12 @@ from tests.integration.commands.site import Site
 from .conftest import MANY
 
 
-def ops(ask: Callable[[], Any]) -> tuple[Any, StorageOps]:
-    """What the only statement of ``ask`` answers, and what it asks of the store."""
+def ops(ask: Callable[[], Any], statements: int = 1) -> tuple[Any, StorageOps]:
+    """What ``ask`` answers, and what the last of its statements asks of the store."""
     with profile_queries() as queries:
         answer = ask()
-    [profile] = queries.profiles
-    return answer, profile.storage_ops
+    assert len(queries.profiles) == statements
+    return answer, queries.profiles[-1].storage_ops
 
 
 UNORDERED = Article.objects.order_by()
@@ -47,6 +48,17 @@ def test_slice_reads_on_until_it_has_its_rows(large_site: Site) -> None:
     assert len(found) == 3
     assert all(views % 100 == 7 for views in found)
     assert FIRST <= spent.reads < MANY
+
+
+def test_first_rows_take_a_piece_in_a_transaction_too_and_the_next_what_is_there(large_site: Site) -> None:
+    rows = UNORDERED.filter(view_count__gte=0)
+    with transaction.atomic():
+        first, spent = ops(lambda: list(rows[:10]))
+        assert (len(first), spent.reads) == (10, FIRST)
+        again, spent = ops(lambda: list(rows[5:20]))
+        assert (again[:5], len(again), spent.reads) == (first[5:], 15, 0)
+        assert ops(lambda: len(rows.filter(title="nothing")[:1]))[1].reads == MANY
+        assert ops(lambda: (len(rows), rows.filter(title="nothing").exists()), 2) == ((MANY, False), StorageOps())
 
 
 def test_slice_of_what_is_not_there_reads_everything_once(large_site: Site) -> None:
