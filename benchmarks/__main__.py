@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import costs, documents, estimate, machine
 from benchmarks.engines import Place
 from benchmarks.kept import CACHE, SizeResults, digest_of_code
-from benchmarks.memory import footprint
+from benchmarks.memory import footprints
 from benchmarks.operations import OPERATIONS
 from benchmarks.peers import Task, measured
 from benchmarks.report import Results, as_json, as_text
@@ -46,7 +46,7 @@ examples:
   python -m benchmarks --only get author count        the fast reads alone
   python -m benchmarks --sizes 1000 10000 100000 1000000 --write-docs
   python -m benchmarks --only costs                   requests and dollars on S3, for each operation
-  python -m benchmarks --only memory                  a reindex of 10,000 and of 100,000 documents
+  python -m benchmarks --only memory                  what goes over 2,000 and over 200,000 documents
   python -m benchmarks --only restart                 what is left of it when Redis restarts with its data
   make bench ARGS="--json" > figures.json
 """
@@ -101,9 +101,8 @@ def _measure_apart(options: argparse.Namespace, results: Results) -> None:
         place.configure()
         results.facts |= machine.facts(folder, [])
         if MEMORY in options.only:
-            for number in (options.documents, 10 * options.documents):
-                _say(f"reindexing {number:,} documents in a process of its own")
-                results.footprints.append(footprint(place, number))
+            sizes = (options.documents // 5, 20 * options.documents)
+            results.footprints += footprints(place, sizes, _say)
         if RESTART in options.only:
             _say(f"reindexing {10 * options.documents:,} documents before and after a restart of Redis")
             results.restarts.append(restart(place, server, 10 * options.documents))

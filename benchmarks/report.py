@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.costs import Cost, as_table
 from benchmarks.engines import OBJECTS, SQLITE, TITLES
 from benchmarks.kept import SizeResults
-from benchmarks.memory import Footprint
+from benchmarks.memory import GROWTH, Footprint
 from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.restart import Restart
 from benchmarks.rounds import Timing
 from benchmarks.targets import Verdict, of_sizes
 from benchmarks.text import multiple, table, time_of
-
-_GROWTH = 1.15  # what a peak may differ by without having grown: allocators round
 
 
 @dataclass
@@ -33,13 +31,17 @@ class Results:
     @property
     def verdicts(self) -> list[Verdict]:
         """Whether the targets of what was measured are met."""
-        found = of_sizes(self.sizes)
-        if len(self.footprints) > 1:
-            small, large = self.footprints[0], self.footprints[-1]
-            name = "reindex, peak of the large table to the small one's"
-            found.append(Verdict(name, large.peak / small.peak, _GROWTH))
         read_again = "documents read again after a restart of Redis"
-        return [*found, *(Verdict(read_again, each.again.read, 0) for each in self.restarts)]
+        restarts = (Verdict(read_again, each.again.read, 0) for each in self.restarts)
+        return [*of_sizes(self.sizes), *self._growths(), *restarts]
+
+    def _growths(self) -> Iterator[Verdict]:
+        small = {each.task: each for each in reversed(self.footprints)}
+        for large in self.footprints[len(small) :]:
+            name = (
+                f"{large.task}, MiB that {large.documents:,} documents take more than {small[large.task].documents:,}"
+            )
+            yield Verdict(name, large.peak - small[large.task].peak, GROWTH)
 
 
 def as_json(results: Results) -> str:
@@ -47,7 +49,7 @@ def as_json(results: Results) -> str:
     found = {
         "facts": results.facts,
         "sizes": [_size_as_json(size) for size in results.sizes],
-        "reindex_memory": [asdict(each) for each in results.footprints],
+        "memory": [asdict(each) for each in results.footprints],
         "restarts": [asdict(each) for each in results.restarts],
         "costs": [asdict(each) for each in results.costs],
         "targets": [{**asdict(each), "met": each.is_met} for each in results.verdicts],
@@ -148,10 +150,10 @@ def _count_table(size: SizeResults) -> str:
 
 
 def _memory_table(footprints: list[Footprint]) -> str:
-    rows = [["Reindex in a process of its own", "seconds", "MiB before", "MiB at peak", "MiB in Redis"]]
+    rows = [["In a process of its own", "documents", "seconds", "MiB before", "MiB at peak", "MiB in Redis"]]
     for each in footprints:
         figures = (each.seconds, each.before, each.peak, each.redis)
-        rows.append([f"{each.documents} documents", *(f"{figure:.1f}" for figure in figures)])
+        rows.append([each.task, str(each.documents), *(f"{figure:.1f}" for figure in figures)])
     return table(rows)
 
 

@@ -74,9 +74,12 @@ def redis_ops() -> RedisOps:
 
 
 @contextmanager
-def counting() -> Iterator[Ops]:
-    """Count the requests made inside the block, apart from those of any surrounding block."""
-    ops = Ops()
+def counting(ops: Ops | None = None) -> Iterator[Ops]:
+    """Count the requests made inside the block, apart from those of any surrounding block.
+
+    With ``ops`` they are added to what a statement has made before: one that hands out its rows bit by bit.
+    """
+    ops = Ops() if ops is None else ops
     token = _current.set(ops)
     try:
         yield ops

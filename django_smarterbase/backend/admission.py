@@ -25,9 +25,15 @@ _NOT_UNIQUE = "UNIQUE constraint failed: "
 
 
 class Admission:
-    """Puts the rows of one table into its scratch table."""
+    """Puts the rows of one table into its scratch table.
 
-    def __init__(self, resources: Resources, workspace: Workspace, schema: TableSchema, table: TableSnapshot) -> None:
+    Without ``table``, what was read of them, it cannot tell corrupt documents with one unique value from such as were
+    read at different times, and takes them for the latter: the statement is to be run again, by one who remembers.
+    """
+
+    def __init__(
+        self, resources: Resources, workspace: Workspace, schema: TableSchema, table: TableSnapshot | None
+    ) -> None:
         self.resources = resources
         self.workspace = workspace
         self.schema = schema
@@ -77,26 +83,28 @@ class Admission:
     def _refuse_contradiction(self, stem: str, values: Values, reason: str) -> None:
         if not reason.startswith(_NOT_UNIQUE):
             return
-        for each in (stem, *self._holders(values, reason.removeprefix(_NOT_UNIQUE))):
-            if self._has_moved_on(each):
+        table, where = self.table, reason.removeprefix(_NOT_UNIQUE)
+        doubtful = [stem] if table is None else [stem, *self._holders(table, values, where)]
+        for each in doubtful:
+            if table is None or self._has_moved_on(table, each):
                 raise ConflictError(
                     f"{self.schema.label}: {self._key(each)!r} was changed by another writer while the documents of "
                     "this statement or transaction were read. Run it again."
                 )
 
-    def _holders(self, values: Values, where: str) -> list[str]:
+    def _holders(self, table: TableSnapshot, values: Values, where: str) -> list[str]:
         """The stems of the rows that hold the unique values, given by ``table.column, ...`` in SQLite's message."""
         columns = [name.removeprefix(f"{self.schema.table}.") for name in where.split(", ")]
         if not set(columns) <= set(self.schema.by_name):
-            return [stem for stem, known in self.table.known.items() if known is not None]
+            return [stem for stem, known in table.known.items() if known is not None]
         row = dict(zip(self.schema.by_name, values, strict=True))
         return [stem_of(pk) for pk in self._pks_where(columns, [row[column] for column in columns])]
 
-    def _has_moved_on(self, stem: str) -> bool:
+    def _has_moved_on(self, table: TableSnapshot, stem: str) -> bool:
         """Whether the document is not, or not for long, what was read of it. One read."""
         if self.workspace.pending_one(self._key(stem)) is not None:
             return True
-        stored, known = self.resources.store.get(self._key(stem)), self.table.known.get(stem)
+        stored, known = self.resources.store.get(self._key(stem)), table.known.get(stem)
         return (stored.etag if stored else None) != (known.etag if known else None)
 
     def _key(self, stem: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -25,6 +26,7 @@ from django_smarterbase.backend.features import DatabaseFeatures
 from django_smarterbase.backend.index_counts import index_counts
 from django_smarterbase.backend.introspection import DatabaseIntrospection
 from django_smarterbase.backend.operations import DatabaseOperations
+from django_smarterbase.backend.recording import FollowingRows
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.resources import Resources, resources_for
 from django_smarterbase.backend.schema import DatabaseSchemaEditor
@@ -179,13 +181,25 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         """A cursor on the workspace."""
         return WorkspaceCursor(self.connection, wrapper=self)
 
-    def run_statement(self, cursor: WorkspaceCursor, query: str, params: Any, execution: Execution) -> None:
-        """Run what a cursor was given; the ORM has announced its request, raw SQL is looked into."""
-        StatementRunner(self, self.session, cursor, execution).run(query, params)
+    def run_statement(
+        self, cursor: WorkspaceCursor, query: str, params: Any, execution: Execution
+    ) -> FollowingRows | None:
+        """Run what a cursor was given; the ORM has announced its request, raw SQL is looked into. Returns the rows that
+        follow those of ``execution``, if they are read as they are asked for."""
+        return StatementRunner(self, self.session, cursor, execution).run(query, params)
 
     def plan(self, sql: str) -> QueryPlan:
         """The plan of the statement that has just been compiled to ``sql``."""
         return self.catalog.plan(self.statement or Statement(), sql)
+
+    @contextmanager
+    def unnoted(self) -> Iterator[None]:
+        """Note nothing of what is compiled within the block: it is no part of the statement under way."""
+        statement, self.statement = self.statement, None
+        try:
+            yield
+        finally:
+            self.statement = statement
 
     def obstacles(self, sql: str) -> tuple[Obstacle, ...]:
         """Why the statement that has just been compiled to ``sql`` scans, if it does."""

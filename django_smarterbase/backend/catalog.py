@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -133,9 +133,12 @@ class Catalog:
     def ensure(self, table: str, *, armed: bool = False) -> None:
         """Make the scratch table."""
         schema = self.of_table(table)
-        model = self.model_of(table)
-        create_sql = None if model is None else partial(self._creation_sql, schema, model)
-        self.wrapper.session.workspace.ensure(schema, create_sql, armed=armed)
+        self.wrapper.session.workspace.ensure(schema, self.maker(schema), armed=armed)
+
+    def maker(self, schema: TableSchema) -> Callable[[], Sequence[str]] | None:
+        """What gives the SQL of the scratch table; None for a raw table, which is taken as it stands."""
+        model = self.model_of(schema.table)
+        return None if model is None else partial(self._creation_sql, schema, model)
 
     def _creation_sql(self, schema: TableSchema, model: type[Model]) -> Sequence[str]:
         if schema not in self._creation:
@@ -148,14 +151,14 @@ class Catalog:
         SQL text that came in from outside (``.extra()``, ``RawSQL``) can read tables that no compiler has noted. Then
         there are more FROM clauses in the SQL than were compiled, and every table in it is scanned.
         """
-        if _is_opaque(statement, sql):
+        if is_opaque(statement, sql):
             read = self.raw_tables(qmark(sql)).read
             return QueryPlan(tuple(Step(table, table, Scan()) for table in read), read)
         return plan_statement(statement, self.find, self.wrapper)
 
     def obstacles(self, statement: Statement, sql: str) -> tuple[Obstacle, ...]:
         """Why a compiled statement scans, if it does."""
-        if _is_opaque(statement, sql):
+        if is_opaque(statement, sql):
             return (Obstacle(Hindrance.RAW),)
         return obstacles_of(statement, self.find, self.wrapper)
 
@@ -269,7 +272,8 @@ def _models_of(statement: Statement | None) -> Iterator[type[Model]]:
             yield scope.query.model
 
 
-def _is_opaque(statement: Statement, sql: str) -> bool:
+def is_opaque(statement: Statement, sql: str) -> bool:
+    """Whether the SQL of a statement reads tables that no compiler has noted."""
     if statement.opaque:
         return True
     # At most so many can be found, which mostly suffices and takes a fifth of the time.

@@ -16,6 +16,7 @@ from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGL
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.where import ExtraWhere
 
+from django_smarterbase.backend.courses import course_of
 from django_smarterbase.backend.explaining import explain
 from django_smarterbase.backend.index_only import is_plain_count, shortcut_for
 from django_smarterbase.backend.index_rows import told_columns
@@ -48,6 +49,7 @@ class NotingCompiler(compiler.SQLCompiler):
     having: Any
     qualify: Any
     _outermost = False
+    _lazy = False
 
     def pre_sql_setup(self, *args: Any, **kwargs: Any) -> Any:
         """Set up as Django does, and keep the ordering that was found."""
@@ -120,6 +122,8 @@ class NotingCompiler(compiler.SQLCompiler):
             model=self.query.model._meta.label if self.query.model else None,
             counts=is_plain_count(self),
             locking=self.locking,
+            course=course_of(self, plan, sql, lazy=self._lazy),
+            lazy=self._lazy,
             shortcut=shortcut_for(self, plan) if self.operation == "select" else None,
             index_may_suffice=self.operation == "select" and self.locking is None and self._index_may_suffice(plan),
             sql=sql,
@@ -152,9 +156,10 @@ class NotingCompiler(compiler.SQLCompiler):
     def execute_sql(
         self, result_type: Any = MULTI, chunked_fetch: bool = False, chunk_size: int = GET_ITERATOR_CHUNK_SIZE
     ) -> Any:
-        """Run the statement; its rows are read in full, whatever ``chunked_fetch`` says."""
+        """Run the statement. With ``chunked_fetch`` its rows may be read bit by bit, as they are asked for."""
         with self._statement():
             self._outermost = True
+            self._lazy = chunked_fetch
             return super().execute_sql(result_type, chunked_fetch, chunk_size)
 
 
@@ -176,7 +181,7 @@ class SQLCompiler(NotingCompiler):
         locks = self.query.select_for_update and result_type in (MULTI, SINGLE)
         if not locks or self.connection.get_autocommit():
             return run(result_type, chunked_fetch, chunk_size)
-        rows = select_locked(self, partial(run, MULTI, chunked_fetch, chunk_size))
+        rows = select_locked(self, partial(run, MULTI, False, chunk_size))
         return [rows] if result_type == MULTI else next(iter(rows), None)
 
     def explain_query(self) -> Iterator[str]:

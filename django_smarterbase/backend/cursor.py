@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from itertools import islice
+from contextlib import suppress
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
+    from django_smarterbase.backend.recording import FollowingRows
+    from django_smarterbase.backend.streams import RowStream
 
 Row = tuple[Any, ...]
 
 
 class WorkspaceCursor(SQLiteCursorWrapper):
-    """A cursor whose rows are taken in full while the workspace holds them, and handed out afterwards."""
+    """A cursor whose rows are taken while the workspace holds them, and handed out afterwards: all at once, or, when
+    they are asked for bit by bit, those of a piece of the documents at a time."""
 
     def __init__(self, connection: Any, *, wrapper: DatabaseWrapper) -> None:
         super().__init__(connection)
         self.wrapper = wrapper
         self.rows: list[Row] | None = None
         self._unread: Iterator[Row] = iter(())
+        self._following: FollowingRows | None = None
 
     def execute(self, query: str, params: Any = None) -> WorkspaceCursor:
         """Run a statement. Raises the errors of SQLite and of this package."""
@@ -36,9 +42,22 @@ class WorkspaceCursor(SQLiteCursorWrapper):
         return self
 
     def _run(self, query: str, params: Any, run: Callable[[], Any]) -> None:
+        self._end_stream()
         self.rows = None
-        self.wrapper.run_statement(self, query, params, _Execution(self, query, run))
-        self._unread = iter(self.rows or ())
+        self._following = self.wrapper.run_statement(self, query, params, _Execution(self, query, run))
+        self._unread = chain(self.rows or (), chain.from_iterable(self._following or ()))
+        self.rows = None
+
+    def _end_stream(self) -> None:
+        if self._following is not None:
+            self._following.close()
+            self._following = None
+
+    def close(self) -> None:
+        """Close the cursor, and read no further if there are rows that have not been asked for."""
+        self._end_stream()
+        with suppress(sqlite3.ProgrammingError):  # one that outlives its connection has been closed with it
+            super().close()
 
     def fetchone(self) -> Row | None:
         """The next row, or None."""
@@ -65,6 +84,7 @@ class _Execution:
     def __init__(self, cursor: WorkspaceCursor, sql: str, run: Callable[[], Any]) -> None:
         self.cursor = cursor
         self.sql = sql
+        self.stream: RowStream | None = None
         self._run = run
 
     @property

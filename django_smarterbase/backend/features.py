@@ -39,7 +39,6 @@ class DatabaseFeatures(SQLiteFeatures):
 
     can_introspect_foreign_keys = True
     test_db_allows_multiple_connections = True
-    can_use_chunked_reads = False
     has_select_for_update = True
     has_select_for_update_nowait = True
     has_select_for_update_skip_locked = True

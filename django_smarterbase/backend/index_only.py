@@ -7,6 +7,7 @@ the others are certain.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,21 +71,37 @@ def is_plain_count(compiler: NotingCompiler) -> bool:
 
 def _keys_shortcut(compiler: NotingCompiler, table: str, condition: IndexCondition, selected: Any) -> Shortcut | None:
     schema: TableSchema = compiler.connection.table_schema(table)
-    if not isinstance(selected, Col) or schema.pk != (selected.target.column,):
+    if not isinstance(selected, Col) or schema.pk != (selected.target.column,) or not stems_tell_keys(schema):
         return None
-    column = schema.by_name[schema.pk[0]]
-    if column.collation not in ("", "BINARY"):
-        return None
-    if column.kind not in (Kind.PLAIN, Kind.UUID) or column.affinity not in (Affinity.INTEGER, Affinity.TEXT):
-        return None
-    order = _pk_order(compiler, selected)
+    order = pk_order(compiler, schema.pk[0])
     if order is None:
         return None
     query = compiler.query
-    return _KeysShortcut(table, condition, column.affinity is Affinity.INTEGER, order, query.low_mark, query.high_mark)
+    integers = schema.by_name[schema.pk[0]].affinity is Affinity.INTEGER
+    return _KeysShortcut(table, condition, integers, order, query.low_mark, query.high_mark)
 
 
-def _pk_order(compiler: NotingCompiler, selected: Col) -> int | None:
+def stems_tell_keys(schema: TableSchema) -> bool:
+    """Whether the primary key is one column of numbers or text, whose values are what the stems say."""
+    column = schema.by_name.get(schema.pk[0]) if len(schema.pk) == 1 else None
+    if column is None or column.collation not in ("", "BINARY"):
+        return False
+    return column.kind in (Kind.PLAIN, Kind.UUID) and column.affinity in (Affinity.INTEGER, Affinity.TEXT)
+
+
+def keys_of(stems: Iterable[str], *, integers: bool) -> list[Any] | None:
+    """The primary keys that the stems tell, in their order; None when one of them is known by its document alone: by
+    its hash, or as a text or a fraction, which a column of integers holds as well."""
+    keys: list[Any] = []
+    for stem in stems:
+        texts = pk_texts(stem)
+        if texts is None or (integers and not _INTEGER(texts[0])):
+            return None
+        keys.append(int(texts[0]) if integers else texts[0])
+    return keys
+
+
+def pk_order(compiler: NotingCompiler, pk: str) -> int | None:
     """1 or -1 for an ascending or descending primary key, 0 for no order, None for any other order."""
     pairs = [pair[0] for pair in compiler.noted_order_by]
     if not pairs:
@@ -92,7 +109,7 @@ def _pk_order(compiler: NotingCompiler, selected: Col) -> int | None:
     first = pairs[0]
     # What is selected too is ordered by its position in the SELECT clause.
     column: Any = getattr(first.expression, "source", None) if isinstance(first.expression, Ref) else first.expression
-    if not isinstance(column, Col) or column.target.column != selected.target.column:
+    if not isinstance(column, Col) or column.target.column != pk:
         return None
     return -1 if first.descending else 1
 
@@ -168,16 +185,9 @@ class _KeysShortcut(_IndexShortcut):
         reading = self._read(loader, members=True)
         if reading is None or reading.stems is None or (reading.in_doubt and (self.low or self.high is not None)):
             return False
-        keys: list[Any] = []
-        for stem in reading.stems:
-            if stem in reading.in_doubt:
-                continue
-            texts = pk_texts(stem)
-            if texts is None:
-                return False
-            if self.integers and not _INTEGER(texts[0]):
-                return False  # a text or a fraction, which a column of this affinity holds as well
-            keys.append(int(texts[0]) if self.integers else texts[0])
+        keys = keys_of((stem for stem in reading.stems if stem not in reading.in_doubt), integers=self.integers)
+        if keys is None:
+            return False
         rows: list[Row] = [(key,) for key in keys]
         if reading.in_doubt:
             execution.execute()

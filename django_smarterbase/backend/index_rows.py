@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from django_smarterbase.backend.rawsql import columns_of, qmark
+from django_smarterbase.backend.programs import program_of
+from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.indexes.definitions import indexable
 from django_smarterbase.recent import Recent
@@ -63,7 +64,7 @@ class IndexRowsFinder:
 
     def of(self, sql: str, schemas: Iterable[TableSchema]) -> dict[str, IndexRows]:
         """``{table: IndexRows}`` for a query in Django's parameter style, whose scratch tables are there."""
-        columns = self._columns.get(sql, lambda: columns_of(self._workspace.sqlite, qmark(sql)))
+        columns = self._columns.get(sql, lambda: program_of(self._workspace.sqlite, qmark(sql)).columns)
         found = (_rows_with(schema, columns[schema.table]) for schema in schemas if schema.table in columns)
         return {rows.schema.table: rows for rows in found if rows is not None}
 

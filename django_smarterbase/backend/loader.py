@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import TypeVar
 
+from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.admission import Admission
 from django_smarterbase.backend.index_rows import IndexRows, insert_index_rows
 from django_smarterbase.backend.narrowing import Narrowing
@@ -38,29 +39,7 @@ from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition,
 logger = logging.getLogger("django_smarterbase.storage")
 index_logger = logging.getLogger("django_smarterbase.index")
 
-
-@dataclass
-class Account:
-    """What the loading of one statement came to, for its profile.
-
-    ``steps`` are those of its plan that were taken. ``scanned`` are the tables of which every document was read,
-    ``listed`` those of which the index has named every one; ``index_suffices`` tells that it knew all that was asked.
-    """
-
-    steps: tuple[Step, ...] = ()
-    candidates: int = 0
-    skipped: int = 0
-    scanned: list[str] = field(default_factory=list)
-    listed: list[str] = field(default_factory=list)
-    index_suffices: bool = False
-    indexes: list[str] = field(default_factory=list)
-    choices: list[ScanChosen] = field(default_factory=list)
-    fallback_reason: FallbackReason | None = None
-
-    @property
-    def whole_table(self) -> bool:
-        """Whether the statement went over a whole table, to read its documents or those that it leads to."""
-        return bool(self.scanned) or (bool(self.listed) and not self.index_suffices)
+Found = TypeVar("Found")
 
 
 class Loader:
@@ -88,7 +67,7 @@ class Loader:
         self.access = access
         self.account = Account()
         self.index_rows: Mapping[str, IndexRows] = {}
-        self._repeatable = repeatable
+        self.repeatable = repeatable
         self._untrusted: set[str] = set()
 
     def load(self, plan: QueryPlan) -> None:
@@ -110,7 +89,7 @@ class Loader:
 
     def _follow(self, schema: TableSchema, path: AccessPath) -> None:
         if isinstance(path, KeyLookup):
-            self.fetch(schema, self._stems_of(schema, path.pks))
+            self.fetch(schema, self.stems_of(schema, path.pks))
         elif isinstance(path, IndexLookup):
             self.consult(schema, resolved(path.condition, self._select))
         elif isinstance(path, JoinLookup):
@@ -137,7 +116,7 @@ class Loader:
         return True
 
     def _bring(self, schema: TableSchema, stems: Sequence[str], in_doubt: Collection[str] = ()) -> None:
-        """Load documents: from the records of the index if they are all that is asked for, or else as they are stored."""
+        """Load documents: from the records of the index if these are all that is asked for, or else as they stand."""
         made, present = self.index_rows.get(schema.table), self._table(schema).present
         certain = [stem for stem in stems if stem not in in_doubt and stem not in present]
         if made is not None and certain and schema.table not in self._untrusted:
@@ -166,11 +145,11 @@ class Loader:
     ) -> None:
         """Load the documents that have one of ``values`` in the column of ``index``, or as their primary key."""
         if index is None:
-            self._bring(schema, self._stems_of(schema, [(value,) for value in values if value is not None]))
+            self._bring(schema, self.stems_of(schema, [(value,) for value in values if value is not None]))
         else:
             self.consult(schema, IndexCondition((terms_of_values(index, values), *narrowed_by.clauses)))
 
-    def _stems_of(self, schema: TableSchema, pks: Iterable[tuple[Value, ...]]) -> list[str]:
+    def stems_of(self, schema: TableSchema, pks: Iterable[tuple[Value, ...]]) -> list[str]:
         columns = [schema.by_name[name] for name in schema.pk]
         stems = (
             stem_of([value_as_stored(column.affinity, value) for column, value in zip(columns, pk, strict=True)])
@@ -180,17 +159,24 @@ class Loader:
 
     def consult(self, schema: TableSchema, condition: IndexCondition) -> None:
         """Load what the index names; or scan, when it may not be trusted or a scan is cheaper."""
-        if self.access == "scan" or sum(1 for _ in condition.leaves) > MAX_ENTRIES:
+        reading = self.named(schema, condition)
+        if reading is not None:
+            self._bring(schema, reading.stems or (), reading.in_doubt)
+        elif self._may_ask(condition):
+            self._scan_for(schema, condition)
+            self.mention_missing_index(schema)
+        else:
             self.scan(schema)
-            return
-        reading = self._asked(schema, condition)
+
+    def _may_ask(self, condition: IndexCondition) -> bool:
+        return self.access != "scan" and sum(1 for _ in condition.leaves) <= MAX_ENTRIES
+
+    def named(self, schema: TableSchema, condition: IndexCondition) -> Reading | None:
+        """What the index names; None when it is not to be asked, may not be trusted, or a scan is cheaper."""
+        reading = self._asked(schema, condition) if self._may_ask(condition) else None
         if reading is not None:
             self.account.indexes.extend(index.name for index in condition.indexes)
-            self._bring(schema, reading.stems or (), reading.in_doubt)
-            return
-        self._scan_for(schema, condition)
-        if self.account.fallback_reason is FallbackReason.NOT_BUILT:
-            self._mention_missing_index(schema)
+        return reading
 
     def _asked(self, schema: TableSchema, condition: IndexCondition) -> Reading | None:
         """What the index names; None when it may not be trusted, or when a scan costs less, as the account then tells.
@@ -208,8 +194,11 @@ class Loader:
         self.account.choices.append(ScanChosen(schema.table, candidates, reading.documents, requests))
         return None
 
-    def _mention_missing_index(self, schema: TableSchema) -> None:
-        """Warn, once a process, that a table with documents has no index. An empty one gets it with its first."""
+    def mention_missing_index(self, schema: TableSchema) -> None:
+        """Warn, once a process, that a table with documents has no index, if that is why it was scanned. An empty one
+        gets it with its first."""
+        if self.account.fallback_reason is not FallbackReason.NOT_BUILT:
+            return
         if self.snapshot.table(schema.table).met and schema.table not in self.resources.unindexed_tables:
             self.resources.unindexed_tables.add(schema.table)
             index_logger.warning(
@@ -237,7 +226,7 @@ class Loader:
 
     def has_pending(self, schema: TableSchema) -> bool:
         """Whether the transaction has changed documents of the table, of which no index knows."""
-        return self._repeatable and self.workspace.has_pending(schema.table)
+        return self.repeatable and self.workspace.has_pending(schema.table)
 
     def has_loaded(self, schema: TableSchema) -> bool:
         """Whether rows of the table stand in the workspace, left there by earlier statements of the transaction."""
@@ -252,7 +241,7 @@ class Loader:
         if table.overlaid:
             return
         table.overlaid = True
-        if not self._repeatable:
+        if not self.repeatable:
             return  # nothing is pending outside of a transaction
         rows = []
         for pending in self.workspace.pending(schema.table):
@@ -277,15 +266,15 @@ class Loader:
         table = self._table(schema)
         if table.complete:
             return
-        self._refuse_scan(schema)
+        self.refuse_scan(schema)
         self.account.scanned.append(schema.table)
-        read = self._reader(schema)
-        for stem, key, stored in self._stored(schema):
+        read = self.reader(schema)
+        for stem, key, stored in self.stored(schema):
             if stem not in table.known:
                 try:
                     table.known[stem] = read(stem, key, stored)
                 except CorruptDocument as error:
-                    self._skip(error)
+                    self.pass_over(error)
         table.complete = True
 
     def fetch(self, schema: TableSchema, stems: Iterable[str]) -> None:
@@ -300,13 +289,14 @@ class Loader:
 
     def _read(self, schema: TableSchema, table: TableSnapshot, stems: list[str]) -> None:
         keys = {self.resources.keys.document(schema.table, stem): stem for stem in stems}
-        read = self._reader(schema)
+        read = self.reader(schema)
         for key, stored in self.resources.store.get_many(keys):
             stem = keys[key]
             table.known[stem] = None if stored is None else read(stem, key, stored)
 
-    def _reader(self, schema: TableSchema) -> Callable[[str, str, Stored], Known]:
-        """Reads (stem, key, object) of a table; what is the same for all its documents is looked up once, here."""
+    def reader(self, schema: TableSchema) -> Callable[[str, str, Stored], Known]:
+        """Reads (stem, key, object) of a table; what is the same for all its documents is looked up once, here. What it
+        gives raises CorruptDocument."""
         codec = self.resources.codec(schema)
         decode = codec.decode
         only = schema.pk_positions[0] if len(schema.pk_positions) == 1 else None
@@ -334,40 +324,59 @@ class Loader:
     def scan(self, schema: TableSchema, *, strict: bool = False) -> None:
         """Load every document of the table; ``strict`` passes over none that its constraints do not admit."""
         self.learn_all(schema)
-        self._load_known(schema, skip=not strict and self.resources.options.on_corrupt == "skip")
+        self._load_known(schema, skip=not strict and self.passes_over)
 
     def _load_known(self, schema: TableSchema, *, skip: bool) -> None:
         table = self._table(schema)
         wanted = [(stem, known.values) for stem, known in table.known.items() if known and stem not in table.present]
         self.account.candidates += len(wanted)
-        skipped = self._admit(schema, wanted, skip=skip)
+        self._load(schema, wanted, skip=skip)
+
+    def take(self, schema: TableSchema, documents: Iterable[tuple[str, str, Stored]]) -> None:
+        """Load documents that a scan has met, given as (stem, key, object), and remember them."""
+        table, read, wanted = self._table(schema), self.reader(schema), []
+        for stem, key, stored in documents:
+            try:
+                known = table.known[stem] if stem in table.known else read(stem, key, stored)
+            except CorruptDocument as error:
+                self.pass_over(error)
+                continue
+            table.known[stem] = known
+            if known is not None and stem not in table.present:
+                wanted.append((stem, known.values))
+        self._load(schema, wanted, skip=self.passes_over)
+
+    def _load(self, schema: TableSchema, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool) -> None:
+        table = self._table(schema)
+        skipped = self._admit(schema, rows, skip=skip)
         self.account.skipped += len(skipped)
         for stem in skipped:
             del table.known[stem]
-        table.present.update(stem for stem, _values in wanted if stem not in skipped)
+        table.present.update(stem for stem, _values in rows if stem not in skipped)
 
     def _scan_for(self, schema: TableSchema, condition: IndexCondition) -> None:
         """Read every document of the table, and load those that the index would have named; in a transaction all."""
         table = self._table(schema)
-        if table.complete or self._repeatable or not condition.clauses:
+        if table.complete or self.repeatable or not condition.clauses:
             self.scan(schema)
             return
-        self._refuse_scan(schema)
+        self.refuse_scan(schema)
         self.account.scanned.append(schema.table)
-        narrowing, read = Narrowing(self.resources.codec(schema), condition), self._reader(schema)
-        for stem, key, stored in self._stored(schema):
+        narrowing, read = Narrowing(self.resources.codec(schema), condition), self.reader(schema)
+        for stem, key, stored in self.stored(schema):
             try:
                 if stem not in table.known and narrowing.admits(key, stored.body):
                     table.known[stem] = read(stem, key, stored)
             except CorruptDocument as error:
-                self._skip(error)
-        self._load_known(schema, skip=self.resources.options.on_corrupt == "skip")
+                self.pass_over(error)
+        self._load_known(schema, skip=self.passes_over)
 
     def _admit(self, schema: TableSchema, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool) -> set[str]:
         table = self._table(schema)
         return Admission(self.resources, self.workspace, schema, table).admit(rows, skip=skip)
 
-    def _refuse_scan(self, schema: TableSchema) -> None:
+    def refuse_scan(self, schema: TableSchema) -> None:
+        """Raise FullScanRefused if the caller wants an answer from the index or none."""
         if self.access != "index":
             return
         reason = self.account.fallback_reason or FallbackReason.NOT_INDEXED
@@ -377,11 +386,20 @@ class Loader:
             f"manage.py sb_reindex {schema.label}."
         )
 
-    def _stored(self, schema: TableSchema) -> Iterator[tuple[str, str, Stored]]:
-        """Each stored document of the table as (stem, key, object); foreign objects are passed over."""
+    def stored(self, schema: TableSchema) -> Iterator[tuple[str, str, Stored]]:
+        """Each stored document of the table as (stem, key, object). Raises ScanBudgetExceeded."""
+        return self._own(schema, self.resources.store.scan(self.resources.keys.table_prefix(schema.table)))
+
+    def listed(self, schema: TableSchema) -> Iterator[str]:
+        """The stem of each stored document of the table, none of which is read. Raises ScanBudgetExceeded."""
+        listing = self.resources.store.list(self.resources.keys.table_prefix(schema.table))
+        return (stem for stem, _key, _listed in self._own(schema, ((listed.key, listed) for listed in listing)))
+
+    def _own(self, schema: TableSchema, objects: Iterable[tuple[str, Found]]) -> Iterator[tuple[str, str, Found]]:
+        """What is a document of the table, with its stem; foreign objects are passed over."""
         limit, seen, table = self.resources.options.max_scan_objects, 0, self.snapshot.table(schema.table)
         stem_of_key = self.resources.keys.stems_of_keys(schema.table)
-        for key, stored in self.resources.store.scan(self.resources.keys.table_prefix(schema.table)):
+        for key, found in objects:
             stem = stem_of_key(key)
             if stem is None:
                 self.account.skipped += 1
@@ -395,11 +413,16 @@ class Loader:
                     f"{schema.label}, or raise the limit."
                 )
             table.met = True
-            yield stem, key, stored
+            yield stem, key, found
 
-    def _skip(self, error: CorruptDocument) -> None:
+    @property
+    def passes_over(self) -> bool:
+        """Whether a scan passes over a document that cannot be a row, as the option ``on_corrupt`` says."""
+        return self.resources.options.on_corrupt == "skip"
+
+    def pass_over(self, error: CorruptDocument) -> None:
         """Pass over a document that cannot be read, or raise ``error``, as the option ``on_corrupt`` says."""
-        if self.resources.options.on_corrupt == "raise":
+        if not self.passes_over:
             raise error
         self.account.skipped += 1
         self._log_skipped(f"{error} It is passed over.", error.key)

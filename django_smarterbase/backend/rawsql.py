@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX
 
@@ -97,7 +97,7 @@ def tables_of(sqlite: sqlite3.Connection, sql: str) -> RawTables:
     written: dict[str, None] = {}
     sequences = False
 
-    def note(action: int, table: str | None, *_details: str | None) -> int:
+    def note(action: int, table: str | None, _column: str | None) -> None:
         nonlocal sequences
         sequences = sequences or table == _SEQUENCES
         if table is not None and not table.startswith(("sqlite_", PREFIX)):
@@ -105,44 +105,34 @@ def tables_of(sqlite: sqlite3.Connection, sql: str) -> RawTables:
                 read[table] = None
             if action in (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE):
                 written[table] = None
-        return sqlite3.SQLITE_OK
 
-    _explain(sqlite, sql, note)
+    authorized(sqlite, sql, note)
     return RawTables(tuple(read), tuple(written), sequences)
 
 
-def columns_of(sqlite: sqlite3.Connection, sql: str) -> dict[str, frozenset[str]]:
-    """``{table: columns}`` that a query reads, its conditions, joins and order included: SQLite is asked as in
-    ``tables_of``. A table of which only rows are counted has no columns."""
-    read: dict[str, set[str]] = {}
+def authorized(sqlite: sqlite3.Connection, sql: str, note: Callable[[int, str | None, str | None], None]) -> list[str]:
+    """Tell ``note`` of everything that ``sql`` is going to touch, as (action, table, column); returns the names of the
+    instructions that SQLite has made of it. Nothing is executed."""
 
-    def note(action: int, table: str | None, column: str | None, *_details: str | None) -> int:
-        if action == sqlite3.SQLITE_READ and table is not None:
-            read.setdefault(table, set()).update([column] if column else [])
+    def authorize(action: int, table: str | None, column: str | None, *_details: str | None) -> int:
+        note(action, table, column)
         return sqlite3.SQLITE_OK
 
-    _explain(sqlite, sql, note)
-    return {table: frozenset(columns) for table, columns in read.items()}
-
-
-def _explain(sqlite: sqlite3.Connection, sql: str, note: Callable[..., int]) -> None:
-    """Compile a statement under an authorizer that takes note of what it is asked, and allows everything."""
-    sqlite.set_authorizer(note)
+    sqlite.set_authorizer(authorize)
     try:
-        _prepare(sqlite, f"EXPLAIN {sql}")
+        return [row[1] for row in _explained(sqlite, f"EXPLAIN {sql}")]
     finally:
         sqlite.set_authorizer(None)
 
 
-def _prepare(sqlite: sqlite3.Connection, sql: str) -> None:
+def _explained(sqlite: sqlite3.Connection, sql: str) -> list[tuple[Any, ...]]:
     """Compile a statement. Parameters are bound to NULL one by one until SQLite has enough of them."""
     try:
-        sqlite.execute(sql).close()
+        return sqlite.execute(sql).fetchall()
     except sqlite3.ProgrammingError as error:
         needed = re.search(r"uses (\d+)", str(error))
         if needed:
-            sqlite.execute(sql, (None,) * int(needed.group(1))).close()
-        elif named := set(re.findall(r":(\w+)", sql)):
-            sqlite.execute(sql, dict.fromkeys(named)).close()
-        else:
-            raise
+            return sqlite.execute(sql, (None,) * int(needed.group(1))).fetchall()
+        if named := set(re.findall(r":(\w+)", sql)):
+            return sqlite.execute(sql, dict.fromkeys(named)).fetchall()
+        raise

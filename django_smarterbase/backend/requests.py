@@ -10,16 +10,19 @@ from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.profiling.profile import Operation
 
 if TYPE_CHECKING:
+    from django_smarterbase.backend.courses import Course
     from django_smarterbase.backend.loader import Loader
     from django_smarterbase.backend.locked_select import RowLocking
+    from django_smarterbase.backend.streams import RowStream
 
 
 class Execution(Protocol):
     """A statement, ``sql`` in Django's parameter style, which can be run more than once; ``rows`` are those of the last
-    run."""
+    run, and ``stream`` gives those that follow them, of a statement whose rows are asked for bit by bit."""
 
     sql: str
     rows: list[tuple[Any, ...]] | None
+    stream: RowStream | None
 
     def execute(self) -> None:
         """Run the SQL in the workspace and take its rows."""
@@ -38,9 +41,10 @@ class Request:
 
     ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
     that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see. ``counts``
-    says that the only row is a number of rows, ``locking`` which rows are to be locked. ``index_may_suffice`` says that
-    of one table at least no column is selected that no index has. ``sql`` is what was compiled: other SQL that a cursor
-    is given meanwhile (by an ``execute_wrapper``) is another statement.
+    says that the only row is a number of rows, ``locking`` which rows are to be locked. ``course`` is how it may be run
+    over a piece of its table at a time, and ``lazy`` that its rows are asked for bit by bit. ``index_may_suffice`` says
+    that of one table at least no column is selected that no index has. ``sql`` is what was compiled: other SQL that a
+    cursor is given meanwhile (by an ``execute_wrapper``) is another statement.
     """
 
     plan: QueryPlan
@@ -52,6 +56,8 @@ class Request:
     upsert: bool = False
     counts: bool = False
     locking: RowLocking | None = None
+    course: Course | None = None
+    lazy: bool = False
     shortcut: Shortcut | None = None
     index_may_suffice: bool = False
     sql: str = ""

@@ -9,27 +9,28 @@ from __future__ import annotations
 import logging
 import math
 import os
-import random
-import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.db.migrations.recorder import MigrationRecorder
 
+from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.commit_errors import advice, applied, commit_error
+from django_smarterbase.backend.coursing import load_or_answer
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.index_rows import IndexRows, IndexRowsFinder
 from django_smarterbase.backend.intents import Intent
-from django_smarterbase.backend.loader import Account, Loader
+from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.locked_run import lock_rows
 from django_smarterbase.backend.locking import TransactionLocks
 from django_smarterbase.backend.numbers import Numbering, raise_sequences
 from django_smarterbase.backend.recovery import TransactionUndecided, recovery_of
 from django_smarterbase.backend.references import verify_references
 from django_smarterbase.backend.requests import Execution, Request
+from django_smarterbase.backend.retrying import MAX_ATTEMPTS, pause
 from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_announced_first
@@ -42,13 +43,11 @@ from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
+    from django_smarterbase.backend.courses import Course
     from django_smarterbase.backend.resources import Resources
 
 logger = logging.getLogger("django_smarterbase.storage")
 
-MAX_ATTEMPTS: Final = 12
-_FIRST_PAUSE: Final = 0.002
-_LONGEST_PAUSE: Final = 0.25
 _SAVEPOINT: Final = "_sb_statement"
 
 
@@ -126,13 +125,16 @@ class Session:
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
         failure: WriteFailed | None = None
+        course = request.course
         standing: set[str] = set()  # keys that an attempt has changed for good: another one must not do it again
         for attempt in range(1, MAX_ATTEMPTS + 1):
             snapshot = Snapshot()
-            writes = self._attempt_alone(request, execution, snapshot, attempt)
+            writes = self._attempt_alone(request, execution, snapshot, course, attempt)
             if writes == []:
                 return  # it has only read, or found nothing to change
-            if writes is not None:
+            if writes is None:
+                course = None  # what contradicts itself is judged by one who remembers all of it
+            else:
                 writes = [write for write in writes if write.key not in standing]
                 self.await_decision(write.built_on for write in writes if write.built_on is not None)
                 raise_sequences(self.resources, snapshot, writes)
@@ -153,7 +155,7 @@ class Session:
                     model=request.model,
                     attempt=attempt,
                 )
-                _pause(attempt)
+                pause(attempt)
         if failure is not None and isinstance(failure.error, ClaimTaken):
             raise commit_error(failure) from failure
         raise ConflictError(
@@ -173,13 +175,13 @@ class Session:
             self.release_locks()
 
     def _attempt_alone(
-        self, request: Request, execution: Execution, snapshot: Snapshot, attempt: int
+        self, request: Request, execution: Execution, snapshot: Snapshot, course: Course | None, attempt: int
     ) -> list[DocumentWrite] | None:
         """An attempt that leaves the workspace empty; None when what it read is of different moments."""
         loader = self._loader(request, snapshot)
         self.workspace.sqlite.execute("BEGIN")
         try:
-            return self._attempt(request, execution, loader, keys=attempt > 1)
+            return self._attempt(request, execution, loader, course, keys=attempt > 1)
         except ConflictError as error:
             if attempt == MAX_ATTEMPTS or isinstance(error, TransactionUndecided):
                 raise
@@ -221,11 +223,20 @@ class Session:
         self.account = loader.account
         return loader
 
-    def _attempt(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
+    def _attempt(
+        self,
+        request: Request,
+        execution: Execution,
+        loader: Loader,
+        course: Course | None = None,
+        *,
+        keys: bool,
+    ) -> list[DocumentWrite]:
         if request.shortcut is not None and request.shortcut.answer(loader, execution):
             return []
         loader.index_rows = self.tables_from_index(request, execution.sql)
-        loader.load(request.plan)
+        if load_or_answer(self.wrapper, loader, request, execution, course):
+            return []
         if request.written:
             return self._write(request, execution, loader, keys=keys)
         execution.execute()
@@ -393,8 +404,3 @@ class Session:
     def _empty(self, snapshot: Snapshot) -> None:
         self.workspace.empty(snapshot.tables)
         snapshot.workspace_emptied()
-
-
-def _pause(attempt: int) -> None:
-    """Wait a random while, longer after each attempt, so that competing writers do not meet again in step."""
-    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db.utils import NotSupportedError
 
-from django_smarterbase.backend.loader import Account
+from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.operations import FlushStatement
 from django_smarterbase.backend.rawsql import (
     copies_rows,
@@ -21,24 +19,23 @@ from django_smarterbase.backend.rawsql import (
     touches_rows,
 )
 from django_smarterbase.backend.rawtables import keep_raw_table, restore_raw_table
+from django_smarterbase.backend.recording import FollowingRows, Run
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.upkeep import drop_table
-from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.hints import hints_of
-from django_smarterbase.ops import Ops, counting
 from django_smarterbase.planner.explain import explain_text
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
 from django_smarterbase.planner.values import filter_values
 from django_smarterbase.profiling.fingerprint import fingerprint
-from django_smarterbase.profiling.profile import FULL_SCAN, KEY, Operation, QueryProfile, redis_index
-from django_smarterbase.profiling.recorder import caller_method, record_made, wanted
-from django_smarterbase.signals import conflict_raised, send
+from django_smarterbase.profiling.profile import FULL_SCAN, KEY, QueryProfile, redis_index
+from django_smarterbase.profiling.recorder import caller_method, listening, record_made, wanted
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
     from django_smarterbase.backend.cursor import WorkspaceCursor
+    from django_smarterbase.backend.streams import RowStream
 
 
 class StatementRunner:
@@ -52,19 +49,20 @@ class StatementRunner:
         self.cursor = cursor
         self.execution = execution
 
-    def run(self, query: str, params: Any) -> None:
-        """Run the statement and, when somebody listens, record its profile."""
+    def run(self, query: str, params: Any) -> FollowingRows | None:
+        """Run the statement and, when somebody listens, record its profile; of one whose rows are read as they are
+        asked for, at its end. Returns those that follow the first."""
         if isinstance(query, FlushStatement) and query.resets_sequences:
             for table in query.tables:
                 self.session.resources.sequences.reset(table)
-            return
+            return None
         request = self.wrapper.request
         if request is None or request.sql not in query:
             if self.wrapper.defining or not touches_rows(query):
                 self._pass_through(query)
-                return
+                return None
             request = self._raw_request(query, params)
-        self._run_recorded(request, query, params)
+        return self._run_recorded(request, query, params)
 
     def _pass_through(self, query: str) -> None:
         """Transactions, pragmas and definitions concern the workspace alone, but for those of raw tables."""
@@ -121,27 +119,34 @@ class StatementRunner:
             upsert=" CONFLICT" in sql.upper() or " OR " in sql.upper(),
         )
 
-    def _run_recorded(self, request: Request, query: str, params: Any) -> None:
-        started_at, begun, error = datetime.now(UTC), time.perf_counter(), None
-        # By its counters a statement is known to have waited for Redis in vain, so that it does not wait again.
-        with counting() as ops:
-            try:
+    def _run_recorded(self, request: Request, query: str, params: Any) -> FollowingRows | None:
+        run = Run(self.wrapper.alias, request.operation, request.model)
+        try:
+            with run.going_on():
                 self.wrapper.catalog.refuse_join_across(request.plan.tables)
                 self.session.run(request, self.execution)
-            except BaseException as raised:
-                error = type(raised).__name__
-                _tell_conflict(raised, self.wrapper.alias, request.operation, request.model)
-                raise
-            finally:
-                run = _Run(ops, started_at, (time.perf_counter() - begun) * 1000, error)
-                slow_ms = self.session.resources.options.slow_ms
-                if wanted(run.duration, slow_ms):
-                    record_made(lambda: self._profile(request, query, params, run), slow_ms)
+        finally:
+            made = _Made(request, query, params, run, self.session.account)
+            if self.execution.stream is None or run.error is not None:
+                self._record(made, lambda: self._result_count(request))
+        return None if self.execution.stream is None else self._following(made, self.execution.stream)
 
-    def _profile(self, request: Request, query: str, params: Any, run: _Run) -> QueryProfile:
-        account, fallback = self.session.account, self.session.account.fallback_reason
+    def _following(self, made: _Made, stream: RowStream) -> FollowingRows:
+        """The rows of the stream. What tells of the caller is asked now, as others may read the rows."""
+        if listening():
+            made.method, made.values = caller_method(), self._filter_values(made.request)
+        first = len(self.execution.rows or ())
+        return FollowingRows(stream, made.run, first, lambda number: self._record(made, lambda: number))
+
+    def _record(self, made: _Made, number: Callable[[], int]) -> None:
+        slow_ms = self.session.resources.options.slow_ms
+        if wanted(made.run.duration, slow_ms):
+            record_made(lambda: self._profile(made, number()), slow_ms)
+
+    def _profile(self, made: _Made, number: int) -> QueryProfile:
+        request, run, account, fallback = made.request, made.run, made.account, made.account.fallback_reason
         return QueryProfile(
-            method=request.hints.name or caller_method(),
+            method=request.hints.name or made.method or caller_method(),
             model=request.model,
             database=self.wrapper.alias,
             tenant=self.session.resources.tenant,
@@ -154,14 +159,14 @@ class StatementRunner:
             storage_ops=run.ops.storage,
             redis_ops=run.ops.redis,
             candidates=account.candidates,
-            result_count=self._result_count(request),
+            result_count=number,
             skipped_documents=account.skipped,
             fallback=fallback is not None,
             fallback_reason=fallback,
             error=run.error,
             plan=_plan_lines(request.plan, account),
-            fingerprint=fingerprint(query, params),
-            filter_values=self._filter_values(request),
+            fingerprint=fingerprint(made.query, made.params),
+            filter_values=made.values or self._filter_values(request),
         )
 
     def _filter_values(self, request: Request) -> tuple[str, ...] | None:
@@ -177,14 +182,17 @@ class StatementRunner:
         return rows[0][0] if request.counts and rows else len(rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """How a statement went: ``duration`` in ms, ``error`` the name of the exception that ended it."""
+@dataclass(slots=True)
+class _Made:
+    """What the profile of a statement is made of. ``method`` and ``values`` are those of a caller who may be gone."""
 
-    ops: Ops
-    started_at: datetime
-    duration: float
-    error: str | None
+    request: Request
+    query: str
+    params: Any
+    run: Run
+    account: Account
+    method: str | None = None
+    values: tuple[str, ...] | None = None
 
 
 def _plan_lines(plan: QueryPlan, account: Account) -> tuple[str, ...]:
@@ -210,28 +218,17 @@ def commit_recorded(alias: str, session: Session) -> None:
 
     It is one unit of counting, so that a Redis which hangs is waited for once, whatever the number of tables.
     """
-    started_at, begun = datetime.now(UTC), time.perf_counter()
-    written, error = None, None
-    with counting() as ops:
-        try:
+    run, written = Run(alias, "commit", None), None
+    try:
+        with run.going_on():
             written = session.commit()
-        except BaseException as raised:
-            error = type(raised).__name__
-            _tell_conflict(raised, alias, "commit", None)
-            raise
-        finally:
-            run = _Run(ops, started_at, (time.perf_counter() - begun) * 1000, error)
-            slow_ms = session.resources.options.slow_ms
-            if written != 0 and wanted(run.duration, slow_ms):
-                record_made(lambda: _commit_profile(session, alias, written, run), slow_ms)
+    finally:
+        slow_ms = session.resources.options.slow_ms
+        if written != 0 and wanted(run.duration, slow_ms):
+            record_made(lambda: _commit_profile(session, alias, written, run), slow_ms)
 
 
-def _tell_conflict(raised: BaseException, alias: str, operation: Operation, model: str | None) -> None:
-    if isinstance(raised, ConflictError):
-        send(conflict_raised, Session, database=alias, operation=operation, model=model, error=raised)
-
-
-def _commit_profile(session: Session, alias: str, written: int | None, run: _Run) -> QueryProfile:
+def _commit_profile(session: Session, alias: str, written: int | None, run: Run) -> QueryProfile:
     account = session.account
     return QueryProfile(
         method=hints_of(None).name or caller_method(),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.loader import Loader
-from django_smarterbase.backend.session import MAX_ATTEMPTS
+from django_smarterbase.backend.retrying import MAX_ATTEMPTS
 from django_smarterbase.backend.snapshot import Known, Snapshot
 from django_smarterbase.backend.soundness import check_key, check_nulls
 from django_smarterbase.backend.workspace import TouchedRow

@@ -19,6 +19,7 @@ from django_smarterbase.tables import TableSchema, Value
 
 PREFIX: Final = "_sb_"
 ROWID: Final = "rowid"
+_ASIDE: Final = "_sb_aside"
 _SETUP: Final = """
 CREATE TABLE IF NOT EXISTS _sb_state (recording INTEGER NOT NULL);
 INSERT INTO _sb_state SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM _sb_state);
@@ -82,7 +83,7 @@ class Workspace:
         Without ``create_sql`` it is raw DDL's and is taken as it stands.
         """
         table = self._tables.get(schema.table)
-        if table is None or (table.schema is not schema and _signature(table.schema) != _signature(schema)):
+        if table is None or self.is_altered(schema):
             if create_sql is None or self._was_made_for(schema):
                 table = self._adopt(schema)
             else:
@@ -174,6 +175,23 @@ class Workspace:
                 f"WHEN (SELECT recording FROM _sb_state) BEGIN {body} END"
             )
         table.armed = True
+
+    @contextmanager
+    def aside(self, table: str) -> Iterator[None]:
+        """Within the block the table is empty; afterwards it, and all else, is what it was. An open transaction loses
+        nothing by it."""
+        self.sqlite.execute(f"SAVEPOINT {_ASIDE}")
+        try:
+            self.sqlite.execute(f"DELETE FROM {quote(table)}")
+            yield
+        finally:
+            self.sqlite.execute(f"ROLLBACK TO {_ASIDE}")
+            self.sqlite.execute(f"RELEASE {_ASIDE}")
+
+    def is_altered(self, schema: TableSchema) -> bool:
+        """Whether the scratch table now stands there for another schema than ``schema``."""
+        table = self._tables.get(schema.table)
+        return table is not None and table.schema is not schema and _signature(table.schema) != _signature(schema)
 
     def insert(self, table: str, rows: Iterable[tuple[Value, ...]]) -> None:
         """Load rows, each in the order of the schema's columns. Raises sqlite3.IntegrityError."""

@@ -36,7 +36,7 @@ class Ring:
     """
 
     def __init__(self, size: int) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a stream that the garbage collector ends adds its profile at any moment
         self._kept: deque[Kept] = deque(maxlen=size)
         self._added = 0
         self._sent = 0  # the number of the last that waits no more

@@ -16,7 +16,7 @@ from django_smarterbase.tables import Affinity, IndexDefinition, IndexSubquery, 
 
 BINARY: Final = ("", "BINARY")
 #: A subquery that chooses by chance or by the clock does not choose the same rows when it runs once more.
-_VOLATILE: Final = re.compile(r"\bRAND\(|\bRANDOM\w*\(|'NOW'|\bCURRENT_", re.IGNORECASE)
+VOLATILE: Final = re.compile(r"\bRAND\(|\bRANDOM\w*\(|'NOW'|\bCURRENT_", re.IGNORECASE)
 
 
 def reach(schema: TableSchema | None, column: str) -> tuple[bool, IndexDefinition | None]:
@@ -78,7 +78,7 @@ def subquery_term(
     if not all(compares_as(schema, column, _selects_text(part, connection)) for part in parts):
         return None
     sql, params = lookup.process_rhs(compiler, connection)
-    if _VOLATILE.search(sql) is not None:
+    if VOLATILE.search(sql) is not None:
         return None
     return IndexSubquery(sql, tuple(params), column, index, _only_table(parts), negated=not truth)
 

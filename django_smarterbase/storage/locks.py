@@ -45,12 +45,14 @@ def locked(path: str, operation: int, wait: float) -> Iterator[int]:
 @contextmanager
 def attempted(path: str, operation: int) -> Iterator[int | None]:
     """Like ``locked``, without waiting: gives None when somebody else holds the lock."""
-    descriptor = _opened(path)
+    descriptor, process = _opened(path), os.getpid()
     try:
         yield descriptor if _taken(descriptor, path, operation) else None
     finally:
-        # Closing alone would not end the lock while a forked child still has the descriptor.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        # Closing alone would not end the lock while a forked child still has the descriptor; and the child, in which a
+        # listing may be given up that is under way in the parent, must not end the parent's.
+        if os.getpid() == process:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

@@ -50,7 +50,7 @@ class WorkerPool:
         yield from self._map_in_threads(function, chain(first, source))
 
     def _map_in_threads(self, function: Callable[[Item], Result], source: Iterator[Item]) -> Iterator[Result]:
-        executor = self._threads()
+        executor, process = self._threads(), os.getpid()
         window: deque[Future[_Done[Result]]] = deque()
         try:
             for item in source:
@@ -60,7 +60,8 @@ class WorkerPool:
             while window:
                 yield _result(window.popleft())
         finally:
-            for future in window:
+            # A child that was forked in between has none of the threads, and would wait for ever.
+            for future in window if os.getpid() == process else ():
                 if not future.cancel():
                     counters.add(future.result().made)
 

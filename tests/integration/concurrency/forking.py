@@ -248,6 +248,44 @@ def probe() -> None:
     await_children([forked(child)])
 
 
+def iterator() -> None:
+    """Fork in the middle of an iterator: parent and children go on, and its rows are the parent's."""
+    import pytest
+    from django.db import InterfaceError, connection
+
+    from testproject.articles.models import Article, Author
+
+    author = Author.objects.create(name="Mary Somerville")
+    pks = {UUID(int=number) for number in range(300)}
+    Article.objects.bulk_create(Article(pk=pk, author=author, category="science", title="read") for pk in pks)
+    rows = Article.objects.order_by().iterator(chunk_size=1)
+    seen = [next(rows).pk]
+
+    def child() -> None:
+        assert Article.objects.get(pk=ARTICLE).title == "read"
+        with pytest.raises(InterfaceError, match=str(os.getppid())):
+            list(rows)
+        assert Article.objects.count() == len(pks)
+
+    await_children([forked(child), forked(child)])
+    prefix = connection.resources.keys.table_prefix("articles")
+    if hasattr(connection.resources.store, "_location"):
+        assert is_listed(connection.resources.store._location, prefix)
+    seen += [row.pk for row in rows]
+    assert sorted(seen) == sorted(pks)
+
+
+def is_listed(location: str, prefix: str) -> bool:
+    """Whether the folder is being listed, so that who replaces a file in it has to say so."""
+    from fcntl import LOCK_EX
+
+    from django_smarterbase.storage.keys import fence_file
+    from django_smarterbase.storage.locks import attempted
+
+    with attempted(f"{location}/{fence_file(prefix, 'listing')}", LOCK_EX) as alone:
+        return alone is None
+
+
 def keys() -> None:
     """Parent and children make keys at the same moment."""
     from django_smarterbase.fields import uuid7
@@ -265,4 +303,5 @@ def keys() -> None:
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
     django.setup()
-    {function.__name__: function for function in (used, pool, threads, locks, transaction, probe, keys)}[sys.argv[1]]()
+    functions = (used, pool, threads, locks, transaction, iterator, probe, keys)
+    {function.__name__: function for function in functions}[sys.argv[1]]()

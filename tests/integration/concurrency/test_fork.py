@@ -34,6 +34,12 @@ def test_transaction_stays_the_parents_when_a_child_is_forked_in_it(ground: Grou
     assert len(done.stdout.split()) == 1
 
 
+@pytest.mark.parametrize("ground", ["files", "s3"], indirect=True)
+def test_iterator_stays_the_parents_when_a_child_is_forked_in_it(ground: Ground) -> None:
+    done = ground.run("iterator")
+    assert done.returncode == 0, done.stderr
+
+
 def test_child_asks_redis_when_a_probe_was_under_way_in_its_parent(ground: Ground) -> None:
     done = ground.run("probe")
     assert done.returncode == 0, done.stderr

@@ -125,6 +125,7 @@ _OF_ARTICLE = {
     "longarticle__words": _SMALL,
     "longarticle__isnull": _YES,
 }
+_OWN_COLUMNS = ("pk", "id", "author_id", "category", "status", "rating", "score", "price", "printed", "live")
 _OF_AUTHOR = {
     "pk": _IDS,
     "pk__in": _several(_IDS),
@@ -341,6 +342,10 @@ def _questions_of(
     )
 
 
+#: Conditions on an article's own columns.
+OWN_CONDITIONS = _trees(
+    _lookups({name: values for name, values in _OF_ARTICLE.items() if name.split("__")[0] in _OWN_COLUMNS})
+)
 ARTICLE_CONDITIONS = _trees(st.one_of(_lookups(_OF_ARTICLE), _subqueries_of_article()))
 AUTHOR_CONDITIONS = _trees(st.one_of(_lookups(_OF_AUTHOR), _subqueries_of_author()))
 QUESTIONS: st.SearchStrategy[Question] = st.one_of(

@@ -11,7 +11,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 
-from django_smarterbase.backend import locked_run, session
+from django_smarterbase.backend import locked_run, retrying
 from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.recovery import recovery_of
 from django_smarterbase.backend.unit_of_work import UnitOfWork
@@ -40,7 +40,7 @@ def test_statement_that_meets_a_faster_writer_tells_that_it_begins_anew(rival: R
 def test_statement_that_never_gets_through_tells_each_attempt_and_the_conflict(
     filled: Ledger, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr(retrying, "_LONGEST_PAUSE", 0.0)
     me, begin = threading.get_ident(), UnitOfWork._begin
 
     def overtaken(self: UnitOfWork, *args: Any) -> Any:
@@ -52,7 +52,7 @@ def test_statement_that_never_gets_through_tells_each_attempt_and_the_conflict(
     with pytest.raises(ConflictError) as raised:
         Article.objects.filter(title="title 1").update(view_count=F("view_count") + 1)
     attempts = [each["attempt"] for each in told.arguments("statement_retried")]
-    assert attempts == list(range(1, session.MAX_ATTEMPTS))
+    assert attempts == list(range(1, retrying.MAX_ATTEMPTS))
     assert told.arguments("conflict_raised") == [{**ARTICLE, "error": raised.value.__cause__ or raised.value}]
 
 

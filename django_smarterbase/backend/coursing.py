@@ -1,0 +1,138 @@
+"""Runs a statement by its course, where it has one; otherwise over all of its candidates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django_smarterbase.backend.courses import Course, InOrder, RowByRow, Sifted
+from django_smarterbase.backend.enough import load_enough
+from django_smarterbase.backend.loader import Loader
+from django_smarterbase.backend.pieces import Pieces
+from django_smarterbase.backend.programs import program_of
+from django_smarterbase.backend.rawsql import qmark
+from django_smarterbase.backend.sifting import HELD, Sifter
+from django_smarterbase.backend.streams import CreateSql, Row, RowStream
+from django_smarterbase.storage.keys import stem as stem_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from django_smarterbase.backend.base import DatabaseWrapper
+    from django_smarterbase.backend.pieces import Piece
+    from django_smarterbase.backend.requests import Execution, Request
+
+
+def load_or_answer(
+    wrapper: DatabaseWrapper, loader: Loader, request: Request, execution: Execution, course: Course | None
+) -> bool:
+    """Load what the SQL is to be run over, and say False; or put the rows in ``execution`` as ``course`` has it.
+
+    In a transaction, which remembers what it reads, no course is taken; only, no more is read than the statement takes.
+    Nor is one taken where the index may know all that is asked, unless a few rows are.
+    """
+    few = isinstance(course, Sifted) and course.enough is not None
+    if course is not None and (few or course.step.table not in loader.index_rows):
+        create_sql = wrapper.catalog.maker(loader.schema_of(course.step.table))
+        return CourseRun(course, loader, request, execution, create_sql).answer()
+    if not (loader.repeatable and load_enough(loader, request.course, request.sql)):
+        loader.load(request.plan)
+    return False
+
+
+class CourseRun:
+    """One statement in autocommit, whose scratch table is empty and is emptied afterwards."""
+
+    def __init__(
+        self, course: Course, loader: Loader, request: Request, execution: Execution, create_sql: CreateSql
+    ) -> None:
+        self.course = course
+        self.loader = loader
+        self.request = request
+        self.execution = execution
+        self._create_sql = create_sql
+        self._schema = loader.schema_of(course.step.table)
+        self._pieces = Pieces(loader, self._schema)
+
+    def answer(self) -> bool:
+        """Put the rows in ``execution``; or load what the SQL is then to be run over, and say False.
+
+        Raises what loading raises, and ConflictError for rows that contradict each other.
+        """
+        course = self.course
+        if isinstance(course, RowByRow):
+            return self._row_by_row(course)
+        if isinstance(course, InOrder):
+            return self._in_order(course)
+        self._sift(course)
+        return False
+
+    def _row_by_row(self, course: RowByRow) -> bool:
+        if not course.counts and self._aggregates():
+            self.loader.load(self.request.plan)
+            return False
+        self._give_rows(self._pieces.of(course.step.path, once=True), counts=course.counts)
+        return True
+
+    def _in_order(self, course: InOrder) -> bool:
+        if self._aggregates():
+            self.loader.load(self.request.plan)
+            return False
+        stems = self._pieces.sorted_stems(descending=course.by_pk < 0) if course.by_pk else None
+        if stems is None:
+            stems = self._sorted_by_sqlite(course)
+        if stems is not None:
+            self._give_rows(self._pieces.read(stems))
+        return stems is not None
+
+    def _sorted_by_sqlite(self, course: InOrder) -> list[str] | None:
+        """The stems of the rows in their order; None when these are few enough to stay, and are loaded."""
+        sqlite, keys = self.loader.workspace.sqlite, course.keys
+        needed = program_of(sqlite, keys.sql).columns.get(self._schema.table, frozenset())
+        sifter = Sifter(self.loader, self._schema, course.matching, needed=needed, held=HELD)
+        sifter.load(self._pieces.of(course.step.path, once=False))
+        if not sifter.thinned:
+            return None
+        stems = [stem_of(row) for row in sqlite.execute(keys.sql, keys.params)]
+        self.loader.workspace.empty([self._schema.table])
+        return stems
+
+    def _sift(self, course: Sifted) -> None:
+        if self.request.written:
+            sifter = Sifter(self.loader, self._schema, course.keys, remembers=True)
+        else:
+            program = program_of(self.loader.workspace.sqlite, qmark(self.request.sql))
+            if course.rowwise and program.aggregates:
+                self.loader.load(self.request.plan)
+                return
+            needed = program.columns.get(self._schema.table, frozenset())
+            sifter = Sifter(self.loader, self._schema, course.keys, needed=needed)
+        sifter.load(self._pieces.of(course.step.path, once=False), course.enough)
+
+    def _aggregates(self) -> bool:
+        """Whether the SQL puts rows together, by a function of which Django does not know that it does."""
+        return program_of(self.loader.workspace.sqlite, qmark(self.request.sql)).aggregates
+
+    def _give_rows(self, pieces: Generator[Piece], *, counts: bool = False) -> None:
+        """All rows at once; or those of the first piece and a stream of the others, if asked for bit by bit."""
+        stream = RowStream(self.loader, self._schema, pieces, self.execution, self._create_sql)
+        rows = stream.next_rows()
+        if rows is None:
+            self.execution.execute()  # over no rows, for what the cursor tells of the columns
+        elif counts:
+            self.execution.rows = [(_number(rows) + sum(map(_number, _others(stream))),)]
+        elif self.request.lazy:
+            self.execution.rows, self.execution.stream = rows, stream
+        else:
+            for others in _others(stream):
+                rows += others
+            self.execution.rows = rows
+
+
+def _others(stream: RowStream) -> Generator[list[Row]]:
+    while (rows := stream.next_rows()) is not None:
+        yield rows
+
+
+def _number(rows: list[Row]) -> int:
+    number: int = rows[0][0]
+    return number

@@ -1,0 +1,44 @@
+"""Loads as much of a table as a statement in a transaction takes that wants any few of its rows.
+
+The first reading of a document counts until the transaction ends, so what is read is kept; but no more is read.
+"""
+
+from __future__ import annotations
+
+from django_smarterbase.backend.courses import Course, KeysSql, Sifted
+from django_smarterbase.backend.loader import Loader
+from django_smarterbase.backend.pieces import Pieces
+from django_smarterbase.backend.programs import program_of
+from django_smarterbase.backend.rawsql import qmark
+from django_smarterbase.backend.workspace import quote
+from django_smarterbase.planner.plan import Scan
+from django_smarterbase.tables import TableSchema
+
+
+def load_enough(loader: Loader, course: Course | None, sql: str) -> bool:
+    """Load until the rows that the statement ``sql`` may take are there; False for one that takes what it can get."""
+    if not isinstance(course, Sifted) or course.enough is None or not isinstance(course.step.path, Scan):
+        return False
+    sqlite, schema = loader.workspace.sqlite, loader.schema_of(course.step.table)
+    if program_of(sqlite, qmark(sql)).aggregates:
+        return False
+    loader.overlay(schema)
+    table = loader.snapshot.table_as(loader.resources.codec(schema))
+    if table.complete:
+        return False
+    pieces = Pieces(loader, schema).of(course.step.path, once=False)
+    while _number(loader, schema, course.keys) < course.enough:
+        piece = next(pieces, None)
+        if piece is None:
+            table.complete = True
+            break
+        loader.take(schema, piece)
+    pieces.close()
+    return True
+
+
+def _number(loader: Loader, schema: TableSchema, keys: KeysSql | None) -> int:
+    """How many rows there are that the statement may take."""
+    rows, params = (quote(schema.table), ()) if keys is None else (f"({keys.sql})", keys.params)
+    number: int = loader.workspace.sqlite.execute(f"SELECT COUNT(*) FROM {rows}", params).fetchone()[0]
+    return number
