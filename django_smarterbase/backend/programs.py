@@ -15,8 +15,8 @@ _AGGREGATING: Final = ("Agg", "Count")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """``columns`` are those that the SQL reads, ``{table: names}``, conditions, joins and order included; a table of which
-    only rows are counted has none. ``aggregates`` says that it puts rows together."""
+    """``columns`` are those that the SQL reads, ``{table: names}``, be it in conditions, joins or the order; a table of
+    which only rows are counted has none. ``aggregates`` says that it puts rows together."""
 
     columns: dict[str, frozenset[str]]
     aggregates: bool
