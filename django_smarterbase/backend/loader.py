@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
+from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.admission import Admission
-from django_smarterbase.backend.index_rows import IndexRows, insert_index_rows
+from django_smarterbase.backend.index_rows import IndexRows
 from django_smarterbase.backend.narrowing import Narrowing
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.resolving import resolved, terms_of_values
@@ -37,30 +37,6 @@ from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition,
 
 logger = logging.getLogger("django_smarterbase.storage")
 index_logger = logging.getLogger("django_smarterbase.index")
-
-
-@dataclass
-class Account:
-    """What the loading of one statement came to, for its profile.
-
-    ``steps`` are those of its plan that were taken. ``scanned`` are the tables of which every document was read,
-    ``listed`` those of which the index has named every one; ``index_suffices`` tells that it knew all that was asked.
-    """
-
-    steps: tuple[Step, ...] = ()
-    candidates: int = 0
-    skipped: int = 0
-    scanned: list[str] = field(default_factory=list)
-    listed: list[str] = field(default_factory=list)
-    index_suffices: bool = False
-    indexes: list[str] = field(default_factory=list)
-    choices: list[ScanChosen] = field(default_factory=list)
-    fallback_reason: FallbackReason | None = None
-
-    @property
-    def whole_table(self) -> bool:
-        """Whether the statement went over a whole table, to read its documents or those that it leads to."""
-        return bool(self.scanned) or (bool(self.listed) and not self.index_suffices)
 
 
 class Loader:
@@ -137,29 +113,20 @@ class Loader:
         return True
 
     def _bring(self, schema: TableSchema, stems: Sequence[str], in_doubt: Collection[str] = ()) -> None:
-        """Load documents: from the records of the index if they are all that is asked for, or else as they are stored."""
+        """Load documents: from the records of the index if they are all that is asked for, otherwise as stored."""
         made, present = self.index_rows.get(schema.table), self._table(schema).present
         certain = [stem for stem in stems if stem not in in_doubt and stem not in present]
         if made is not None and certain and schema.table not in self._untrusted:
-            rows = made.of(self._records(schema, made, certain))
-            if insert_index_rows(self.workspace, schema, list(rows.values())):
-                self.account.candidates += len(rows)
-                present.update(rows)
+            try:
+                loaded = made.load(self.resources.indexes, self.workspace, certain)
+                self.account.candidates += len(loaded)
+                present.update(loaded)
+            except IndexUntrusted:
+                self._untrusted.add(schema.table)
         self.fetch(schema, stems)
 
-    def _records(self, schema: TableSchema, made: IndexRows, stems: Sequence[str]) -> Mapping[str, Mapping[str, Value]]:
-        """What the index knows of the documents: nothing, when it may not be trusted any more."""
-        try:
-            return self.resources.indexes.records(schema, made.indexes, stems)
-        except IndexUntrusted:
-            self._untrusted.add(schema.table)
-            return {}
-
     def _select(self, subquery: IndexSubquery) -> list[Value]:
-        """The values that a subquery selects of the rows in the workspace, each once."""
-        # A leading + keeps the converters that Django registers for declared types off.
-        sql = f"WITH found(v) AS (SELECT * FROM {qmark(subquery.sql)}) SELECT DISTINCT +v FROM found"
-        return [row[0] for row in self.workspace.sqlite.execute(sql, subquery.params)]
+        return self.workspace.selected(qmark(subquery.sql), subquery.params)
 
     def _reach(
         self, schema: TableSchema, index: IndexDefinition | None, values: Sequence[Value], narrowed_by: IndexCondition

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.migrations.recorder import MigrationRecorder
 
+from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.commit_errors import advice, applied, commit_error
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.index_rows import IndexRows, IndexRowsFinder
 from django_smarterbase.backend.intents import Intent
-from django_smarterbase.backend.loader import Account, Loader
+from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.locked_run import lock_rows
 from django_smarterbase.backend.locking import TransactionLocks
 from django_smarterbase.backend.numbers import Numbering, raise_sequences

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.utils import NotSupportedError
 
-from django_smarterbase.backend.loader import Account
+from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.operations import FlushStatement
 from django_smarterbase.backend.rawsql import (
     copies_rows,
