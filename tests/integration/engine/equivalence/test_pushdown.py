@@ -75,7 +75,7 @@ ASKED: dict[str, tuple[Rows, int, int]] = {
     "a negated subquery with a NULL": (
         listed(lambda: ARTICLES.exclude(editor__in=AUTHORS.filter(mentor=None).values("mentor"))), 6, 3,
     ),
-    "the smaller side first": (listed(lambda: AUTHORS.filter(name="Bob", articles__live=False)), 1, 6),
+    "the smaller side first": (listed(lambda: AUTHORS.filter(name="Bob", articles__live=False)), 2, 5),
     "columns that the index knows": (
         listed(lambda: ARTICLES.values_list("pk", "category", "score", "price", "printed")), 0, 2,
     ),
@@ -90,7 +90,7 @@ ASKED: dict[str, tuple[Rows, int, int]] = {
     "a few columns of instances": (
         lambda db: sorted((each.pk, each.printed) for each in ARTICLES.using(db).only("printed")), 0, 2,
     ),
-    "rows of a relation": (listed(lambda: TAGS.filter(articles__in=[1, 2]).values("name", "articles")), 0, 4),
+    "rows of a relation": (listed(lambda: TAGS.filter(articles__in=[1, 2]).values("name", "articles")), 0, 3),
     "prefetched": (
         lambda db: sorted(
             (each.pk, sorted(tag.name for tag in each.tags.all()))

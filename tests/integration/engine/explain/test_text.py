@@ -111,7 +111,7 @@ Cost: 0 storage operations (0 reads, 0 listings), $0""",
         """\
 library_author: Scan of every document, O(n), 7 candidates
 library_article: JoinLookup by the values of library_author.id, redis:library_article-by-author \
-[rows from the index], O(1), about 20 candidates
+[rows from the index], O(1), about 17 candidates
 Index of library_author: trusted, 7 documents
 Index of library_article: trusted, 17 documents
 Cost: 8 storage operations (7 reads, 1 listing), $0.0000078
