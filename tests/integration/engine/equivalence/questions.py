@@ -211,7 +211,7 @@ def _subqueries_of_author() -> st.SearchStrategy[Q]:
     )
 
 
-def _trees(leaves: st.SearchStrategy[Q]) -> st.SearchStrategy[Q]:
+def trees(leaves: st.SearchStrategy[Q]) -> st.SearchStrategy[Q]:
     return st.recursive(
         leaves,
         lambda inner: st.one_of(
@@ -332,7 +332,7 @@ def _questions_of(
     shapes = {**SHAPES, **more}
     # Most conditions are plain ones, which the planner can do something with; a tree of four hardly ever narrows.
     plain = st.tuples(st.just(True), leaves)
-    steps = st.lists(st.one_of(plain, plain, st.tuples(st.booleans(), _trees(leaves))), max_size=3)
+    steps = st.lists(st.one_of(plain, plain, st.tuples(st.booleans(), trees(leaves))), max_size=3)
     return st.builds(
         Question,
         model=st.just(model),
@@ -341,8 +341,8 @@ def _questions_of(
     )
 
 
-ARTICLE_CONDITIONS = _trees(st.one_of(_lookups(_OF_ARTICLE), _subqueries_of_article()))
-AUTHOR_CONDITIONS = _trees(st.one_of(_lookups(_OF_AUTHOR), _subqueries_of_author()))
+ARTICLE_CONDITIONS = trees(st.one_of(_lookups(_OF_ARTICLE), _subqueries_of_article()))
+AUTHOR_CONDITIONS = trees(st.one_of(_lookups(_OF_AUTHOR), _subqueries_of_author()))
 QUESTIONS: st.SearchStrategy[Question] = st.one_of(
     _questions_of(Article, st.one_of(_lookups(_OF_ARTICLE), _subqueries_of_article()), _ARTICLE_SHAPES),
     _questions_of(Author, st.one_of(_lookups(_OF_AUTHOR), _subqueries_of_author()), _AUTHOR_SHAPES),

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Count, F, Max, Q, QuerySet, Sum
+from django.db.models.lookups import Exact, GreaterThan, In, IsNull
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +18,8 @@ from django_smarterbase.profiling import profile_queries
 from django_smarterbase.profiling.profile import QueryProfile
 
 from .library.models import Article, Author, Country, Tag
-from .questions import ARTICLE_CONDITIONS
-from .rows import fill
+from .questions import ARTICLE_CONDITIONS, trees
+from .rows import NAMES, fill
 from .stock import STOCK
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:django.db.models.sql")
@@ -53,6 +54,13 @@ ASKED: dict[str, tuple[Rows, int, int]] = {
     "a negation of several values counted": (counted(lambda: ARTICLES.exclude(category__in=["news", "essay"])), 0, 2),
     "a negation of many values counted": (counted(lambda: ARTICLES.exclude(score__in=range(2, 5000))), 0, 2),
     "a negated key counted": (counted(lambda: ARTICLES.exclude(pk=1)), 0, 2),
+    # As an expression a lookup has no "IS NOT NULL" beside it when it is negated.
+    "a negated lookup of NULLs counted": (counted(lambda: ARTICLES.filter(~Q(Exact(F("score"), 1)))), 0, 2),
+    "a negated list counted": (counted(lambda: ARTICLES.filter(~Q(In(F("score"), [1, 2])))), 0, 2),
+    "a negated comparison counted": (counted(lambda: ARTICLES.filter(~Q(GreaterThan(F("score"), 1)))), 0, 2),
+    "a negated subquery of NULLs": (
+        listed(lambda: ARTICLES.filter(~Q(In(F("editor"), AUTHORS.filter(name="ada").values("pk").query)))), 5, 3,
+    ),
     "a negated range counted": (counted(lambda: ARTICLES.exclude(score__gt=1)), 0, 2),
     "two sets and a negation counted": (counted(lambda: ARTICLES.filter(author=2, live=False).exclude(score=1)), 0, 2),
     "two sets counted": (counted(lambda: ARTICLES.filter(author=2, live=False)), 0, 2),
@@ -118,8 +126,23 @@ def test_index_answers_with_so_many_documents_and_round_trips(name: str) -> None
     assert sum(profile.redis_ops.round_trips for profile in profiles) == round_trips
 
 
+_VALUES = st.one_of(st.integers(0, 4), st.none())
+_BARE = st.one_of(
+    st.builds(lambda name, value: Q(Exact(F(name), value)), st.sampled_from(["score", "editor"]), st.integers(0, 4)),
+    st.builds(lambda name, values: Q(In(F(name), values)), st.sampled_from(["score", "editor"]), st.lists(_VALUES)),
+    st.builds(lambda name, value: Q(GreaterThan(F(name), value)), st.sampled_from(["score", "pk"]), st.integers(0, 4)),
+    st.builds(lambda value: Q(IsNull(F("score"), value)), st.booleans()),
+    st.builds(
+        lambda name: Q(In(F("editor"), AUTHORS.filter(name=name).values("mentor").query)), st.sampled_from(NAMES)
+    ),
+)
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(condition=ARTICLE_CONDITIONS, columns=st.sets(st.sampled_from(["pk", "score", "author", "price", "live"])))
+@given(
+    condition=st.one_of(ARTICLE_CONDITIONS, trees(_BARE)),
+    columns=st.sets(st.sampled_from(["pk", "score", "author", "price", "live"])),
+)
 def test_counts_and_columns_are_those_of_stock_sqlite_whatever_is_negated_and_nested(
     condition: Q, columns: set[str]
 ) -> None:
