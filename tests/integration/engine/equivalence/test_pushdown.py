@@ -57,9 +57,9 @@ ASKED: dict[str, tuple[Rows, int, int]] = {
     # As an expression a lookup has no "IS NOT NULL" beside it when it is negated.
     "a negated lookup of NULLs counted": (counted(lambda: ARTICLES.filter(~Q(Exact(F("score"), 1)))), 0, 2),
     "a negated list counted": (counted(lambda: ARTICLES.filter(~Q(In(F("score"), [1, 2])))), 0, 2),
-    "a negated comparison counted": (counted(lambda: ARTICLES.filter(~Q(GreaterThan(F("score"), 1)))), 0, 2),
+    "a negated comparison counted": (counted(lambda: ARTICLES.filter(~Q(GreaterThan(F("score"), 1)))), 0, 4),
     "a negated subquery of NULLs": (
-        listed(lambda: ARTICLES.filter(~Q(In(F("editor"), AUTHORS.filter(name="ada").values("pk").query)))), 5, 3,
+        listed(lambda: ARTICLES.filter(~Q(In(F("editor"), AUTHORS.filter(name="ada").values("pk").query)))), 7, 3,
     ),
     "a negated range counted": (counted(lambda: ARTICLES.exclude(score__gt=1)), 0, 2),
     "two sets and a negation counted": (counted(lambda: ARTICLES.filter(author=2, live=False).exclude(score=1)), 0, 2),
@@ -132,9 +132,7 @@ _BARE = st.one_of(
     st.builds(lambda name, values: Q(In(F(name), values)), st.sampled_from(["score", "editor"]), st.lists(_VALUES)),
     st.builds(lambda name, value: Q(GreaterThan(F(name), value)), st.sampled_from(["score", "pk"]), st.integers(0, 4)),
     st.builds(lambda value: Q(IsNull(F("score"), value)), st.booleans()),
-    st.builds(
-        lambda name: Q(In(F("editor"), AUTHORS.filter(name=name).values("mentor").query)), st.sampled_from(NAMES)
-    ),
+    st.sampled_from(NAMES).map(lambda name: Q(In(F("editor"), AUTHORS.filter(name=name).values("mentor").query))),
 )
 
 
