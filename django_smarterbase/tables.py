@@ -198,8 +198,8 @@ class Walk:
     those from ``start`` up to ``stop`` in the order of the next columns, then of the primary key.
 
     ``within`` bounds the first of these columns, and leaves NULLs out; ``backwards`` turns the order round;
-    ``nulls_moved`` puts NULLs at the other end than SQLite does. Documents that are equal in the first ``ties`` of these
-    columns are not torn apart at the page's end, since something else orders them; 0: no index must mind that.
+    ``nulls_moved`` puts NULLs at the other end than SQLite does. Documents that are equal in the first ``ties`` of
+    these columns are not torn apart at the page's end, since something else orders them; 0 when nothing does.
     """
 
     index: IndexDefinition

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from django_smarterbase.backend.admission import Admission
 from django_smarterbase.backend.narrowing import Narrowing
+from django_smarterbase.backend.ordered import OrderedLoading
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Known, Snapshot, TableSnapshot
@@ -17,34 +19,41 @@ from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import CorruptDocument, FullScanRefused, ScanBudgetExceeded
 from django_smarterbase.hints import Access
 from django_smarterbase.indexes.affinity import stored as value_as_stored
-from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted, Reading
+from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted, Page, Reading
 from django_smarterbase.planner.plan import (
     AccessPath,
     IndexLookup,
     JoinLookup,
     KeyLookup,
+    OrderedLookup,
     QueryPlan,
     SubqueryLookup,
 )
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.codec import version_of
 from django_smarterbase.storage.keys import stem as stem_of
-from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value
+from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value, Walk
 
 logger = logging.getLogger("django_smarterbase.storage")
 index_logger = logging.getLogger("django_smarterbase.index")
 
 _ENTRIES_A_READ: Final = 1000
 
+Answer = TypeVar("Answer")
+
 
 @dataclass
 class Account:
-    """What the loading of one statement came to, for its profile."""
+    """What the loading of one statement came to, for its profile.
+
+    ``beyond`` tells that a page of an ordered index was not found in time.
+    """
 
     candidates: int = 0
     skipped: int = 0
     scanned: list[str] = field(default_factory=list)
     indexes: list[str] = field(default_factory=list)
+    beyond: bool = False
     fallback_reason: FallbackReason | None = None
 
 
@@ -71,15 +80,32 @@ class Loader:
         self.schema_of = schema_of
         self.access = access
         self.account = Account()
+        self.left_out = 0  # rows before those of a page, by which the statement's OFFSET is too large
         self._repeatable = repeatable
         self._untrusted: set[str] = set()
 
-    def load(self, plan: QueryPlan) -> None:
-        """Load the candidates of every step, in the plan's order."""
-        for step in plan.steps:
+    def load(self, plan: QueryPlan, offset: int = 0) -> None:
+        """Load the candidates of every step, in the plan's order; ``offset`` is the statement's if it can be less."""
+        self.left_out = 0
+        for position, step in enumerate(plan.steps):
             schema = self.schema_of(step.table)
             self.overlay(schema)
+            if isinstance(step.path, OrderedLookup):
+                later = QueryPlan(plan.steps[position + 1 :])
+                self._load_pages(schema, step.path, offset, partial(self.load, later))
+                return
             self._follow(schema, step.path)
+
+    def _load_pages(self, schema: TableSchema, path: OrderedLookup, offset: int, follow: Callable[[], None]) -> None:
+        loading = OrderedLoading(self, schema, path, offset)
+        if self.access != "scan" and not self._table(schema).complete and loading.load(follow):
+            self.left_out = loading.left_out
+            self.account.indexes += path.index_names
+            return
+        self._follow(schema, path.otherwise)
+        if self.account.fallback_reason is FallbackReason.NOT_BUILT:
+            self._mention_missing_index(schema)
+        follow()
 
     def _follow(self, schema: TableSchema, path: AccessPath) -> None:
         if isinstance(path, KeyLookup):
@@ -162,14 +188,29 @@ class Loader:
 
         A statement does not ask again for a table whose index it could not trust: Redis may be slow to fail.
         """
+        return self._asking(schema, partial(self.resources.indexes.read, schema, condition, members=members))
+
+    def page(self, schema: TableSchema, walk: Walk, *, skip: bool) -> Page | None:
+        """A page of an ordered index; None when that may not be trusted, or finds no end."""
+        page = self._asking(schema, partial(self.resources.indexes.walk, schema, walk, skip=skip))
+        self.account.beyond = page is None and schema.table not in self._untrusted
+        return page
+
+    def _asking(self, schema: TableSchema, question: Callable[[], Answer]) -> Answer | None:
         if schema.table in self._untrusted:
             return None
         try:
-            return self.resources.indexes.read(schema, condition, members=members)
+            return question()
         except IndexUntrusted as untrusted:
             self._untrusted.add(schema.table)
             self.account.fallback_reason = untrusted.reason
             return None
+
+    def changed(self, schema: TableSchema) -> frozenset[str]:
+        """The stems of the documents that the transaction has changed."""
+        if not self.has_pending(schema):
+            return frozenset()
+        return frozenset(pending.stem for pending in self.workspace.pending(schema.table))
 
     def has_pending(self, schema: TableSchema) -> bool:
         """Whether the transaction has changed documents of the table, of which no index knows."""

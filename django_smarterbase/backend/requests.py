@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 
 class Execution(Protocol):
-    """The SQL of a statement, which can be run more than once; ``rows`` are those of the last run."""
+    """The SQL of a statement, which can be run more than once; ``rows`` are those of the last run.
+
+    ``offset`` is the number after the OFFSET with which the SQL ends; 0 when it does not.
+    """
 
     rows: list[tuple[Any, ...]] | None
 
-    def execute(self) -> None:
-        """Run the SQL in the workspace and take its rows."""
+    @property
+    def offset(self) -> int: ...
+
+    def execute(self, left_out: int = 0) -> None:
+        """Run the SQL in the workspace and take its rows; with an OFFSET less by the rows that were left out there."""
 
 
 class Shortcut(Protocol):

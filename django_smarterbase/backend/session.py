@@ -220,10 +220,10 @@ class Session:
     def _attempt(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:
         if request.shortcut is not None and request.shortcut.answer(loader, execution):
             return []
-        loader.load(request.plan)
+        loader.load(request.plan, execution.offset)
         if request.written:
             return self._write(request, execution, loader, keys=keys)
-        execution.execute()
+        execution.execute(loader.left_out)
         return []
 
     def _write(self, request: Request, execution: Execution, loader: Loader, *, keys: bool) -> list[DocumentWrite]:

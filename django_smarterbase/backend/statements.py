@@ -189,8 +189,9 @@ class _Run:
 
 def _plan_lines(plan: QueryPlan, account: Account) -> tuple[str, ...]:
     if account.scanned:
-        return tuple(explain_text(plan, account.fallback_reason))
-    return tuple(explain_text(plan, alone=_index_used(account) if account.indexes else None))
+        return tuple(explain_text(plan, account.fallback_reason, beyond=account.beyond))
+    alone = _index_used(account) if account.indexes else None
+    return tuple(explain_text(plan, alone=alone, beyond=account.beyond))
 
 
 def _index_used(account: Account) -> str:

@@ -116,7 +116,7 @@ class IndexService:
             return self._reader.read(schema, condition, members=members)
 
     def walk(self, schema: TableSchema, walk: Walk, *, skip: bool = False) -> Page | None:
-        """The documents of a page of an ordered index and those before it; with ``skip`` as few of these as can be told.
+        """The documents of a page of an ordered index and those before it; with ``skip`` as few of these as can be.
 
         None when the script would have to look at too many documents to find them. One round trip, whose work is
         proportional to the page and, with a condition, to how many documents of the index do not meet it. Raises

@@ -11,21 +11,25 @@ from django_smarterbase.planner.plan import (
     IndexLookup,
     JoinLookup,
     KeyLookup,
+    OrderedLookup,
     QueryPlan,
     Scan,
     Step,
     SubqueryLookup,
 )
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, IndexRange, IndexTerm, Value
+from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, IndexRange, IndexTerm, Value, Walk
 
 _SHOWN: Final = 10  # values that the text names of each list
 _LONG: Final = 40  # characters of a value that the text shows
 
 
-def explain_text(plan: QueryPlan, fallback_reason: str | None = None, *, alone: str | None = None) -> Iterator[str]:
+def explain_text(
+    plan: QueryPlan, fallback_reason: str | None = None, *, alone: str | None = None, beyond: bool = False
+) -> Iterator[str]:
     """The plan alone, for whoever records it: one line a step, in the order of execution. No value is in it.
 
-    ``alone`` names what answered in place of a scan of the table, since it knew all that was asked.
+    ``alone`` names what answered in place of a scan of the table, since it knew all that was asked. ``beyond`` tells
+    that an ordered index did not find its page in time.
     """
     if not plan.steps:
         yield "Nothing is read."
@@ -37,6 +41,11 @@ def explain_text(plan: QueryPlan, fallback_reason: str | None = None, *, alone: 
         exact = isinstance(step.path, IndexLookup) and step.path.exact
         suffices = ", answers count(), exists() and primary keys alone" if exact else ""
         yield f"{name_of(step)}: {describe(step.path)}, {complexity}{suffices}"
+    if beyond:
+        yield (
+            "The order was not followed: of the index that has it, too few documents meet the other conditions. All "
+            "that meet them were read."
+        )
     if fallback_reason is not None:
         yield f"FALLBACK: the index is not trusted now ({fallback_reason}); its steps are full scans, O(n)."
 
@@ -58,10 +67,22 @@ def describe(path: AccessPath, *, show_values: bool = False) -> str:
         narrowed = f" AND {_conditions(further, show_values=show_values)}" if further is not None else ""
         source = f"{path.source_table}.{path.source_column}"
         return f"JoinLookup by the values of {source}, {_index_or_key(path.index)}{narrowed}"
+    if isinstance(path, OrderedLookup):
+        return f"OrderedLookup {' and '.join(_page(walk, show_values=show_values) for walk in path.walks)}"
     if isinstance(path, SubqueryLookup):
         source = f" of {path.source_table}" if path.source_table is not None else ""
         return f"SubqueryLookup by the values that a subquery{source} selects, {_index_or_key(path.index)}"
     return "Scan of every document"
+
+
+def _page(walk: Walk, *, show_values: bool) -> str:
+    """A walk in words: ``rows 20 to 40 of redis:b from its end``."""
+    prefix = f" ({_listed(walk.prefix)})" if walk.prefix and show_values else ""
+    bounds = f" ({_bounds(walk.within)})" if walk.within is not None and show_values else ""
+    conditions = f" that meet {_conditions(walk.condition, show_values=show_values)}" if walk.condition.clauses else ""
+    rows = f"the first {walk.stop:,}" if not walk.start else f"{walk.start:,} to {walk.stop:,}"
+    direction = "from the end of " if walk.backwards else "of "
+    return f"{rows} {direction}redis:{walk.index.name}{prefix}{bounds}{conditions}"
 
 
 def path_as_json(path: AccessPath, *, show_values: bool) -> dict[str, Any]:
@@ -81,8 +102,26 @@ def path_as_json(path: AccessPath, *, show_values: bool) -> dict[str, Any]:
         described["indexes"] = [_index_or_key(path.index), *_indexes(further)]
         if show_values:
             described["values"] = _values_as_json(further)
+    if isinstance(path, OrderedLookup):
+        described |= {"indexes": [f"redis:{name}" for name in path.index_names]}
+        described["pages"] = [_page_as_json(walk, show_values=show_values) for walk in path.walks]
     if isinstance(path, SubqueryLookup):
         described["indexes"] = [_index_or_key(path.index)]
+    return described
+
+
+def _page_as_json(walk: Walk, *, show_values: bool) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "index": f"redis:{walk.index.name}",
+        "backwards": walk.backwards,
+        "start": walk.start,
+        "stop": walk.stop,
+        "conditions": _indexes(walk.condition),
+    }
+    if show_values:
+        described["prefix"] = list(map(_as_json, walk.prefix))
+        described["within"] = None if walk.within is None else _term_as_json(walk.within)
+        described["values"] = _values_as_json(walk.condition)
     return described
 
 

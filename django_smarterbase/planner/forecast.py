@@ -18,6 +18,7 @@ from django_smarterbase.planner.plan import (
     IndexLookup,
     JoinLookup,
     KeyLookup,
+    OrderedLookup,
     QueryPlan,
     Scan,
     Step,
@@ -109,7 +110,9 @@ class Forecast:
 
 def asks_index(path: AccessPath) -> bool:
     """Whether an index is asked when the path is followed."""
-    return isinstance(path, IndexLookup) or (isinstance(path, (JoinLookup, SubqueryLookup)) and path.index is not None)
+    return isinstance(path, (IndexLookup, OrderedLookup)) or (
+        isinstance(path, (JoinLookup, SubqueryLookup)) and path.index is not None
+    )
 
 
 def terms_of(path: AccessPath) -> Iterator[IndexTerm]:
@@ -141,9 +144,8 @@ def forecast(
         step, outlook = plan.steps[0], outlooks.get(plan.steps[0].table, Outlook())
         reason = _reason(step.path, outlook)
         if reason is None:
-            members = (
-                _members(step.path.condition, outlook) if isinstance(step.path, IndexLookup) else _documents(outlook)
-            )
+            path = step.path.otherwise if isinstance(step.path, OrderedLookup) else step.path
+            members = _members(path.condition, outlook) if isinstance(path, IndexLookup) else _documents(outlook)
             return Forecast((StepForecast(step, False, None, members, NONE),), index_only=True)
         if isinstance(step.path, Scan):
             documents = _documents(outlook)
@@ -191,6 +193,8 @@ class _Forecaster:
             return Estimate(len(path.pks))
         if isinstance(path, IndexLookup):
             return _members(path.condition, outlook)
+        if isinstance(path, OrderedLookup):
+            return _pages(path, outlook)
         if isinstance(path, (JoinLookup, SubqueryLookup)):
             rows = self._loaded.get(path.source_table or "", UNKNOWN)
             if path.index is None:
@@ -217,6 +221,14 @@ def _reason(path: AccessPath, outlook: Outlook) -> FallbackReason | None:
     return outlook.reason
 
 
+def _pages(path: OrderedLookup, outlook: Outlook) -> Estimate:
+    """As many documents as the pages have rows, and those before them that are not left out; ties come on top."""
+    rows = sum(walk.stop - (walk.start if path.skips else 0) for walk in path.walks)
+    documents = outlook.documents
+    known = Estimate(rows if documents is None else min(rows, documents), Precision.AT_MOST)
+    return known.no_better_than(Precision.ABOUT) if any(walk.ties for walk in path.walks) else known
+
+
 def _documents(outlook: Outlook) -> Estimate:
     if outlook.documents is None:
         return UNKNOWN
@@ -224,6 +236,8 @@ def _documents(outlook: Outlook) -> Estimate:
 
 
 def _condition_of(path: AccessPath) -> IndexCondition | None:
+    if isinstance(path, OrderedLookup):
+        path = path.otherwise
     if isinstance(path, IndexLookup):
         return path.condition
     return path.narrowed_by if isinstance(path, JoinLookup) else None
