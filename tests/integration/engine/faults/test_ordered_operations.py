@@ -1,0 +1,149 @@
+"""What pages, extremes and ranges of ordered indexes cost, exactly; how much of a table there is does not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.db.models import Max, Min, QuerySet
+
+from testproject.articles.models import Article, Author
+from tests.integration.commands.site import Site
+
+from .test_operations import Cost, cost
+
+ARTICLES = 400
+PAGE = 20
+
+
+@pytest.fixture
+def newest(site: Site) -> list[Article]:
+    """Articles of four authors, a quarter of them published; the newest first."""
+    authors = Author.objects.bulk_create(Author(name=f"author {number}") for number in range(4))
+    Article.objects.bulk_create(
+        Article(
+            author=authors[number % 4],
+            category="databases",
+            title=f"title {number}",
+            status=Article.Status.PUBLISHED if number % 4 == 0 else Article.Status.DRAFT,
+        )
+        for number in range(ARTICLES)
+    )
+    newest = list(Article.objects.order_by("-created_at", "-pk").scan())
+    Article.objects.count()  # the server takes the text of a script once
+    Article.objects.first()
+    return newest
+
+
+def test_newest_page_reads_its_rows_alone(newest: list[Article]) -> None:
+    page, spent = cost(lambda: list(Article.objects.order_by("-created_at")[:PAGE]))
+    assert (page, spent) == (newest[:PAGE], Cost(reads=PAGE, trips=1))
+
+
+def test_later_page_reads_its_rows_alone(newest: list[Article]) -> None:
+    page, spent = cost(lambda: list(Article.objects.order_by("-created_at")[200 : 200 + PAGE]))
+    assert (page, spent) == (newest[200 : 200 + PAGE], Cost(reads=PAGE, trips=1))
+
+
+def test_newest_page_of_some_reads_its_rows_alone(newest: list[Article]) -> None:
+    published = [article for article in newest if article.status == "published"]
+    page, spent = cost(lambda: list(Article.objects.filter(status="published").order_by("-created_at")[:PAGE]))
+    assert (page, spent) == (published[:PAGE], Cost(reads=PAGE, trips=1))
+
+
+def test_page_after_a_key_reads_its_rows_alone(newest: list[Article]) -> None:
+    last = newest[99].created_at
+    found = Article.objects.filter(created_at__lt=last).order_by("-created_at")
+    page, spent = cost(lambda: list(found[:PAGE]))
+    assert (page, spent) == (newest[100 : 100 + PAGE], Cost(reads=PAGE, trips=1))
+
+
+def test_order_with_more_columns_reads_what_is_equal_at_the_end_of_the_page(newest: list[Article]) -> None:
+    page, spent = cost(lambda: list(Article.objects.order_by("status", "title")[:3]))
+    drafts = sorted((article for article in newest if article.status == "draft"), key=lambda each: each.title)
+    assert (page, spent) == (drafts[:3], Cost(reads=ARTICLES * 3 // 4, trips=1))
+
+
+def test_page_with_its_authors_reads_them_once(newest: list[Article]) -> None:
+    found = Article.objects.select_related("author").order_by("-created_at", "-pk")
+    page, spent = cost(lambda: [(article, article.author.name) for article in found[:PAGE]])
+    assert [article for article, _ in page] == newest[:PAGE]
+    assert spent == Cost(reads=PAGE + 4, trips=1)
+
+
+def test_page_goes_on_behind_rows_whose_author_is_gone(newest: list[Article]) -> None:
+    gone = newest[0].author_id
+    Author.objects.filter(pk=gone)._raw_delete("default")
+    left = [article for article in newest if article.author_id != gone]
+    found = Article.objects.select_related("author").order_by("-created_at", "-pk")
+    page, spent = cost(lambda: list(found[:PAGE]))
+    assert (page, spent.lists) == (left[:PAGE], 0)
+    assert spent.reads <= 2 * PAGE + 4
+
+
+ONE: dict[str, Callable[[QuerySet[Article]], Any]] = {
+    "first": lambda articles: articles.order_by("created_at").first(),
+    "last": lambda articles: articles.order_by("created_at").last(),
+    "latest": lambda articles: articles.latest("created_at"),
+    "earliest": lambda articles: articles.earliest("created_at"),
+    "first by the primary key": lambda articles: articles.order_by("pk").first(),
+    "maximum": lambda articles: articles.aggregate(most=Max("created_at"))["most"],
+    "minimum of some": lambda articles: articles.filter(status="published").aggregate(least=Min("created_at"))["least"],
+}
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_one_row_is_read_for(newest: list[Article], name: str) -> None:
+    found, spent = cost(lambda: ONE[name](Article.objects.all()))
+    assert spent == Cost(reads=1, trips=1)
+    assert found == ONE[name](Article.objects.scan())
+
+
+def test_extremes_of_both_ends_are_two_rows(newest: list[Article]) -> None:
+    found, spent = cost(lambda: Article.objects.aggregate(Min("created_at"), Max("created_at")))
+    assert found == {"created_at__min": newest[-1].created_at, "created_at__max": newest[0].created_at}
+    assert spent == Cost(reads=2, trips=2)
+
+
+COUNTS: dict[str, tuple[Callable[[list[Article]], Any], Any]] = {
+    "count after a moment": (lambda rows: Article.objects.filter(created_at__gt=rows[50].created_at).count(), 50),
+    "count of a range of some": (
+        lambda rows: Article.objects.filter(status="draft", created_at__range=(rows[9].created_at, rows[0].created_at)),
+        None,
+    ),
+    "exists": (lambda rows: Article.objects.filter(created_at__lt=rows[-1].created_at).exists(), False),
+    "count of a year": (
+        lambda rows: Article.objects.filter(created_at__year=rows[0].created_at.year).count(),
+        ARTICLES,
+    ),
+    "count of those with a value": (lambda rows: Article.objects.filter(created_at__isnull=False).count(), ARTICLES),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_no_row_is_read_for(newest: list[Article], name: str) -> None:
+    ask, expected = COUNTS[name]
+    if expected is None:
+        expected = sum(article.status == "draft" for article in newest[:10])
+        found, spent = cost(lambda: ask(newest).count())
+    else:
+        found, spent = cost(lambda: ask(newest))
+    assert (found, spent) == (expected, Cost(trips=1))
+
+
+def test_page_in_a_transaction_reads_what_it_has_changed_in_addition(newest: list[Article]) -> None:
+    with transaction.atomic():
+        newest[5].title = "changed"
+        newest[5].save()
+        found = Article.objects.order_by("-created_at")
+        page, spent = cost(lambda: list(found[:PAGE]))
+        assert (page, spent) == (newest[:PAGE], Cost(reads=PAGE, trips=2))
+        again, spent = cost(lambda: list(found[:PAGE]))
+        assert (again, spent) == (newest[:PAGE], Cost(trips=2))
+
+
+def test_page_is_the_same_while_redis_is_down(site: Site, newest: list[Article]) -> None:
+    site.server.kill()
+    assert list(Article.objects.order_by("-created_at")[40 : 40 + PAGE]) == newest[40 : 40 + PAGE]
