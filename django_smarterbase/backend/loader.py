@@ -192,7 +192,10 @@ class Loader:
 
     def page(self, schema: TableSchema, walk: Walk, *, skip: bool) -> Page | None:
         """A page of an ordered index; None when that may not be trusted, or finds no end."""
-        page = self._asking(schema, partial(self.resources.indexes.walk, schema, walk, skip=skip))
+        indexes = self.resources.indexes
+        grouped = walk.alike is not None
+        ask = partial(indexes.groups, schema, walk) if grouped else partial(indexes.walk, schema, walk, skip=skip)
+        page = self._asking(schema, ask)
         self.account.beyond = page is None and schema.table not in self._untrusted
         return page
 

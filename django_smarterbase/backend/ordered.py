@@ -41,6 +41,7 @@ class OrderedLoading:
     def load(self, follow: Callable[[], None]) -> bool:
         """Load the pages, and by ``follow`` what is joined to them. False when the other path must be taken."""
         for _ in range(_ROUNDS):
+            self.complete = True
             if not all(self._load_walk(walk) for walk in self.path.walks):
                 return False
             follow()
@@ -58,8 +59,10 @@ class OrderedLoading:
                 return False
             self.loader.fetch(self.schema, (*page.etags, *page.in_doubt))
             found = self._ghosts(page)
+            if walk.alike is not None and found:
+                return False  # others of its group must stand in for it
             if page.ended or found <= ghosts:
-                self.left_out, self.complete = page.left_out, page.ended
+                self.left_out, self.complete = page.left_out, self.complete and page.ended
                 return True
             ghosts = found
         return False

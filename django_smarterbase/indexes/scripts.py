@@ -24,6 +24,7 @@ class Script(enum.Enum):
     FILL = "fill"
     FINISH = "finish"
     FORGET = "forget"
+    GROUPS = "groups"
     HOLD = "hold"
     INSPECT = "inspect"
     LOCK = "lock"
@@ -47,7 +48,7 @@ class Script(enum.Enum):
     WEIGH = "weigh"
 
 
-_READING: Final = frozenset((Script.COUNTS, Script.READ, Script.WALK))
+_READING: Final = frozenset((Script.COUNTS, Script.GROUPS, Script.READ, Script.WALK))
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,15 @@ class IndexService:
         with self._trusting(schema):
             return self._reader.walk(schema, walk, skip=skip)
 
+    def groups(self, schema: TableSchema, walk: Walk) -> Page | None:
+        """Documents of each group of ``walk``, and all documents in doubt that may be in one.
+
+        None for more than 1,000 groups, or values of which the index does not know enough to tell groups apart. One
+        round trip. Raises IndexUntrusted.
+        """
+        with self._trusting(schema):
+            return self._reader.groups(schema, walk)
+
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
         """The number of documents for each combination of values of ``index``.
 

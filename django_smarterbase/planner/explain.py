@@ -81,6 +81,8 @@ def _page(walk: Walk, *, show_values: bool) -> str:
     bounds = f" ({_bounds(walk.within)})" if walk.within is not None and show_values else ""
     conditions = f" that meet {_conditions(walk.condition, show_values=show_values)}" if walk.condition.clauses else ""
     rows = f"the first {walk.stop:,}" if not walk.start else f"{walk.start:,} to {walk.stop:,}"
+    if walk.alike is not None:
+        rows = "one for each value" if not walk.alike else "one for each period"
     direction = "from the end of " if walk.backwards else "of "
     return f"{rows} {direction}redis:{walk.index.name}{prefix}{bounds}{conditions}"
 
@@ -117,6 +119,7 @@ def _page_as_json(walk: Walk, *, show_values: bool) -> dict[str, Any]:
         "start": walk.start,
         "stop": walk.stop,
         "conditions": _indexes(walk.condition),
+        "grouped": walk.alike is not None,
     }
     if show_values:
         described["prefix"] = list(map(_as_json, walk.prefix))

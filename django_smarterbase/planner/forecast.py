@@ -223,8 +223,10 @@ def _reason(path: AccessPath, outlook: Outlook) -> FallbackReason | None:
 
 def _pages(path: OrderedLookup, outlook: Outlook) -> Estimate:
     """As many documents as the pages have rows, and those before them that are not left out; ties come on top."""
-    rows = sum(walk.stop - (walk.start if path.skips else 0) for walk in path.walks)
     documents = outlook.documents
+    if any(walk.alike is not None for walk in path.walks):
+        return _documents(outlook).no_better_than(Precision.AT_MOST)
+    rows = sum(walk.stop - (walk.start if path.skips else 0) for walk in path.walks)
     known = Estimate(rows if documents is None else min(rows, documents), Precision.AT_MOST)
     return known.no_better_than(Precision.ABOUT) if any(walk.ties for walk in path.walks) else known
 

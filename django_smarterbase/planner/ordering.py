@@ -17,6 +17,7 @@ from django.db.models.expressions import Col, OrderBy, Ref
 from django.db.models.sql.constants import INNER
 from django.db.models.sql.datastructures import Join
 
+from django_smarterbase.planner.calendar import grouping_of
 from django_smarterbase.planner.covering import Clause, ordered_columns, orders
 from django_smarterbase.planner.plan import InnerJoin
 from django_smarterbase.planner.predicates import Narrowing
@@ -45,6 +46,8 @@ def walks_of(scope: Scope, alias: str, schema: TableSchema, narrowing: Narrowing
     if not narrowing.exact or narrowing.pks is not None or not _is_plain(scope):
         return ()
     asked = _Asked(schema, narrowing.clauses)
+    if query.distinct:
+        return _groups(scope, alias, asked)
     if not query.is_sliced:
         return _extremes(scope, alias, asked)
     sortings = _sortings(_noted(scope), alias, schema)
@@ -91,7 +94,7 @@ def _is_plain(scope: Scope) -> bool:
     if (
         compiler.select is None
         or query.combinator
-        or query.distinct
+        or query.distinct_fields
         or query.extra
         or query.extra_tables
         or query.select_for_update
@@ -125,9 +128,29 @@ def _sortings(noted: Iterable[Any], alias: str, schema: TableSchema) -> tuple[_S
 
 def _column(expression: Any, alias: str) -> str | None:
     """The column of the alias that an expression is; what is selected too is ordered by its position."""
-    if isinstance(expression, Ref):
-        (expression,) = expression.get_source_expressions()
+    expression = _source(expression)
     return expression.target.column if isinstance(expression, Col) and expression.alias == alias else None
+
+
+def _groups(scope: Scope, alias: str, asked: _Asked) -> tuple[Walk, ...]:
+    """The groups that tell all different values of one column, or of years, months or days of it."""
+    if scope.query.is_sliced:
+        return ()
+    selected = [each[0] for each in scope.compiler.select or ()]
+    ordered = [expression.expression for expression, _sql in _noted(scope)]
+    found = [grouping_of(_source(expression), alias, scope.compiler.connection) for expression in (*selected, *ordered)]
+    first = found[0] if found else None
+    if first is None or any(each is None or each.column != first.column for each in found):
+        return ()
+    letters = [each.letters for each in found if each is not None]
+    walk = asked.groups(first.column, 0 if 0 in letters else max(letters))
+    shifted = any(each.shifted for each in found if each is not None)
+    return () if walk is None else (replace(walk, both_ends=shifted and walk.alike != 0),)
+
+
+def _source(expression: Any) -> Any:
+    """What is selected where an expression refers to that by its position."""
+    return expression.get_source_expressions()[0] if isinstance(expression, Ref) else expression
 
 
 def _extremes(scope: Scope, alias: str, asked: _Asked) -> tuple[Walk, ...]:
@@ -167,6 +190,16 @@ class _Asked:
             if name == column
         ]
         return max(found, key=lambda walk: len(walk.prefix), default=None)
+
+    def groups(self, column: str, letters: int) -> Walk | None:
+        """The walk through the groups of a column, if an index knows of the conditions by its order alone."""
+        found = (
+            replace(self._walk(index, size, backwards=False, within=None), alike=letters)
+            for index in orders(self._schema)
+            for size, name in self._next_columns(index)
+            if name == column
+        )
+        return next((walk for walk in found if not walk.condition.clauses), None)
 
     def _pages(self, index: IndexDefinition, wanted: Sequence[_Sorting]) -> Iterator[Walk]:
         names = ordered_columns(self._schema, index)

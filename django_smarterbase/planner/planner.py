@@ -117,7 +117,7 @@ class ScopePlanner:
             return False
         joins = inner_joins(self.scope, base, schemas)
         walks = () if joins is None else walks_of(self.scope, base, schema, self.whole[base])
-        if joins is None or not walks:
+        if joins is None or not walks or (joins and any(walk.alike is not None for walk in walks)):
             return False
         own = self._own_path(base, tables[base])
         otherwise = own if isinstance(own, IndexLookup) else Scan()

@@ -129,6 +129,28 @@ def test_extremes_are_those_of_stock_sqlite(filled: tuple[str, str], conditions:
     assert ask(engine) == ask(stock)
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    conditions=st.lists(lookups(_PLAIN), max_size=1),
+    name=st.sampled_from([name for name in _FIELDS if "__" not in name]),
+    kind=st.sampled_from(["year", "month", "week", "day"]),
+    under_way=st.dictionaries(st.integers(1, 18), st.integers(-1, 4), max_size=3),
+)
+def test_different_values_are_those_of_stock_sqlite(
+    filled: tuple[str, str], conditions: list[Q], name: str, kind: str, under_way: dict[int, int]
+) -> None:
+    def ask(db: str) -> list[Any]:
+        rows = Article.objects.using(db).filter(*conditions)
+        return [
+            list(rows.order_by(name).values_list(name, flat=True).distinct()),
+            list(rows.dates("printed", kind, order="DESC")),
+        ]
+
+    engine, stock = filled
+    with announced(engine, under_way):
+        assert ask(engine) == ask(stock)
+
+
 @contextmanager
 def undone(db: str) -> Iterator[None]:
     """A transaction that is rolled back."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max, Min, QuerySet
+from django.db.models.functions import TruncYear
+from django.utils import timezone
 
+from django_smarterbase.profiling import profile_queries
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import Site
 
@@ -147,3 +151,51 @@ def test_page_in_a_transaction_reads_what_it_has_changed_in_addition(newest: lis
 def test_page_is_the_same_while_redis_is_down(site: Site, newest: list[Article]) -> None:
     site.server.kill()
     assert list(Article.objects.order_by("-created_at")[40 : 40 + PAGE]) == newest[40 : 40 + PAGE]
+
+
+MOMENTS = [datetime.datetime(2024, 12, 31, hour, tzinfo=datetime.UTC) for hour in range(24)] + [
+    datetime.datetime(2026, month, 1, 3, tzinfo=datetime.UTC) for month in range(1, 13)
+]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Chicago"])
+@pytest.mark.parametrize(("kind", "groups"), [("year", 2), ("month", 13), ("day", 13)])
+def test_periods_are_told_by_the_first_and_the_last_of_each(
+    newest: list[Article], zone: str, kind: str, groups: int
+) -> None:
+    articles = Article.objects.bulk_create(
+        Article(author_id=newest[0].author_id, category="x", title=str(moment)) for moment in MOMENTS
+    )
+    for article, moment in zip(articles, MOMENTS, strict=True):
+        Article.objects.filter(pk=article.pk).update(created_at=moment)
+    Article.objects.exclude(category="x").delete()
+    with timezone.override(zone):
+        expected = sorted({timezone.localtime(moment).strftime(FORMATS[kind]) for moment in MOMENTS})
+        list(Article.objects.datetimes("created_at", "day"))  # the server takes the text of a script once
+        found, spent = cost(lambda: list(Article.objects.datetimes("created_at", kind)))
+    assert [each.strftime(FORMATS[kind]) for each in found] == expected
+    assert (spent.trips, spent.lists) == (1, 0)
+    assert spent.reads <= 2 * groups
+
+
+FORMATS = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d"}
+
+
+def test_periods_are_found_by_a_scan_when_a_text_among_them_is_no_moment(newest: list[Article]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE articles SET created_at = '2026-99' WHERE id = %s", [newest[5].pk.hex])
+    with profile_queries() as seen, connection.cursor() as cursor:
+        found = Article.objects.annotate(year=TruncYear("created_at")).values_list("year", flat=True).distinct()
+        sql, params = found.order_by("year").query.sql_with_params()
+        list(Article.objects.filter(category="none").datetimes("created_at", "year"))
+        assert Article.objects.filter(created_at__isnull=False).count() == ARTICLES
+        cursor.execute(sql, params)
+    (profile,) = [each for each in seen.profiles if each.operation == "raw"]
+    assert profile.result_count == 2
+
+
+def test_different_values_of_an_indexed_field_are_one_row_each(newest: list[Article]) -> None:
+    ask = Article.objects.distinct().order_by("status").values_list("status", flat=True)
+    list(ask)
+    found, spent = cost(lambda: list(ask.all()))
+    assert (found, spent) == (["draft", "published"], Cost(reads=2, trips=1))
