@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from django.db.models import Max, Min, QuerySet
 from django.db.models.functions import TruncYear
 from django.utils import timezone
 
+from django_smarterbase.exceptions import FullScanRefused
+from django_smarterbase.indexes.service import IndexService
 from django_smarterbase.profiling import profile_queries
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import Site
@@ -199,3 +202,57 @@ def test_different_values_of_an_indexed_field_are_one_row_each(newest: list[Arti
     list(ask)
     found, spent = cost(lambda: list(ask.all()))
     assert (found, spent) == (["draft", "published"], Cost(reads=2, trips=1))
+
+
+def test_page_lacks_no_row_when_one_of_it_changes_before_it_is_read(
+    newest: list[Article], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row goes to the end of the order once the index has named it for the page."""
+    walk, moved = IndexService.walk, newest[3]
+    pages = []
+
+    def walk_then_change(*args: Any, **kwargs: Any) -> Any:
+        page = walk(*args, **kwargs)
+        pages.append(page)
+        if len(pages) == 1:
+            elsewhere(lambda: Article.objects.filter(pk=moved.pk).update(created_at=MOMENTS[0]))
+        return page
+
+    monkeypatch.setattr(IndexService, "walk", walk_then_change)
+    page = list(Article.objects.order_by("-created_at")[:PAGE])
+    assert page == [*newest[:3], *newest[4 : PAGE + 1]]
+    assert len(pages) == 2
+
+
+def elsewhere(change: Callable[[], object]) -> None:
+    """Do something on the connection of another thread."""
+
+    def run() -> None:
+        try:
+            change()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(run).result()
+
+
+def test_page_that_is_too_far_to_find_says_so_and_reads_what_the_conditions_leave(
+    newest: list[Article], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(IndexService, "walk", lambda *_args, **_kwargs: None)
+    found = Article.objects.filter(status="published").order_by("-created_at")
+    with profile_queries() as seen:
+        page = list(found[:PAGE])
+    assert page == [article for article in newest if article.status == "published"][:PAGE]
+    (profile,) = seen.profiles
+    assert (profile.storage_ops.reads, profile.complexity, profile.fallback) == (ARTICLES // 4, "O(1)", False)
+    assert profile.plan[-1].startswith("The order was not followed: ")
+
+
+def test_page_is_refused_without_its_index_when_no_scan_is_wanted(site: Site, newest: list[Article]) -> None:
+    page = Article.objects.require_index().order_by("-created_at")[:PAGE]
+    assert list(page) == newest[:PAGE]
+    site.server.kill()
+    with pytest.raises(FullScanRefused, match="articles.Article"):
+        list(page.all())
