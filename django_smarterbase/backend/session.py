@@ -224,10 +224,10 @@ class Session:
         if request.shortcut is not None and request.shortcut.answer(loader, execution):
             return []
         loader.index_rows = self.tables_from_index(request, execution.sql)
-        loader.load(request.plan)
+        loader.load(request.plan, execution.offset)
         if request.written:
             return self._write(request, execution, loader, keys=keys)
-        execution.execute()
+        execution.execute(loader.left_out)
         return []
 
     def tables_from_index(self, request: Request, sql: str) -> Mapping[str, IndexRows]:
