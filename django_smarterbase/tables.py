@@ -255,7 +255,10 @@ class Walk:
 
     ``within`` bounds the first of these columns, and leaves NULLs out; ``backwards`` turns the order round;
     ``nulls_moved`` puts NULLs at the other end than SQLite does. Documents that are equal in the first ``ties`` of
-    these columns are not torn apart at the page's end, since something else orders them; 0: no index must mind that.
+    these columns are not torn apart at the page's end, since something else orders them; 0 when nothing does.
+
+    With ``alike`` it is no page but the first document of each group, with ``both_ends`` the last one too: of those
+    whose next column is equal (0), or a text that begins with the same so many letters.
     """
 
     index: IndexDefinition
@@ -267,3 +270,5 @@ class Walk:
     start: int = 0
     stop: int = 1
     ties: int = 0
+    alike: int | None = None
+    both_ends: bool = False

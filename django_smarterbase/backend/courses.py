@@ -10,7 +10,7 @@ What is not of this kind (joins, subqueries, what chance or the clock decides) i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FullResultSet
@@ -21,7 +21,7 @@ from django_smarterbase.backend.catalog import is_opaque
 from django_smarterbase.backend.index_only import is_plain_count, pk_order, stems_tell_keys
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.workspace import quote
-from django_smarterbase.planner.plan import IndexLookup, KeyLookup, QueryPlan, Scan, Step
+from django_smarterbase.planner.plan import IndexLookup, KeyLookup, OrderedLookup, QueryPlan, Scan, Step
 from django_smarterbase.planner.reaching import VOLATILE
 from django_smarterbase.planner.scopes import Scope
 
@@ -81,6 +81,8 @@ def course_of(compiler: NotingCompiler, plan: QueryPlan, sql: str, *, lazy: bool
     if scope is None or compiler.locking is not None:
         return None
     step = plan.steps[0]
+    if isinstance(step.path, OrderedLookup):
+        step = replace(step, path=step.path.otherwise)
     if not isinstance(step.path, Scan) and not (lazy and isinstance(step.path, KeyLookup | IndexLookup)):
         return None
     schema = compiler.connection.table_schema(step.table)

@@ -12,6 +12,7 @@ from django_smarterbase.backend.programs import program_of
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.sifting import HELD, Sifter
 from django_smarterbase.backend.streams import CreateSql, Row, RowStream
+from django_smarterbase.planner.plan import OrderedLookup
 from django_smarterbase.storage.keys import stem as stem_of
 
 if TYPE_CHECKING:
@@ -30,12 +31,18 @@ def load_or_answer(
     In a transaction, which remembers what it reads, no course is taken; only, no more is read than the statement takes.
     Nor is one taken where the index may know all that is asked, unless a few rows are.
     """
+    path = request.plan.steps[0].path if course is not None else None
+    if course is not None and isinstance(path, OrderedLookup):
+        schema = loader.schema_of(course.step.table)
+        if loader.load_pages(schema, path, execution.offset):
+            return False
+        course = None if loader.has_loaded(schema) else course
     few = isinstance(course, Sifted) and course.enough is not None
     if course is not None and (few or course.step.table not in loader.index_rows):
         create_sql = wrapper.catalog.maker(loader.schema_of(course.step.table))
         return CourseRun(course, loader, request, execution, create_sql).answer()
     if not (loader.repeatable and load_enough(loader, request.course, request.sql)):
-        loader.load(request.plan)
+        loader.load(request.plan, execution.offset)
     return False
 
 

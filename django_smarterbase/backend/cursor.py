@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from django_smarterbase.backend.streams import RowStream
 
 Row = tuple[Any, ...]
+_OFFSET: Final = re.compile(r" OFFSET ([0-9]+)$")
 
 
 class WorkspaceCursor(SQLiteCursorWrapper):
@@ -31,17 +33,17 @@ class WorkspaceCursor(SQLiteCursorWrapper):
 
     def execute(self, query: str, params: Any = None) -> WorkspaceCursor:
         """Run a statement. Raises the errors of SQLite and of this package."""
-        self._run(query, params, lambda: super(WorkspaceCursor, self).execute(query, params))
+        self._run(query, params, lambda sql: super(WorkspaceCursor, self).execute(sql, params))
         return self
 
     def executemany(self, query: str, param_list: Any) -> WorkspaceCursor:
         """Run a statement once for each set of parameters; they are one unit."""
         params = list(param_list)
         first = params[0] if params else ()
-        self._run(query, first, lambda: super(WorkspaceCursor, self).executemany(query, params))
+        self._run(query, first, lambda sql: super(WorkspaceCursor, self).executemany(sql, params))
         return self
 
-    def _run(self, query: str, params: Any, run: Callable[[], Any]) -> None:
+    def _run(self, query: str, params: Any, run: Callable[[str], Any]) -> None:
         self._end_stream()
         self.rows = None
         self._following = self.wrapper.run_statement(self, query, params, _Execution(self, query, run))
@@ -81,11 +83,17 @@ class WorkspaceCursor(SQLiteCursorWrapper):
 class _Execution:
     """One statement's SQL, bound to its cursor. ``rows`` are the cursor's."""
 
-    def __init__(self, cursor: WorkspaceCursor, sql: str, run: Callable[[], Any]) -> None:
+    def __init__(self, cursor: WorkspaceCursor, sql: str, run: Callable[[str], Any]) -> None:
         self.cursor = cursor
         self.sql = sql
         self.stream: RowStream | None = None
         self._run = run
+
+    @property
+    def offset(self) -> int:
+        """The number of the OFFSET at the end of the SQL; 0 when it does not end so."""
+        found = _OFFSET.search(self.sql)
+        return int(found.group(1)) if found is not None else 0
 
     @property
     def rows(self) -> list[Row] | None:
@@ -96,8 +104,12 @@ class _Execution:
     def rows(self, rows: list[Row] | None) -> None:
         self.cursor.rows = rows
 
-    def execute(self) -> None:
-        """Run the SQL and take its rows, since the workspace may be emptied before anybody asks for them."""
-        self._run()
+    def execute(self, left_out: int = 0) -> None:
+        """Run the SQL and take its rows, since the workspace may be emptied before anybody asks for them.
+
+        The OFFSET is less by ``left_out``, the rows before the page that are not in the workspace.
+        """
+        sql = self.sql if not left_out else _OFFSET.sub(f" OFFSET {self.offset - left_out}", self.sql)
+        self._run(sql)
         rows = super(WorkspaceCursor, self.cursor).fetchall()
         self.cursor.rows = rows if self.cursor.description is not None else None

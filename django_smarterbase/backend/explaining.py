@@ -49,7 +49,8 @@ def explain(connection: DatabaseWrapper, request: Request, sql: str, sqlite: Seq
     tables = {step.table: connection.table_schema(step.table) for step in plan.steps}
     from_index = connection.session.tables_from_index(request, sql) if sql else {}
     with counting():  # by its counters a Redis that was waited for in vain is known
-        outlooks = _outlooks(connection, plan.steps, from_index)
+        steps = dict.fromkeys(step for order in (plan.steps, *plan.alternatives) for step in order)
+        outlooks = _outlooks(connection, list(steps), from_index)
     workspace = connection.session.workspace
     index_only = request.shortcut is not None and not any(map(workspace.has_pending, plan.tables))
     found = forecast(

@@ -17,7 +17,7 @@ from django.db.models.sql.compiler import SQLAggregateCompiler
 
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.indexes.service import Reading
-from django_smarterbase.planner.plan import IndexLookup, QueryPlan, Scan
+from django_smarterbase.planner.plan import IndexLookup, OrderedLookup, QueryPlan, Scan
 from django_smarterbase.storage.keys import pk_texts
 from django_smarterbase.tables import Affinity, IndexCondition, Kind, TableSchema
 
@@ -54,6 +54,8 @@ def _whole_condition(compiler: NotingCompiler, plan: QueryPlan) -> IndexConditio
     if statement is None or len(plan.steps) != 1 or len(statement.scopes) != 1 or len(statement.scopes[0].aliases) != 1:
         return None
     path = plan.steps[0].path
+    if isinstance(path, OrderedLookup):
+        path = path.otherwise
     if isinstance(path, IndexLookup) and path.exact and not path.condition.has_subquery:
         return path.condition
     if isinstance(path, Scan) and (compiler.where is None or not compiler.where.children):

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.admission import Admission
-from django_smarterbase.backend.index_rows import IndexRows, insert_index_rows
+from django_smarterbase.backend.index_rows import IndexRows
 from django_smarterbase.backend.narrowing import Narrowing
+from django_smarterbase.backend.ordered import OrderedLoading
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.resolving import resolved, terms_of_values
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Known, Snapshot, TableSnapshot
-from django_smarterbase.backend.soundness import check_key
+from django_smarterbase.backend.soundness import check_key, is_its_own_stem
 from django_smarterbase.backend.workspace import Workspace
-from django_smarterbase.exceptions import CorruptDocument, FullScanRefused, ScanBudgetExceeded
+from django_smarterbase.exceptions import CorruptDocument, ScanBudgetExceeded
 from django_smarterbase.hints import Access
 from django_smarterbase.indexes.affinity import stored as value_as_stored
-from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted, Reading
-from django_smarterbase.planner.cost import ScanChosen, best_order, scan_is_cheaper
+from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted, Page, Reading
+from django_smarterbase.planner.cost import best_order, chosen_scan
 from django_smarterbase.planner.covering import MAX_ENTRIES
 from django_smarterbase.planner.plan import (
     AccessPath,
     IndexLookup,
     JoinLookup,
     KeyLookup,
+    OrderedLookup,
     QueryPlan,
     Step,
     SubqueryLookup,
@@ -34,12 +37,12 @@ from django_smarterbase.planner.plan import (
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.codec import version_of
 from django_smarterbase.storage.keys import stem as stem_of
-from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexSubquery, TableSchema, Value
+from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexSubquery, TableSchema, Value, Walk
 
 logger = logging.getLogger("django_smarterbase.storage")
-index_logger = logging.getLogger("django_smarterbase.index")
 
 Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 
 
 class Loader:
@@ -67,25 +70,53 @@ class Loader:
         self.access = access
         self.account = Account()
         self.index_rows: Mapping[str, IndexRows] = {}
+        self.left_out = 0  # rows before those of a page, by which the statement's OFFSET is too large
         self.repeatable = repeatable
         self._untrusted: set[str] = set()
 
-    def load(self, plan: QueryPlan) -> None:
-        """Load the candidates of every step, in the plan's order, or in the better one of several."""
-        self.account.steps = plan.steps if self.access == "scan" else best_order(plan, self._size)
+    def load(self, plan: QueryPlan, offset: int = 0) -> None:
+        """Load the candidates of every step, in the plan's order or the better one of several; ``offset`` is the
+        statement's if it can be less."""
+        steps = plan.steps if self.access == "scan" else best_order(plan, self._size)
+        self.account.steps = steps
         self.account.index_suffices = all(
-            step.table in self.index_rows and not isinstance(step.path, KeyLookup) for step in plan.steps
+            step.table in self.index_rows and not isinstance(step.path, (KeyLookup, OrderedLookup)) for step in steps
         )
-        for step in self.account.steps:
+        self._load_steps(steps, offset)
+
+    def _load_steps(self, steps: Sequence[Step], offset: int = 0) -> None:
+        self.left_out = 0
+        for position, step in enumerate(steps):
             schema = self.schema_of(step.table)
             self.overlay(schema)
+            if isinstance(step.path, OrderedLookup):
+                self._load_pages(schema, step.path, offset, partial(self._load_steps, steps[position + 1 :]))
+                return
             self._follow(schema, step.path)
 
     def _size(self, step: Step) -> int | None:
         if not isinstance(step.path, IndexLookup) or step.path.condition.has_subquery:
             return None
         reading = self.ask(self.schema_of(step.table), step.path.condition, members=False)
-        return None if reading is None else reading.count + len(reading.in_doubt)
+        return None if reading is None else reading.candidates
+
+    def _load_pages(self, schema: TableSchema, path: OrderedLookup, offset: int, follow: Callable[[], None]) -> None:
+        if not self.load_pages(schema, path, offset, follow):
+            self._follow(schema, path.otherwise)
+            self.mention_missing_index(schema)
+            follow()
+
+    def load_pages(
+        self, schema: TableSchema, path: OrderedLookup, offset: int, follow: Callable[[], None] = lambda: None
+    ) -> bool:
+        """Load the pages of an ordered index, and by ``follow`` what is joined to them; False when they are not to be
+        had. ``offset`` as in ``load``."""
+        loading = OrderedLoading(self, schema, path, offset)
+        if self.access == "scan" or self._table(schema).complete or not loading.load(follow):
+            return False
+        self.left_out = loading.left_out
+        self.account.indexes += path.index_names
+        return True
 
     def _follow(self, schema: TableSchema, path: AccessPath) -> None:
         if isinstance(path, KeyLookup):
@@ -120,25 +151,16 @@ class Loader:
         made, present = self.index_rows.get(schema.table), self._table(schema).present
         certain = [stem for stem in stems if stem not in in_doubt and stem not in present]
         if made is not None and certain and schema.table not in self._untrusted:
-            rows = made.of(self._records(schema, made, certain))
-            if insert_index_rows(self.workspace, schema, list(rows.values())):
-                self.account.candidates += len(rows)
-                present.update(rows)
+            try:
+                loaded = made.load(self.resources.indexes, self.workspace, certain)
+                self.account.candidates += len(loaded)
+                present.update(loaded)
+            except IndexUntrusted:
+                self._untrusted.add(schema.table)
         self.fetch(schema, stems)
 
-    def _records(self, schema: TableSchema, made: IndexRows, stems: Sequence[str]) -> Mapping[str, Mapping[str, Value]]:
-        """What the index knows of the documents: nothing, when it may not be trusted any more."""
-        try:
-            return self.resources.indexes.records(schema, made.indexes, stems)
-        except IndexUntrusted:
-            self._untrusted.add(schema.table)
-            return {}
-
     def _select(self, subquery: IndexSubquery) -> list[Value]:
-        """The values that a subquery selects of the rows in the workspace, each once."""
-        # A leading + keeps the converters that Django registers for declared types off.
-        sql = f"WITH found(v) AS (SELECT * FROM {qmark(subquery.sql)}) SELECT DISTINCT +v FROM found"
-        return [row[0] for row in self.workspace.sqlite.execute(sql, subquery.params)]
+        return self.workspace.selected(qmark(subquery.sql), subquery.params)
 
     def _reach(
         self, schema: TableSchema, index: IndexDefinition | None, values: Sequence[Value], narrowed_by: IndexCondition
@@ -188,25 +210,17 @@ class Loader:
         reading = self.ask(schema, condition, at_most=requests)
         if reading is None or reading.stems is not None or requests is None:
             return reading
-        candidates = reading.count + len(reading.in_doubt)
-        if not scan_is_cheaper(candidates, reading.documents, requests):
+        chosen = chosen_scan(schema.table, reading.candidates, reading.documents, requests)
+        if chosen is None:
             return self.ask(schema, condition)
-        self.account.choices.append(ScanChosen(schema.table, candidates, reading.documents, requests))
+        self.account.choices.append(chosen)
         return None
 
     def mention_missing_index(self, schema: TableSchema) -> None:
-        """Warn, once a process, that a table with documents has no index, if that is why it was scanned. An empty one
-        gets it with its first."""
-        if self.account.fallback_reason is not FallbackReason.NOT_BUILT:
-            return
-        if self.snapshot.table(schema.table).met and schema.table not in self.resources.unindexed_tables:
-            self.resources.unindexed_tables.add(schema.table)
-            index_logger.warning(
-                "%s has documents but no index yet. Queries scan the stored objects; run manage.py sb_reindex %s.",
-                schema.label,
-                schema.label,
-                extra={"event": "index_not_built", **self.resources.origin, "table": schema.table},
-            )
+        """Warn that a table with documents has no index, if that is why it was scanned. An empty one gets it with its
+        first document."""
+        if self.account.fallback_reason is FallbackReason.NOT_BUILT and self.snapshot.table(schema.table).met:
+            self.resources.mention_missing_index(schema)
 
     def ask(
         self, schema: TableSchema, condition: IndexCondition, *, members: bool = True, at_most: int | None = None
@@ -215,10 +229,24 @@ class Loader:
 
         A statement does not ask again for a table whose index it could not trust: Redis may be slow to fail.
         """
+        return self._asking(
+            schema, partial(self.resources.indexes.read, schema, condition, members=members, at_most=at_most)
+        )
+
+    def page(self, schema: TableSchema, walk: Walk, *, skip: bool) -> Page | None:
+        """A page of an ordered index; None when that may not be trusted, or finds no end."""
+        indexes = self.resources.indexes
+        grouped = walk.alike is not None
+        ask = partial(indexes.groups, schema, walk) if grouped else partial(indexes.walk, schema, walk, skip=skip)
+        page = self._asking(schema, ask)
+        self.account.beyond = page is None and schema.table not in self._untrusted
+        return page
+
+    def _asking(self, schema: TableSchema, question: Callable[[], Answer]) -> Answer | None:
         if schema.table in self._untrusted:
             return None
         try:
-            return self.resources.indexes.read(schema, condition, members=members, at_most=at_most)
+            return question()
         except IndexUntrusted as untrusted:
             self._untrusted.add(schema.table)
             self.account.fallback_reason = untrusted.reason
@@ -315,7 +343,7 @@ class Loader:
                 codec = self._table(schema).codec or codec  # what was read before goes on in the newer history
                 decode = codec.decode
             values = document.values
-            if only is None or not _is_its_own_stem(values[only], stem, is_text=is_text):
+            if only is None or not is_its_own_stem(values[only], stem, is_text=is_text):
                 check_key(schema, stem, key, values)
             return Known(stored.etag, values, document.extras)
 
@@ -377,14 +405,8 @@ class Loader:
 
     def refuse_scan(self, schema: TableSchema) -> None:
         """Raise FullScanRefused if the caller wants an answer from the index or none."""
-        if self.access != "index":
-            return
-        reason = self.account.fallback_reason or FallbackReason.NOT_INDEXED
-        raise FullScanRefused(
-            f"{schema.label}: require_index() was asked for, and this query could only be answered by reading every "
-            f"document ({reason}). Filter by the primary key or an indexed field, or bring the index back with "
-            f"manage.py sb_reindex {schema.label}."
-        )
+        if self.access == "index":
+            raise self.account.refusal(schema.label)
 
     def stored(self, schema: TableSchema) -> Iterator[tuple[str, str, Stored]]:
         """Each stored document of the table as (stem, key, object). Raises ScanBudgetExceeded."""
@@ -430,8 +452,3 @@ class Loader:
     def _log_skipped(self, message: str, key: str) -> None:
         extra = {"event": "document_skipped", **self.resources.origin, "key": key}
         logger.warning("%s", message, extra=extra)
-
-
-def _is_its_own_stem(value: Value, stem: str, *, is_text: bool) -> bool:
-    """Whether it takes no more than this to see that a primary key has the stem, as for most there are."""
-    return (value == stem and stem.isalnum()) if is_text else (type(value) is int and str(value) == stem)

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 class Execution(Protocol):
     """A statement, ``sql`` in Django's parameter style, which can be run more than once; ``rows`` are those of the last
-    run, and ``stream`` gives those that follow them, of a statement whose rows are asked for bit by bit."""
+    run, and ``stream`` gives those that follow them, of a statement whose rows are asked for bit by bit. ``offset`` is
+    the number after the OFFSET with which the SQL ends; 0 when it does not.
+    """
 
     sql: str
     rows: list[tuple[Any, ...]] | None
     stream: RowStream | None
 
-    def execute(self) -> None:
-        """Run the SQL in the workspace and take its rows."""
+    @property
+    def offset(self) -> int: ...
+
+    def execute(self, left_out: int = 0) -> None:
+        """Run the SQL in the workspace and take its rows; with an OFFSET less by the rows that were left out there."""
 
 
 class Shortcut(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import Any, Final
@@ -23,6 +24,8 @@ from django_smarterbase.storage.opening import open_store
 from django_smarterbase.storage.sequences import Sequences
 from django_smarterbase.tables import Row, TableSchema
 from django_smarterbase.tenancy import origin
+
+index_logger = logging.getLogger("django_smarterbase.index")
 
 #: Of how many tenants a process keeps the resources. Of others they are made anew, as in a process that has just begun.
 TENANTS_OPEN: Final = 100
@@ -74,6 +77,18 @@ class Resources:
         takes one for each document, so that an index is never the dearer way. Makes no request."""
         packs = self.store.packs(schema.table)
         return None if packs is None else self.store.scan_requests(schema.table, packs.documents)
+
+    def mention_missing_index(self, schema: TableSchema) -> None:
+        """Warn, once a process, that a table with documents has no index. An empty one gets it with its first."""
+        if schema.table in self.unindexed_tables:
+            return
+        self.unindexed_tables.add(schema.table)
+        index_logger.warning(
+            "%s has documents but no index yet. Queries scan the stored objects; run manage.py sb_reindex %s.",
+            schema.label,
+            schema.label,
+            extra={"event": "index_not_built", **self.origin, "table": schema.table},
+        )
 
     @property
     def origin(self) -> dict[str, str]:

@@ -239,7 +239,7 @@ class Session:
             return []
         if request.written:
             return self._write(request, execution, loader, keys=keys)
-        execution.execute()
+        execution.execute(loader.left_out)
         return []
 
     def tables_from_index(self, request: Request, sql: str) -> Mapping[str, IndexRows]:

@@ -35,3 +35,8 @@ def check_nulls(schema: TableSchema, key: str, values: Sequence[Value]) -> None:
     for column, value in zip(schema.columns, values, strict=True):
         if value is None and not column.nullable:
             raise CorruptDocument(key, f"NOT NULL constraint failed: {schema.table}.{column.name}")
+
+
+def is_its_own_stem(value: Value, stem: str, *, is_text: bool) -> bool:
+    """Whether it takes no more than this to see that a primary key has the stem, as for most there are."""
+    return (value == stem and stem.isalnum()) if is_text else (type(value) is int and str(value) == stem)

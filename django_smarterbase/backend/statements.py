@@ -199,10 +199,11 @@ def _plan_lines(plan: QueryPlan, account: Account) -> tuple[str, ...]:
     plan = replace(plan, steps=account.steps or plan.steps)
     if account.scanned:
         return (
-            *explain_text(plan, account.fallback_reason),
+            *explain_text(plan, account.fallback_reason, beyond=account.beyond),
             *(f"{choice.table}: {choice.why}" for choice in account.choices),
         )
-    return tuple(explain_text(plan, alone=_index_used(account) if account.indexes else None))
+    alone = _index_used(account) if account.indexes else None
+    return tuple(explain_text(plan, alone=alone, beyond=account.beyond))
 
 
 def _index_used(account: Account) -> str:

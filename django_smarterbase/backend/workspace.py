@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.db.utils import NotSupportedError
 
@@ -242,6 +242,12 @@ class Workspace:
         """The distinct values of a column in the rows that are loaded, NULL apart."""
         name = quote(column)
         rows = self.sqlite.execute(f"SELECT DISTINCT +{name} FROM {quote(table)} WHERE {name} IS NOT NULL")
+        return [row[0] for row in rows]
+
+    def selected(self, query: str, params: Sequence[Any]) -> list[Value]:
+        """The distinct values of the only column of a query in brackets, NULL among them."""
+        # A leading + keeps the converters that Django registers for declared types off.
+        rows = self.sqlite.execute(f"WITH found(v) AS (SELECT * FROM {query}) SELECT DISTINCT +v FROM found", params)
         return [row[0] for row in rows]
 
     def highest(self, table: str, column: str) -> int:

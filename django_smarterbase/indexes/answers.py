@@ -41,6 +41,11 @@ class Reading:
     in_doubt: frozenset[str]
     documents: int
 
+    @property
+    def candidates(self) -> int:
+        """How many there are, those in doubt included."""
+        return self.count + len(self.in_doubt)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

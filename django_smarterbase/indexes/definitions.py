@@ -95,4 +95,4 @@ def _facts(schema: TableSchema) -> Facts:
 
 
 def _described(column: Column) -> list[str]:
-    return [column.name, column.affinity, column.collation.upper(), *filter(None, [column.lineage])]
+    return [column.name, column.affinity, column.kind, column.collation.upper(), *filter(None, [column.lineage])]

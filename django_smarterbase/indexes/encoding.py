@@ -25,7 +25,7 @@ from .collation import NotIndexable as NotIndexable
 from .collation import folded, folds
 from .definitions import facts_of
 from .keys import part
-from .ordering import ordered_entries, sought_range
+from .ordering import odd_entries, ordered_entries, sought_range
 
 ALL: Final = "*"
 LOSSY: Final = "!"  # begins each code that does not tell its value
@@ -66,6 +66,7 @@ def entries_of(schema: TableSchema, row: Row) -> tuple[str, ...]:
             for index in kept
         ),
         *ordered_entries(schema, row),
+        *odd_entries(schema, row),
     )
 
 

@@ -14,24 +14,30 @@ Bytes that would break this are written as two: ``#0`` to ``#S`` for those below
 the same for different values.
 
 An *ordered entry* is ``><index>:`` and the codes of the index's columns, then those of the primary key, which tell
-apart what the index does not. The index of the primary key itself has an empty name.
+apart what the index does not. The index of the primary key itself has an empty name. A document has the entry
+``?<column>:odd`` when an ordered column of dates or moments holds another text.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import struct
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
-from ..tables import TOLD_APART, Column, IndexDefinition, IndexRange, Row, TableSchema, Value, Walk
+from ..tables import TOLD_APART, Column, IndexDefinition, IndexRange, Kind, Row, TableSchema, Value, Walk
 from . import affinity
 from .collation import NotIndexable, folded
 from .definitions import KeptIndex, facts_of
+from .keys import part
 
 END: Final = "!"
 CUT: Final = '"'
 NULL: Final = f"n{END}"
+_CALENDAR: Final = (Kind.DATE, Kind.DATETIME)
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?: [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?)?")
 ABOVE_NULL: Final = "o"
 ABOVE_ALL: Final = "~"
 
@@ -48,6 +54,22 @@ def ordered_entries(schema: TableSchema, row: Row) -> list[str]:
     facts = facts_of(schema)
     codes = {column.name: stored_order(column, row[column.name]) for column in facts.ordered_columns}
     return [kept.prefix + "".join([codes[column.name] for column in kept.columns]) for kept in facts.orders.values()]
+
+
+def odd_entries(schema: TableSchema, row: Row) -> list[str]:
+    """An entry for each ordered column of dates or moments that holds another text, so that texts which begin alike
+    need not be of the same year, month or day.
+    """
+    return [
+        odd_entry(column)
+        for column in facts_of(schema).ordered_columns
+        if column.kind in _CALENDAR and isinstance(row[column.name], str) and not _is_moment(str(row[column.name]))
+    ]
+
+
+def odd_entry(column: Column) -> str:
+    """The entry of documents in which ``column`` holds a text that is no date."""
+    return f"?{part(column.name)}:odd"
 
 
 def kept_order(schema: TableSchema, index: IndexDefinition) -> KeptIndex:
@@ -103,6 +125,16 @@ def order(column: Column, value: Value) -> str:
 def stored_order(column: Column, value: Value) -> str:
     """The code of a value that a row has in ``column``. Raises NotIndexable."""
     return _code(column, affinity.stored(column.affinity, value))
+
+
+def _is_moment(text: str) -> bool:
+    if _MOMENT.fullmatch(text) is None:
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _edge(column: Column, value: Value, *, after: bool, cut_after: bool) -> str:

@@ -24,6 +24,7 @@ class Script(enum.Enum):
     FILL = "fill"
     FINISH = "finish"
     FORGET = "forget"
+    GROUPS = "groups"
     HOLD = "hold"
     INSPECT = "inspect"
     LOCK = "lock"
@@ -48,7 +49,7 @@ class Script(enum.Enum):
     WEIGH = "weigh"
 
 
-_READING: Final = frozenset((Script.COUNTS, Script.READ, Script.RECORDS, Script.WALK))
+_READING: Final = frozenset((Script.COUNTS, Script.GROUPS, Script.READ, Script.RECORDS, Script.WALK))
 
 
 @dataclass(frozen=True, slots=True)

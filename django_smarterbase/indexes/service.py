@@ -119,8 +119,7 @@ class IndexService:
             return self._reader.read(schema, condition, members=members, at_most=at_most)
 
     def walk(self, schema: TableSchema, walk: Walk, *, skip: bool = False) -> Page | None:
-        """The documents of a page of an ordered index and those before it; with ``skip`` as few of these as can be
-        told.
+        """The documents of a page of an ordered index and those before it; with ``skip`` as few of these as can be.
 
         None when the script would have to look at too many documents to find them. One round trip, whose work is
         proportional to the page and, with a condition, to how many documents of the index do not meet it. Raises
@@ -128,6 +127,15 @@ class IndexService:
         """
         with self._trusting(schema):
             return self._reader.walk(schema, walk, skip=skip)
+
+    def groups(self, schema: TableSchema, walk: Walk) -> Page | None:
+        """Documents of each group of ``walk``, and all documents in doubt that may be in one.
+
+        None for more than 1,000 groups, or values of which the index does not know enough to tell groups apart. One
+        round trip. Raises IndexUntrusted.
+        """
+        with self._trusting(schema):
+            return self._reader.groups(schema, walk)
 
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
         """The number of documents for each combination of values of ``index``.

@@ -14,7 +14,7 @@ from .conditions import condition_words
 from .definitions import indexable
 from .encoding import LOSSY, NotIndexable, stored_code, value_of
 from .keys import part
-from .ordering import walk_bounds
+from .ordering import kept_order, odd_entry, walk_bounds
 from .room import Room
 from .scripts import Script
 from .sweep import Sweeper
@@ -22,6 +22,7 @@ from .trust import EvictionWatch, believed, check_answer, snapshot_of, unchanged
 
 _TRIES: Final = 3
 _RECORDS: Final = 1000  # records for each script
+_MOST_GROUPS: Final = 1000
 _PAUSE: Final = 0.005  # seconds between a publication in the manifest and in Redis, generously
 
 
@@ -49,6 +50,17 @@ class SetReader:
         """As ``IndexService.walk``."""
         rest = [self._room.deadline_ms, *_walk(schema, walk, skip=skip), *condition_words(schema, walk.condition)]
         _, _, _, overdue, state, left_out, in_doubt, flat = self._ask(schema, Script.WALK, rest)
+        return self._page(schema, overdue, state, left_out, in_doubt, flat)
+
+    def groups(self, schema: TableSchema, walk: Walk) -> Page | None:
+        """As ``IndexService.groups``."""
+        rest: list[str | int] = [self._room.deadline_ms, *_groups(schema, walk), _MOST_GROUPS]
+        _, _, _, overdue, state, in_doubt, flat = self._ask(schema, Script.GROUPS, rest)
+        return self._page(schema, overdue, state, 0, in_doubt, flat)
+
+    def _page(
+        self, schema: TableSchema, overdue: int, state: str, left_out: int, in_doubt: list[str], flat: list[str]
+    ) -> Page | None:
         etags = dict(zip(flat[::2], flat[1::2], strict=True))
         self._refuse_damage(schema, (*in_doubt, *etags))
         if overdue:
@@ -157,11 +169,22 @@ class _Found:
         return tuple(row[column.name] for column in self._columns)
 
 
-def _walk(schema: TableSchema, walk: Walk, *, skip: bool) -> list[str | int]:
-    """A walk as the script takes it, but for its condition."""
+def _groups(schema: TableSchema, walk: Walk) -> list[str | int]:
+    """Groups as the script takes them."""
+    name, first, last, _null = _bounds(schema, walk)
+    column = kept_order(schema, walk.index).columns[len(walk.prefix)]
+    return [name, first, last, len(walk.prefix), walk.alike or 0, int(walk.both_ends), odd_entry(column)]
+
+
+def _bounds(schema: TableSchema, walk: Walk) -> tuple[str, str, str, str]:
     try:
-        name, first, last, null = walk_bounds(schema, walk)
+        return walk_bounds(schema, walk)
     except NotIndexable as problem:
         raise IndexUntrusted(FallbackReason.NOT_INDEXED, str(problem), expected=True) from problem
+
+
+def _walk(schema: TableSchema, walk: Walk, *, skip: bool) -> list[str | int]:
+    """A walk as the script takes it, but for its condition."""
+    name, first, last, null = _bounds(schema, walk)
     whole = len(walk.prefix) + walk.ties if walk.ties else 0
     return [name, first, last, int(walk.backwards), null, whole, walk.start, walk.stop, int(skip)]

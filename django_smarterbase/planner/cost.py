@@ -40,6 +40,13 @@ def scan_is_cheaper(candidates: int, documents: int, scan_requests: int) -> bool
     return candidates > scan_requests + documents / DOCUMENTS_A_REQUEST
 
 
+def chosen_scan(table: str, candidates: int, documents: int, requests: int | None) -> ScanChosen | None:
+    """The choice of a scan where it is the cheaper way; ``requests`` is None when it takes one for each document."""
+    if requests is None or not scan_is_cheaper(candidates, documents, requests):
+        return None
+    return ScanChosen(table, candidates, documents, requests)
+
+
 def best_order(plan: QueryPlan, size: Callable[[Step], int | None]) -> tuple[Step, ...]:
     """The steps of the plan, or an alternative that begins with fewer documents.
 

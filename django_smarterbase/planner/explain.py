@@ -12,6 +12,7 @@ from django_smarterbase.planner.plan import (
     IndexLookup,
     JoinLookup,
     KeyLookup,
+    OrderedLookup,
     QueryPlan,
     Scan,
     Step,
@@ -28,16 +29,28 @@ from django_smarterbase.tables import (
     IndexSubquery,
     IndexTerm,
     Value,
+    Walk,
 )
 
 _SHOWN: Final = 10  # values that the text names of each list
 _LONG: Final = 40  # characters of a value that the text shows
 
 
-def explain_text(plan: QueryPlan, fallback_reason: str | None = None, *, alone: str | None = None) -> Iterator[str]:
+class _Detail(enum.IntEnum):
+    """How much is said of a condition's terms: the indexes, which of them are asked for ranges, or the values too."""
+
+    INDEXES = 0
+    RANGES = 1
+    VALUES = 2
+
+
+def explain_text(
+    plan: QueryPlan, fallback_reason: str | None = None, *, alone: str | None = None, beyond: bool = False
+) -> Iterator[str]:
     """The plan alone, for whoever records it: one line a step, in the order of execution. No value is in it.
 
-    ``alone`` names what answered in place of a scan of the table, since it knew all that was asked.
+    ``alone`` names what answered in place of a scan of the table, since it knew all that was asked. ``beyond`` tells
+    that an ordered index did not find its page in time.
     """
     if not plan.steps:
         yield "Nothing is read."
@@ -49,6 +62,11 @@ def explain_text(plan: QueryPlan, fallback_reason: str | None = None, *, alone: 
         exact = isinstance(step.path, IndexLookup) and step.path.exact
         suffices = ", answers count(), exists() and primary keys alone" if exact else ""
         yield f"{name_of(step)}: {describe(step.path)}, {complexity}{suffices}"
+    if beyond:
+        yield (
+            "The order was not followed: of the index that has it, too few documents meet the other conditions. All "
+            "that meet them were read."
+        )
     if fallback_reason is not None:
         yield f"FALLBACK: the index is not trusted now ({fallback_reason}); its steps are full scans, O(n)."
 
@@ -71,11 +89,26 @@ def describe(path: AccessPath, *, show_values: bool = False) -> str:
         narrowed = f" AND {_conditions(further, detail)}" if further is not None else ""
         source = f"{path.source_table}.{path.source_column}"
         return f"JoinLookup by the values of {source}, {_index_or_key(path.index)}{narrowed}"
+    if isinstance(path, OrderedLookup):
+        return f"OrderedLookup {' and '.join(_page(walk, detail) for walk in path.walks)}"
     if isinstance(path, SubqueryLookup):
         return (
             f"SubqueryLookup by the values that {_source(path.subquery)} selects, {_index_or_key(path.subquery.index)}"
         )
     return "Scan of every document"
+
+
+def _page(walk: Walk, detail: _Detail) -> str:
+    """A walk in words: ``rows 20 to 40 of redis:b from its end``."""
+    shown = detail is _Detail.VALUES
+    prefix = f" ({_listed(walk.prefix)})" if walk.prefix and shown else ""
+    bounds = f" ({_bounds(walk.within)})" if walk.within is not None and shown else ""
+    conditions = f" that meet {_conditions(walk.condition, detail)}" if walk.condition.clauses else ""
+    rows = f"the first {walk.stop:,}" if not walk.start else f"{walk.start:,} to {walk.stop:,}"
+    if walk.alike is not None:
+        rows = "one for each value" if not walk.alike else "one for each period"
+    direction = "from the end of " if walk.backwards else "of "
+    return f"{rows} {direction}redis:{walk.index.name}{prefix}{bounds}{conditions}"
 
 
 def path_as_json(path: AccessPath, *, show_values: bool) -> dict[str, Any]:
@@ -95,8 +128,27 @@ def path_as_json(path: AccessPath, *, show_values: bool) -> dict[str, Any]:
         described["indexes"] = [_index_or_key(path.index), *_indexes(further)]
         if show_values:
             described["values"] = _values_as_json(further)
+    if isinstance(path, OrderedLookup):
+        described |= {"indexes": [f"redis:{name}" for name in path.index_names]}
+        described["pages"] = [_page_as_json(walk, show_values=show_values) for walk in path.walks]
     if isinstance(path, SubqueryLookup):
         described["indexes"] = [_index_or_key(path.subquery.index)]
+    return described
+
+
+def _page_as_json(walk: Walk, *, show_values: bool) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "index": f"redis:{walk.index.name}",
+        "backwards": walk.backwards,
+        "start": walk.start,
+        "stop": walk.stop,
+        "conditions": _indexes(walk.condition),
+        "grouped": walk.alike is not None,
+    }
+    if show_values:
+        described["prefix"] = list(map(_as_json, walk.prefix))
+        described["within"] = None if walk.within is None else _leaf_as_json(walk.within)
+        described["values"] = _values_as_json(walk.condition)
     return described
 
 
@@ -127,14 +179,6 @@ def _as_json(value: Value) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-class _Detail(enum.IntEnum):
-    """How much is said of a condition's terms: the indexes, which of them are asked for ranges, or the values too."""
-
-    INDEXES = 0
-    RANGES = 1
-    VALUES = 2
 
 
 def _indexes(condition: IndexCondition) -> list[str]:

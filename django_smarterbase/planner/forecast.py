@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 
 from django_smarterbase.hints import Access
 from django_smarterbase.outlook import FallbackReason, Outlook
-from django_smarterbase.planner.cost import ScanChosen, best_order, scan_is_cheaper
+from django_smarterbase.planner.cost import ScanChosen, best_order, chosen_scan
 from django_smarterbase.planner.plan import (
     AccessPath,
     IndexLookup,
     JoinLookup,
     KeyLookup,
+    OrderedLookup,
     QueryPlan,
     Scan,
     Step,
@@ -125,7 +126,7 @@ class Forecast:
 
 def asks_index(path: AccessPath) -> bool:
     """Whether an index is asked when the path is followed."""
-    return isinstance(path, IndexLookup) or next(indexes_of(path), None) is not None
+    return isinstance(path, (IndexLookup, OrderedLookup)) or next(indexes_of(path), None) is not None
 
 
 def terms_of(path: AccessPath) -> Iterator[IndexLeaf]:
@@ -166,8 +167,8 @@ def forecast(
         step, outlook = plan.steps[0], outlooks.get(plan.steps[0].table, Outlook())
         reason = _reason(step.path, outlook)
         if reason is None:
-            condition = _condition_of(step.path) or IndexCondition()
-            members = _Sets(outlook, {}).members(condition)
+            path = step.path.otherwise if isinstance(step.path, OrderedLookup) else step.path
+            members = _Sets(outlook, {}).members(_condition_of(path) or IndexCondition())
             return Forecast((StepForecast(step, False, None, members, NONE, from_index=True),), index_only=True)
         if isinstance(step.path, Scan):
             documents = _documents(outlook)
@@ -234,9 +235,9 @@ class _Forecaster:
                 # The documents that the index would not have named are read, and left out then.
                 return _scan(step, reason, documents.no_better_than(Precision.AT_MOST), documents, self._listings)
         candidates = self._candidates(path, outlook)
-        if from_index and not isinstance(path, KeyLookup) and self._is_trusted(step.table):
+        if from_index and not isinstance(path, (KeyLookup, OrderedLookup)) and self._is_trusted(step.table):
             return StepForecast(step, False, None, candidates, NONE, from_index=True)
-        if not asks_index(path):
+        if not asks_index(path) or isinstance(path, OrderedLookup):
             return StepForecast(step, False, None, candidates, candidates)
         return self._chosen(step, candidates, documents) or StepForecast(step, False, None, candidates, candidates)
 
@@ -245,13 +246,12 @@ class _Forecaster:
 
     def _chosen(self, step: Step, candidates: Estimate, documents: Estimate) -> StepForecast | None:
         """The scan of the table where that is the cheaper way."""
-        requests = self._scan_requests(step.table) if self._access == "any" else None
-        if requests is None or candidates.number is None or documents.number is None:
+        if self._access != "any" or candidates.number is None or documents.number is None:
             return None
-        if not scan_is_cheaper(candidates.number, documents.number, requests):
+        chosen = chosen_scan(step.table, candidates.number, documents.number, self._scan_requests(step.table))
+        if chosen is None:
             return None
-        chosen = ScanChosen(step.table, candidates.number, documents.number, requests)
-        return StepForecast(step, True, None, candidates, Estimate(requests, Precision.ABOUT), chosen=chosen)
+        return StepForecast(step, True, None, candidates, Estimate(chosen.requests, Precision.ABOUT), chosen=chosen)
 
     def _candidates(self, path: AccessPath, outlook: Outlook) -> Estimate:
         if isinstance(path, KeyLookup):
@@ -259,6 +259,8 @@ class _Forecaster:
         sets = _Sets(outlook, self._loaded)
         if isinstance(path, IndexLookup):
             return sets.members(path.condition)
+        if isinstance(path, OrderedLookup):
+            return _pages(path, outlook)
         if isinstance(path, SubqueryLookup):
             return sets.of_subquery(path.subquery)
         if isinstance(path, JoinLookup):
@@ -284,6 +286,16 @@ def _reason(path: AccessPath, outlook: Outlook) -> FallbackReason | None:
     return outlook.reason
 
 
+def _pages(path: OrderedLookup, outlook: Outlook) -> Estimate:
+    """As many documents as the pages have rows, and those before them that are not left out; ties come on top."""
+    documents = outlook.documents
+    if any(walk.alike is not None for walk in path.walks):
+        return _documents(outlook).no_better_than(Precision.AT_MOST)
+    rows = sum(walk.stop - (walk.start if path.skips else 0) for walk in path.walks)
+    known = Estimate(rows if documents is None else min(rows, documents), Precision.AT_MOST)
+    return known.no_better_than(Precision.ABOUT) if any(walk.ties for walk in path.walks) else known
+
+
 def _documents(outlook: Outlook) -> Estimate:
     if outlook.documents is None:
         return UNKNOWN
@@ -291,6 +303,8 @@ def _documents(outlook: Outlook) -> Estimate:
 
 
 def _condition_of(path: AccessPath) -> IndexCondition | None:
+    if isinstance(path, OrderedLookup):
+        path = path.otherwise
     if isinstance(path, IndexLookup):
         return path.condition
     return path.narrowed_by if isinstance(path, JoinLookup) else None

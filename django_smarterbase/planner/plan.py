@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexSubquery, Value
+from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexSubquery, Value, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,37 @@ class Scan:
     """Read every document of the table."""
 
 
-AccessPath = KeyLookup | IndexLookup | JoinLookup | SubqueryLookup | Scan
+@dataclass(frozen=True, slots=True)
+class InnerJoin:
+    """A join that drops rows of ``table``: those whose ``column`` is no ``target_column`` of a row of ``target``."""
+
+    table: str
+    column: str
+    target: str
+    target_column: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedLookup:
+    """Read the documents that pages of ordered indexes name, all of ``walks`` together.
+
+    ``joins`` may drop rows of a page, for which those after it are read. ``otherwise`` is the path to take where a page
+    cannot be told, or not in time. ``skips`` says that documents before the page need not be read.
+    """
+
+    walks: tuple[Walk, ...]
+    otherwise: IndexLookup | Scan
+    joins: tuple[InnerJoin, ...] = ()
+    skips: bool = False
+
+    @property
+    def index_names(self) -> list[str]:
+        """The indexes that are asked, each once."""
+        named = (index.name for walk in self.walks for index in walk.condition.indexes)
+        return list(dict.fromkeys((*(walk.index.name for walk in self.walks), *named)))
+
+
+AccessPath = KeyLookup | IndexLookup | JoinLookup | SubqueryLookup | OrderedLookup | Scan
 
 
 @dataclass(frozen=True, slots=True)

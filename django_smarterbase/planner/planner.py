@@ -10,11 +10,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql.constants import INNER
 from django.db.models.sql.datastructures import BaseTable, Join
 
+from django_smarterbase.planner.ordering import inner_joins, walks_of
 from django_smarterbase.planner.plan import (
     AccessPath,
     IndexLookup,
     JoinLookup,
     KeyLookup,
+    OrderedLookup,
     QueryPlan,
     Scan,
     Step,
@@ -49,7 +51,7 @@ def plan_statement(statement: Statement, schema_of: SchemaOf, connection: BaseDa
     orders: list[list[Step]] = [[]]
     fields: list[str] = []
     for scope in reversed(statement.scopes):
-        planner = ScopePlanner(scope, schema_of, connection)
+        planner = ScopePlanner(scope, schema_of, connection, alone=len(statement.scopes) == 1 and not statement.opaque)
         found = planner.orders()
         orders = [[*order, *steps] for order in orders for steps in (found if len(orders) == 1 else found[:1])]
         fields.extend(planner.filter_fields)
@@ -65,13 +67,17 @@ def _without_covered(steps: list[Step]) -> list[Step]:
 
 
 class ScopePlanner:
-    """Plans the aliases of one FROM clause."""
+    """Plans the aliases of one FROM clause; ``alone`` when the statement has no other one."""
 
-    def __init__(self, scope: Scope, schema_of: SchemaOf, connection: BaseDatabaseWrapper) -> None:
+    def __init__(
+        self, scope: Scope, schema_of: SchemaOf, connection: BaseDatabaseWrapper, *, alone: bool = False
+    ) -> None:
         self.scope = scope
         self.schema_of = schema_of
         self.connection = connection
         self.filter_fields: list[str] = []
+        self.alone = alone
+        self.whole: dict[str, Narrowing] = {}  # of each alias what is said of it, whatever its joins
         self.narrowings: dict[str, Narrowing] = {}
         self.placed: dict[str, Step] = {}
         self.choices: list[str] = []  # aliases that the index narrows, when any of them may be the first
@@ -82,7 +88,8 @@ class ScopePlanner:
         tables = {alias: table for alias, table in self.scope.aliases.items() if table.table_name is not None}
         if not self.narrowings:
             self.narrowings = {alias: self._narrowing(alias, table) for alias, table in tables.items()}
-        self._place_seeds(tables, seed)
+        if not self._place_ordered(tables):
+            self._place_seeds(tables, seed)
         while len(self.placed) < len(tables):
             alias = self._next_joined(tables)
             if alias is None:
@@ -105,6 +112,7 @@ class ScopePlanner:
         if schema is None:
             return ANYTHING
         found = PredicateReader(alias, schema, self.scope.compiler, self.connection).read(self.scope.where)
+        self.whole[alias] = found
         self.filter_fields += sorted(schema.field_names.get(column, column) for column in found.columns)
         if not self.is_required(alias):
             return ANYTHING
@@ -121,6 +129,26 @@ class ScopePlanner:
 
     def _place(self, alias: str, table: BaseTable | Join, path: AccessPath) -> None:
         self.placed[alias] = Step(table.table_name, alias, path)
+
+    def _place_ordered(self, tables: dict[str, BaseTable | Join]) -> bool:
+        """Begin with the base, by the order that the statement asks for, if an index has it."""
+        base = next(iter(tables), None)
+        schemas = {alias: self.schema_of(table.table_name) for alias, table in tables.items()}
+        schema = schemas[base] if base is not None else None
+        if not self.alone or base is None or schema is None or isinstance(tables[base], Join):
+            return False
+        joins = inner_joins(self.scope, base, schemas)
+        walks = () if joins is None else walks_of(self.scope, base, schema, self.whole[base])
+        if joins is None or not walks or (joins and any(walk.alike is not None for walk in walks)):
+            return False
+        if any(walk.condition.has_subquery for walk in walks):
+            return False
+        own = self._own_path(base)
+        otherwise = own if isinstance(own, IndexLookup) else Scan()
+        paged = len(walks) == 1 and not walks[0].ties and self.scope.query.is_sliced
+        path = OrderedLookup(walks, otherwise, joins, skips=paged and not joins)
+        self._place(base, tables[base], path)
+        return True
 
     def _place_seeds(self, tables: dict[str, BaseTable | Join], seed: str | None) -> None:
         """Begin with the aliases of the best rank: all that keys name, or else one."""

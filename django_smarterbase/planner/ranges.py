@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -28,6 +28,7 @@ from django.db.models.lookups import (
 )
 from django.db.models.sql.compiler import SQLCompiler
 
+from django_smarterbase.planner.calendar import zone_named
 from django_smarterbase.tables import TOLD_APART, Affinity, Column, TableSchema, Value
 
 DJANGO_LOOKUPS: Final = ("django.db.models.lookups", "django.db.models.fields.related_lookups")
@@ -203,21 +204,15 @@ def _of_date(lookup: Lookup[Any], truncated: Any, connection: BaseDatabaseWrappe
         return None
     if len(days) != 2 or not all(type(day) is datetime.date for day in days):
         return None
-    zone = _zone(truncated.get_tzname())
-    if zone is None and truncated.get_tzname() is not None:
+    name_of_zone = truncated.get_tzname()
+    zone = None if name_of_zone is None else zone_named(name_of_zone)
+    if zone is None and name_of_zone is not None:
         return None
     first = _midnight(days[0], zone, connection, -_MARGIN)
     last = _midnight(days[1], zone, connection, datetime.timedelta(days=1) + _MARGIN)
     lower = None if name in ("lt", "lte") else first
     upper = None if name in ("gt", "gte") else last
     return Comparison(truncated.lhs, (Interval(lower, upper),), exact=False)
-
-
-def _zone(name: str | None) -> ZoneInfo | None:
-    try:
-        return None if name is None else ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return None
 
 
 def _midnight(

@@ -87,18 +87,23 @@ local function jump()
   if not may_skip or from == 0 or group > 0 or #clauses > 0 then return 0, 0 end
   local places = {}
   for _, stem in ipairs(pending) do
-    for _, code in ipairs(codes_of(entries_of(stem), index)) do places[#places + 1] = place_of(stem, code) end
+    for _, code in ipairs(codes_of(entries_of(stem), index)) do
+      places[#places + 1] = {stem = stem, place = place_of(stem, code) or total}
+    end
   end
-  local place, left_out = math.min(from - #places, total), 0
-  if place <= 0 then return 0, 0 end
-  for _, member in ipairs(members_at(place - 1, 2)) do
+  local start = math.min(from - #places, total)
+  if start <= 0 then return 0, 0 end
+  for _, member in ipairs(members_at(start - 1, 2)) do
     if bond(string.match(member, '^%S+')) then return 0, 0 end
   end
-  left_out = place
-  for _, other in ipairs(places) do
-    if other < place then left_out = left_out - 1 end
+  local left_out = start
+  for _, one in ipairs(places) do
+    if one.place < start then
+      left_out = left_out - 1
+      doubt(one.stem)
+    end
   end
-  return left_out, place
+  return left_out, start
 end
 
 -- Goes through the index until the page is full. Returns "more", "ended" or "beyond", and how many were left out.

@@ -47,7 +47,7 @@ class Question:
             return type(error).__name__, str(error)
 
 
-def _lookups(table: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Q]:
+def lookups(table: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Q]:
     return st.sampled_from(sorted(table)).flatmap(lambda name: table[name].map(lambda value: Q(**{name: value})))
 
 
@@ -69,7 +69,7 @@ _WEIGHTS = st.sampled_from([1, 1.0, 1.5, float("nan"), 2.0])
 _COUNTRIES = st.sampled_from((*COUNTRIES, "xx"))
 _TAGS = st.sampled_from(["t1", "t2", "t3", "t9"])
 
-_OF_ARTICLE = {
+OF_ARTICLE = {
     "pk": _ARTICLES,
     "pk__in": _several(_ARTICLES),
     "id__gt": _ARTICLES,
@@ -81,7 +81,10 @@ _OF_ARTICLE = {
     "editor__in": _several(_IDS),
     "category": _CATEGORIES,
     "category__in": _several(_CATEGORIES),
-    "category__startswith": _CATEGORIES,
+    "category__startswith": st.sampled_from(["n", "Ne", "news", "x"]),
+    "category__istartswith": st.sampled_from(["N", "ne"]),
+    "category__gte": _CATEGORIES,
+    "category__range": st.tuples(_CATEGORIES, _CATEGORIES),
     "category__iexact": _CATEGORIES,
     "status": _STATUSES,
     "rating": _SMALL,
@@ -91,10 +94,16 @@ _OF_ARTICLE = {
     "score__in": _several(_SCORES),
     "score__isnull": _YES,
     "score__lt": _SMALL,
+    "score__gt": _SCORES,
+    "score__range": st.tuples(_SMALL, _SCORES),
+    "live__lt": st.just(True),
+    "price__lte": _PRICES,
     "price": _PRICES,
     "price__in": _several(_PRICES),
     "printed": _DATES,
     "printed__year": st.sampled_from([2024, 2025]),
+    "printed__year__gte": st.sampled_from([2024, 2025]),
+    "printed__gt": _DATES,
     "printed__isnull": _YES,
     "live": _YES,
     "tags": _IDS,
@@ -156,7 +165,7 @@ _OF_AUTHOR = {
     "notes__isnull": _YES,
 }
 _OF_LONG = {
-    **{name: values for name, values in _OF_ARTICLE.items() if not name.startswith("longarticle")},
+    **{name: values for name, values in OF_ARTICLE.items() if not name.startswith("longarticle")},
     "words": _SMALL,
     "words__in": _several(_SMALL),
     "article_ptr": _ARTICLES,
@@ -178,8 +187,8 @@ _OF_NOTE = {
 
 
 def _subqueries_of_article() -> st.SearchStrategy[Q]:
-    authors = _lookups(_OF_AUTHOR).map(lambda q: Author.objects.filter(q))
-    articles = _lookups(_OF_ARTICLE).map(lambda q: Article.objects.filter(q))
+    authors = lookups(_OF_AUTHOR).map(lambda q: Author.objects.filter(q))
+    articles = lookups(OF_ARTICLE).map(lambda q: Article.objects.filter(q))
     return st.one_of(
         authors.map(lambda found: Q(author__in=found)),
         authors.map(lambda found: Q(editor__in=found.values("mentor"))),
@@ -202,7 +211,7 @@ def _subqueries_of_article() -> st.SearchStrategy[Q]:
 
 
 def _subqueries_of_author() -> st.SearchStrategy[Q]:
-    articles = _lookups(_OF_ARTICLE).map(lambda q: Article.objects.filter(q))
+    articles = lookups(OF_ARTICLE).map(lambda q: Article.objects.filter(q))
     return st.one_of(
         articles.map(lambda found: Q(pk__in=found.values("author"))),
         articles.map(lambda found: Q(articles__in=found)),
@@ -212,7 +221,7 @@ def _subqueries_of_author() -> st.SearchStrategy[Q]:
     )
 
 
-def _trees(leaves: st.SearchStrategy[Q]) -> st.SearchStrategy[Q]:
+def trees(leaves: st.SearchStrategy[Q]) -> st.SearchStrategy[Q]:
     return st.recursive(
         leaves,
         lambda inner: st.one_of(
@@ -333,7 +342,7 @@ def _questions_of(
     shapes = {**SHAPES, **more}
     # Most conditions are plain ones, which the planner can do something with; a tree of four hardly ever narrows.
     plain = st.tuples(st.just(True), leaves)
-    steps = st.lists(st.one_of(plain, plain, st.tuples(st.booleans(), _trees(leaves))), max_size=3)
+    steps = st.lists(st.one_of(plain, plain, st.tuples(st.booleans(), trees(leaves))), max_size=3)
     return st.builds(
         Question,
         model=st.just(model),
@@ -343,15 +352,15 @@ def _questions_of(
 
 
 #: Conditions on an article's own columns.
-OWN_CONDITIONS = _trees(
-    _lookups({name: values for name, values in _OF_ARTICLE.items() if name.split("__")[0] in _OWN_COLUMNS})
+OWN_CONDITIONS = trees(
+    lookups({name: values for name, values in OF_ARTICLE.items() if name.split("__")[0] in _OWN_COLUMNS})
 )
-ARTICLE_CONDITIONS = _trees(st.one_of(_lookups(_OF_ARTICLE), _subqueries_of_article()))
-AUTHOR_CONDITIONS = _trees(st.one_of(_lookups(_OF_AUTHOR), _subqueries_of_author()))
+ARTICLE_CONDITIONS = trees(st.one_of(lookups(OF_ARTICLE), _subqueries_of_article()))
+AUTHOR_CONDITIONS = trees(st.one_of(lookups(_OF_AUTHOR), _subqueries_of_author()))
 QUESTIONS: st.SearchStrategy[Question] = st.one_of(
-    _questions_of(Article, st.one_of(_lookups(_OF_ARTICLE), _subqueries_of_article()), _ARTICLE_SHAPES),
-    _questions_of(Author, st.one_of(_lookups(_OF_AUTHOR), _subqueries_of_author()), _AUTHOR_SHAPES),
-    _questions_of(LongArticle, _lookups(_OF_LONG), _ARTICLE_SHAPES),
-    _questions_of(Tag, _lookups(_OF_TAG), {}),
-    _questions_of(Note, _lookups(_OF_NOTE), {}),
+    _questions_of(Article, st.one_of(lookups(OF_ARTICLE), _subqueries_of_article()), _ARTICLE_SHAPES),
+    _questions_of(Author, st.one_of(lookups(_OF_AUTHOR), _subqueries_of_author()), _AUTHOR_SHAPES),
+    _questions_of(LongArticle, lookups(_OF_LONG), _ARTICLE_SHAPES),
+    _questions_of(Tag, lookups(_OF_TAG), {}),
+    _questions_of(Note, lookups(_OF_NOTE), {}),
 )

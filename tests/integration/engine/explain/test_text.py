@@ -56,22 +56,22 @@ Cost: at most 8 storage operations (8 reads, 0 listings), $0.0000032""",
     "a join by an index, narrowed by another": (
         lambda: ARTICLES.filter(author__name="Ada", score=1),
         """\
-library_author: IndexLookup redis:library_author-by-name, O(1), 1 candidate
+library_author: IndexLookup redis:library_author-by-name [rows from the index], O(1), 1 candidate
 library_article: JoinLookup by the values of library_author.id, redis:library_article-by-author AND \
 redis:library_article-by-score, O(1), about 3 candidates
 Index of library_author: trusted, 7 documents
 Index of library_article: trusted, 17 documents
-Cost: about 4 storage operations (4 reads, 0 listings), $0.0000016""",
+Cost: about 3 storage operations (3 reads, 0 listings), $0.0000012""",
     ),
     "a subquery": (
         lambda: ARTICLES.filter(author__in=AUTHORS.filter(name="Ada")),
         """\
-library_author AS U0: IndexLookup redis:library_author-by-name, O(1), 1 candidate
+library_author AS U0: IndexLookup redis:library_author-by-name [rows from the index], O(1), 1 candidate
 library_article: SubqueryLookup by the values that a subquery of library_author selects, \
 redis:library_article-by-author, O(1), about 3 candidates
 Index of library_author: trusted, 7 documents
 Index of library_article: trusted, 17 documents
-Cost: about 4 storage operations (4 reads, 0 listings), $0.0000016""",
+Cost: about 3 storage operations (3 reads, 0 listings), $0.0000012""",
     ),
     "a scan": (
         lambda: ARTICLES.filter(rating=1),
@@ -89,6 +89,34 @@ library_article: IndexLookup redis:library_article-by-category, O(1), 4 candidat
 Index of library_article: trusted, 17 documents
 The index alone answers: no document is read, but those with a write under way.
 Cost: 0 storage operations (0 reads, 0 listings), $0""",
+    ),
+    "a negation": (
+        lambda: ARTICLES.exclude(score=1).exclude(pk=2),
+        """\
+library_article: IndexLookup NOT redis:library_article-by-score|key, O(1), at most 17 candidates
+Index of library_article: trusted, 17 documents
+Its count(), exists() and primary keys are answered by the index alone.
+Cost: at most 17 storage operations (17 reads, 0 listings), $0.0000068""",
+    ),
+    "columns that the index alone knows": (
+        lambda: AUTHORS.filter(name="Ada").values_list("name", "country"),
+        """\
+library_author: IndexLookup redis:library_author-by-name, O(1), 1 candidate
+Index of library_author: trusted, 7 documents
+The index alone answers: no document is read, but those with a write under way.
+Cost: 0 storage operations (0 reads, 0 listings), $0""",
+    ),
+    "rows that the index knows, beside documents": (
+        lambda: AUTHORS.values("born", "articles__category"),
+        """\
+library_author: Scan of every document, O(n), 7 candidates
+library_article: JoinLookup by the values of library_author.id, redis:library_article-by-author \
+[rows from the index], O(1), about 17 candidates
+Index of library_author: trusted, 7 documents
+Index of library_article: trusted, 17 documents
+Cost: 8 storage operations (7 reads, 1 listing), $0.0000078
+To make it O(1):
+  - Filter library.Author by the primary key or an indexed field (name, country, mentor): nothing narrows it.""",
     ),
     "all keys": (
         lambda: ARTICLES.values("pk"),

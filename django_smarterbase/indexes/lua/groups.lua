@@ -1,0 +1,91 @@
+-- Names the first document of each group of an ordered index, and the last: of those whose codes begin alike. Atomic.
+--
+-- ARGV[1]  epoch, and ARGV[2] the known run_id (reading.lua)
+-- ARGV[3]  write deadline, ms
+-- ARGV[4]  index, and ARGV[5], ARGV[6] between which codes of it: the first, and the one after the last
+-- ARGV[7]  how many columns are fixed before the one that is grouped
+-- ARGV[8]  for how many characters a text of that column must begin alike; 0: to its end
+-- ARGV[9]  "1": the last document of each group too
+-- ARGV[10] the entry of documents whose texts must not be grouped so
+-- ARGV[11] how many groups at most
+--
+-- Returns {"ok", run_id, policy or "", overdue, "ended" | "beyond", in doubt, {stem, ETag, ...}}: in doubt are all
+-- documents with a note that may stand there. "beyond": there are more groups, or what the index knows of the values
+-- does not suffice, and nothing is named.
+
+local index, first, last = ARGV[4], ARGV[5], ARGV[6]
+local fixed, letters, both_ends = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1'
+local odd, most = ARGV[10], tonumber(ARGV[11])
+local order = order_key(epoch, index)
+
+local refusal = distrust()
+if refusal then return refusal end
+if not order_agrees(index) then return drift(order) end
+local overdue = overdue_notes(tonumber(ARGV[3]))
+local number, wrong = size_of(odd)
+if not number then return drift(wrong) end
+
+local function beyond()
+  return {'ok', run, rule, overdue, 'beyond', {}, {}}
+end
+if number > 0 then return beyond() end
+
+local is_pending, doubtful = {}, {}
+for _, stem in ipairs(pending_stems()) do
+  is_pending[stem] = true
+  for _, code in ipairs(codes_of(entries_of(stem), index)) do
+    if is_between(code, first, last) then
+      doubtful[#doubtful + 1] = stem
+      break
+    end
+  end
+end
+
+-- What the codes of a group begin with, and the code after its last; nil for values that were cut.
+local function group_of(code)
+  local start = 1
+  for _ = 1, fixed do start = string.find(code, '!', start, true) + 1 end
+  local ending = string.find(code, '!', start, true)
+  if string.sub(code, ending - 1, ending - 1) == '"' then return nil end
+  if letters > 0 and string.sub(code, start, start) == 't' and start + letters < ending then
+    local beginning = string.sub(code, 1, start + letters)
+    return beginning, beginning .. '~~'
+  end
+  return string.sub(code, 1, ending), string.sub(code, 1, ending - 1) .. '"'
+end
+
+-- The first certain document from `low` on, in ascending or descending order.
+local function certain(command, low, high)
+  local offset = 0
+  while true do
+    local members = call(command, order, low, high, 'LIMIT', offset, 10)
+    for _, member in ipairs(members) do
+      if not is_pending[stem_of(member)] then return stem_of(member) end
+    end
+    if #members < 10 then return nil end
+    offset = offset + 10
+  end
+end
+
+local named = {}
+local function name(stem)
+  local record = stem and record_of(epoch, stem)
+  if not record then return end
+  named[#named + 1] = stem
+  named[#named + 1] = record.etag
+end
+
+local from, groups = first, 0
+while true do
+  local member = call('ZRANGEBYLEX', order, '[' .. from, '(' .. last, 'LIMIT', 0, 1)[1]
+  if not member then break end
+  groups = groups + 1
+  local beginning, after = group_of(string.match(member, '^%S+'))
+  if not beginning or groups > most then return beyond() end
+  local one = certain('ZRANGEBYLEX', '[' .. beginning, '(' .. after)
+  local other = both_ends and certain('ZREVRANGEBYLEX', '(' .. after, '[' .. beginning) or nil
+  name(one)
+  if other ~= one then name(other) end
+  from = after
+end
+return {'ok', run, rule, overdue, 'ended', doubtful, named}
