@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django_smarterbase.hints import Access
 from django_smarterbase.outlook import FallbackReason, Outlook
@@ -90,6 +90,19 @@ class Forecast:
     def complexity(self) -> str:
         """As in a profile."""
         return "O(n)" if any(step.scans for step in self.steps) else "O(1)"
+
+    def at_most(self) -> Forecast:
+        """The same of a statement that stops reading when it has its rows."""
+        steps = (
+            replace(
+                step,
+                candidates=step.candidates.no_better_than(Precision.AT_MOST),
+                reads=step.reads.no_better_than(Precision.AT_MOST),
+                listings=step.listings.no_better_than(Precision.AT_MOST),
+            )
+            for step in self.steps
+        )
+        return Forecast(tuple(steps), self.index_only)
 
     @property
     def fallback_reason(self) -> FallbackReason | None:
