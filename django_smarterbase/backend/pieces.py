@@ -45,11 +45,10 @@ class Pieces:
         it is to give each ``once``, for which it remembers the stems. Raises FullScanRefused."""
         if isinstance(path, KeyLookup):
             return self._counted(self.read(self.loader.stems_of(self.schema, path.pks)))
-        condition = path.condition if isinstance(path, IndexLookup) else IndexCondition()
-        stems = self.loader.named(self.schema, condition) if condition.clauses else None
-        if stems is not None:
-            return self._counted(self.read(stems))
-        return self._counted(self._scan(condition, once=once))
+        if not isinstance(path, IndexLookup) or self.loader.access == "scan":
+            return self._counted(self._scan(IndexCondition(), once=once))
+        stems = self.loader.named(self.schema, path.condition)
+        return self._counted(self._scan(path.condition, once=once) if stems is None else self.read(stems))
 
     def read(self, stems: Iterable[str]) -> Generator[Piece]:
         """The documents of these stems that there are, in their order."""
