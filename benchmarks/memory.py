@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -35,13 +35,16 @@ class Footprint:
     redis: float
 
 
-def footprints(place: Place, sizes: tuple[int, int], say: Callable[[str], None]) -> Iterator[Footprint]:
-    """Write a small and a large table, and do every task to each in a child process of its own."""
+def footprints(
+    place: Place, sizes: tuple[int, int], say: Callable[[str], None], tasks: Iterable[str] | None = None
+) -> Iterator[Footprint]:
+    """Write a small and a large table, and do the tasks (all of them if none are named) to each in a child process of
+    its own."""
     for documents in sizes:
         say(f"writing {documents} documents to go over")
         own = replace(place, name=f"memory-{documents}", postgres_port=None)
         _child(FILL, own, documents)
-        for task in TASKS:
+        for task in tasks or TASKS:
             say(f"{task} of {documents} documents in a process of its own")
             yield Footprint(**json.loads(_child(task, own, documents)))
 

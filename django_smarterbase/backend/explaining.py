@@ -11,6 +11,7 @@ from django.apps import apps
 from django.db import connections
 from django.db.models import Model
 
+from django_smarterbase.backend.courses import Sifted
 from django_smarterbase.backend.requests import Request
 from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.outlook import Outlook
@@ -62,6 +63,8 @@ def explain(connection: DatabaseWrapper, request: Request, sql: str, sqlite: Seq
         index_rows=from_index,
         scan_requests=lambda table: resources.scan_requests(tables[table]),
     )
+    if _stops_early(request) and found.complexity == "O(n)":
+        found = found.at_most()
     packed = replace(found, steps=tuple(_packed(resources, step) for step in found.steps))
     return Explanation(
         plan=plan,
@@ -138,10 +141,16 @@ def _cost(found: Forecast) -> float | None:
     return round(prices().cost(StorageOps(reads=reads, lists=lists)), 12)
 
 
+def _stops_early(request: Request) -> bool:
+    """Whether the statement reads no further when it has its rows."""
+    return isinstance(request.course, Sifted) and request.course.enough is not None
+
+
 def _error(connection: DatabaseWrapper, request: Request, found: Forecast) -> str | None:
     limit = connection.resources.options.max_scan_objects
     if request.hints.access == "index" and found.complexity == "O(n)":
         return "FullScanRefused, as require_index() was asked for"
-    if limit is not None and any(step.scans and (step.reads.number or 0) > limit for step in found.steps):
+    over = [step for step in found.steps if step.scans and limit is not None and (step.reads.number or 0) > limit]
+    if over and not _stops_early(request):
         return f"ScanBudgetExceeded, as the option max_scan_objects is {limit:,}"
     return None

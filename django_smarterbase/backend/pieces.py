@@ -45,11 +45,12 @@ class Pieces:
         it is to give each ``once``, for which it remembers the stems. Raises FullScanRefused."""
         if isinstance(path, KeyLookup):
             return self._counted(self.read(self.loader.stems_of(self.schema, path.pks)))
-        condition = path.condition if isinstance(path, IndexLookup) else IndexCondition()
-        reading = self.loader.named(self.schema, condition) if condition.clauses else None
-        if reading is not None:
-            return self._counted(self.read(reading.stems or ()))
-        return self._counted(self._scan(condition, once=once))
+        if not isinstance(path, IndexLookup) or self.loader.access == "scan":
+            return self._counted(self._scan(IndexCondition(), once=once))
+        reading = self.loader.named(self.schema, path.condition)
+        if reading is None:
+            return self._counted(self._scan(path.condition, once=once))
+        return self._counted(self.read(reading.stems or ()))
 
     def read(self, stems: Iterable[str]) -> Generator[Piece]:
         """The documents of these stems that there are, in their order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.utils import NotSupportedError
@@ -126,15 +127,19 @@ class StatementRunner:
                 self.wrapper.catalog.refuse_join_across(request.plan.tables)
                 self.session.run(request, self.execution)
         finally:
-            made = _Made(request, query, params, run, self.session.account)
+            values = partial(self._filter_values, request)
+            made = _Made(request, query, params, run, self.session.account, caller_method, values)
             if self.execution.stream is None or run.error is not None:
                 self._record(made, lambda: self._result_count(request))
         return None if self.execution.stream is None else self._following(made, self.execution.stream)
 
     def _following(self, made: _Made, stream: RowStream) -> FollowingRows:
-        """The rows of the stream. What tells of the caller is asked now, as others may read the rows."""
+        """The rows of the stream. Who asked for what is told now, as others may read the rows."""
+        values = self._filter_values(made.request)
+        made.filter_values = lambda: values
         if listening():
-            made.method, made.values = caller_method(), self._filter_values(made.request)
+            method = caller_method()
+            made.method = lambda: method
         first = len(self.execution.rows or ())
         return FollowingRows(stream, made.run, first, lambda number: self._record(made, lambda: number))
 
@@ -146,7 +151,7 @@ class StatementRunner:
     def _profile(self, made: _Made, number: int) -> QueryProfile:
         request, run, account, fallback = made.request, made.run, made.account, made.account.fallback_reason
         return QueryProfile(
-            method=request.hints.name or made.method or caller_method(),
+            method=request.hints.name or made.method(),
             model=request.model,
             database=self.wrapper.alias,
             tenant=self.session.resources.tenant,
@@ -166,7 +171,7 @@ class StatementRunner:
             error=run.error,
             plan=_plan_lines(request.plan, account),
             fingerprint=fingerprint(made.query, made.params),
-            filter_values=made.values or self._filter_values(request),
+            filter_values=made.filter_values(),
         )
 
     def _filter_values(self, request: Request) -> tuple[str, ...] | None:
@@ -184,15 +189,15 @@ class StatementRunner:
 
 @dataclass(slots=True)
 class _Made:
-    """What the profile of a statement is made of. ``method`` and ``values`` are those of a caller who may be gone."""
+    """What the profile of a statement is made of. ``method`` and ``filter_values`` are asked for when it is."""
 
     request: Request
     query: str
     params: Any
     run: Run
     account: Account
-    method: str | None = None
-    values: tuple[str, ...] | None = None
+    method: Callable[[], str]
+    filter_values: Callable[[], tuple[str, ...] | None]
 
 
 def _plan_lines(plan: QueryPlan, account: Account) -> tuple[str, ...]:

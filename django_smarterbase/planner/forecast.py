@@ -108,6 +108,19 @@ class Forecast:
         """As in a profile."""
         return "O(n)" if any(step.complexity == "O(n)" for step in self.steps) else "O(1)"
 
+    def at_most(self) -> Forecast:
+        """The same of a statement that stops reading when it has its rows."""
+        steps = (
+            replace(
+                step,
+                candidates=step.candidates.no_better_than(Precision.AT_MOST),
+                reads=step.reads.no_better_than(Precision.AT_MOST),
+                listings=step.listings.no_better_than(Precision.AT_MOST),
+            )
+            for step in self.steps
+        )
+        return Forecast(tuple(steps), self.index_only)
+
     @property
     def fallback_reason(self) -> FallbackReason | None:
         """Why the first index is not asked that the plan wants, or None."""

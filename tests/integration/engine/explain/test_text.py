@@ -82,6 +82,15 @@ Cost: 18 storage operations (17 reads, 1 listing), $0.0000118
 To make it O(1):
   - Add db_index=True to Article.rating. Then run makemigrations, migrate and sb_reindex library.Article.""",
     ),
+    "any of the rows": (
+        lambda: ARTICLES.filter(rating=1)[:2],
+        """\
+library_article: Scan of every document, O(n), at most 17 candidates
+Index of library_article: trusted, 17 documents
+Cost: at most 18 storage operations (17 reads, 1 listing), $0.0000118
+To make it O(1):
+  - Add db_index=True to Article.rating. Then run makemigrations, migrate and sb_reindex library.Article.""",
+    ),
     "keys that the index alone names": (
         lambda: ARTICLES.filter(category="news").values("pk"),
         """\
