@@ -25,6 +25,13 @@ def seconds(task: Task) -> float:
     return _START + fill + _INDEX * task.documents + sum(_of(operation, task) for operation in missing)
 
 
+def of_growth(tasks: list[Task]) -> float:
+    """What the comparison of the sizes takes, in seconds: their indexes once more, and some rounds."""
+    if len(tasks) < 2:
+        return 0.0
+    return _START + _INDEX * sum(task.documents for task in tasks)
+
+
 def _of(operation: Operation, task: Task) -> float:
     """All engines take part in a first round, one more is counted by its requests, and the others take what the budget
     allows."""

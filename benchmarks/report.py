@@ -9,12 +9,13 @@ from typing import Any
 
 from benchmarks.costs import Cost, as_table
 from benchmarks.engines import OBJECTS, SQLITE, TITLES
+from benchmarks.flat import Growth
 from benchmarks.kept import SizeResults
 from benchmarks.memory import Footprint
 from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.restart import Restart
 from benchmarks.rounds import Timing
-from benchmarks.targets import Verdict, of_sizes
+from benchmarks.targets import Verdict, of_growth, of_sizes
 from benchmarks.text import multiple, table, time_of
 
 _GROWTH = 1.15  # what a peak may differ by without having grown: allocators round
@@ -25,6 +26,7 @@ class Results:
     """Everything that one run has found."""
 
     sizes: list[SizeResults] = field(default_factory=list)
+    growths: list[Growth] = field(default_factory=list)
     footprints: list[Footprint] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
@@ -33,7 +35,7 @@ class Results:
     @property
     def verdicts(self) -> list[Verdict]:
         """Whether the targets of what was measured are met."""
-        found = of_sizes(self.sizes)
+        found = [*of_sizes(self.sizes), *of_growth(self.growths)]
         if len(self.footprints) > 1:
             small, large = self.footprints[0], self.footprints[-1]
             name = "reindex, peak of the large table to the small one's"
@@ -47,6 +49,7 @@ def as_json(results: Results) -> str:
     found = {
         "facts": results.facts,
         "sizes": [_size_as_json(size) for size in results.sizes],
+        "growth_ms": {each.key: each.medians for each in results.growths},
         "reindex_memory": [asdict(each) for each in results.footprints],
         "restarts": [asdict(each) for each in results.restarts],
         "costs": [asdict(each) for each in results.costs],
