@@ -10,8 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from io import StringIO
 from itertools import count, islice
 from typing import Any, Final
+
+from django.core.management import call_command
 
 from benchmarks.dataset import article_fields, article_pk, author_pk
 from benchmarks.text import markdown, table
@@ -196,6 +199,8 @@ def _count(documents: int) -> Iterator[Cost]:
     reading, writing = [case for case in CASES if not case.writes], [case for case in CASES if case.writes]
     yield from _counted(reading, INDEXED, INDEXED)
     yield from _counted(reading, PLAIN, PLAIN)
+    call_command("sb_reindex", "articles", "--pack", "--database", PLAIN, verbosity=0, stdout=StringIO())
+    yield from _counted(reading, PACKED, PLAIN)
     for variant, alias in ((INDEXED, INDEXED), (PLAIN, _APART)):
         for case in writing:
             case.run(alias)  # what a process asks of a store or a table once, it has asked by then

@@ -20,7 +20,9 @@ class Options:
     ``trust_seconds`` and ``write_deadline`` are seconds; both must be the same in all processes that share a
     database. ``concurrency`` bounds the requests that one process has under way in the object store. With
     ``auto_reindex`` a process that finds an index untrusted rebuilds it in the background, unless another one does.
-    With ``check_foreign_keys`` references are verified when they are written.
+    With ``check_foreign_keys`` references are verified when they are written. With ``pack`` a process that had to read
+    many documents one by one in a scan packs them in the background. ``document_cache`` names the alias in CACHES that
+    keeps bodies of documents.
 
     ``profile_history`` is how many profiles the history of all processes holds, 0 for none; ``profile_sampling`` the
     share of ordinary profiles that are kept, from 0 to 1; ``slow_ms`` from how many ms on a statement is slow, and so
@@ -40,6 +42,8 @@ class Options:
     show_values: bool = False
     auto_reindex: bool = True
     check_foreign_keys: bool = False
+    pack: bool = False
+    document_cache: str | None = None
     profile_history: int = 10_000
     profile_sampling: float = 1.0
     slow_ms: float = 100.0
@@ -66,6 +70,8 @@ class Options:
             _positive("max_scan_objects", self.max_scan_objects)
         _switch("show_values", self.show_values)
         _switch("check_foreign_keys", self.check_foreign_keys)
+        _switch("pack", self.pack)
+        _alias("document_cache", self.document_cache)
         _count("profile_history", self.profile_history)
         _share("profile_sampling", self.profile_sampling)
         _positive("slow_ms", self.slow_ms)
@@ -92,6 +98,13 @@ def _positive(name: str, value: object) -> None:
 def _switch(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be True or False.")
+
+
+def _alias(name: str, value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise ImproperlyConfigured(
+            f"The smarterbase option {name} is {value!r}; it must be None or the name of an alias in CACHES."
+        )
 
 
 def _count(name: str, value: object) -> None:

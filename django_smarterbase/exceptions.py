@@ -6,6 +6,7 @@ SmarterBaseError
 ├── ScanBudgetExceeded     (OperationalError)  a scan would read more than ``max_scan_objects``
 ├── FullScanRefused        (OperationalError)  ``require_index()`` and no index can answer
 ├── IndexUnavailable       (OperationalError)  Redis cannot answer and the caller asked for no fallback
+├── PackingFailed          (OperationalError)  the documents of a table could not be packed
 ├── LockNotAvailable       (OperationalError)  another transaction has locked a row
 ├── InvalidTenant          (ValueError)        what cannot be the name of a tenant
 ├── TenantInTransaction    (TransactionManagementError)  the tenant was switched within a transaction
@@ -55,6 +56,10 @@ class FullScanRefused(SmarterBaseError, OperationalError):
 
 class IndexUnavailable(SmarterBaseError, OperationalError):
     """The index cannot be trusted or reached, and the operation may not go on without it."""
+
+
+class PackingFailed(SmarterBaseError, OperationalError):
+    """The documents of a table were not packed. Queries go on with the packs that there were, or without."""
 
 
 class LockNotAvailable(SmarterBaseError, OperationalError):

@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class StorageOps:
-    """Requests to the object store. ``system`` counts requests for objects under ``_sb/`` and is not in ``total``."""
+    """Requests to the object store. ``system`` counts requests for objects under ``_sb/`` and is not in ``total``.
+
+    What packs and the document cache did: ``packs`` of the ``reads`` were packs, from which ``packed`` documents were
+    taken; ``pack_failures`` packs could not be used. The cache had ``cache_hits`` documents whose ``bytes_saved`` were
+    not read, did not have ``cache_misses``, and failed ``cache_failures`` times.
+    """
 
     reads: int = 0
     writes: int = 0
@@ -23,6 +28,13 @@ class StorageOps:
     system: int = 0
     bytes_read: int = 0
     bytes_written: int = 0
+    packs: int = 0
+    packed: int = 0
+    pack_failures: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
+    cache_failures: int = 0
+    bytes_saved: int = 0
 
     @property
     def total(self) -> int:

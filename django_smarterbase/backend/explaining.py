@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.apps import apps
@@ -14,7 +15,16 @@ from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.outlook import Outlook
 from django_smarterbase.planner.advice import advice_for_forecast, advice_for_profile
 from django_smarterbase.planner.explanation import Explanation
-from django_smarterbase.planner.forecast import Forecast, asks_index, entries_of, forecast, indexes_of
+from django_smarterbase.planner.forecast import (
+    Estimate,
+    Forecast,
+    Precision,
+    StepForecast,
+    asks_index,
+    entries_of,
+    forecast,
+    indexes_of,
+)
 from django_smarterbase.planner.obstacles import Obstacle
 from django_smarterbase.planner.plan import Scan, Step
 from django_smarterbase.profiling.prices import prices
@@ -23,6 +33,7 @@ from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
+    from django_smarterbase.backend.resources import Resources
 
 
 def explain(connection: DatabaseWrapper, request: Request, sql: str, sqlite: Sequence[str]) -> Explanation:
@@ -38,17 +49,26 @@ def explain(connection: DatabaseWrapper, request: Request, sql: str, sqlite: Seq
     workspace = connection.session.workspace
     index_only = request.shortcut is not None and not any(map(workspace.has_pending, plan.tables))
     found = forecast(plan, outlooks, resources.store.listings, access=access, index_only=index_only)
+    packed = replace(found, steps=tuple(_packed(resources, step) for step in found.steps))
     return Explanation(
         plan=plan,
-        forecast=found,
+        forecast=packed,
         labels={table: schema.label for table, schema in tables.items()},
         outlooks=outlooks,
         advice=tuple(advice_for_forecast(found, _obstacles(connection, found, sql), tables, access)),
-        cost_usd=_cost(found),
+        cost_usd=_cost(packed),
         raises=_error(connection, request, found),
         sqlite=tuple(sqlite),
         show_values=resources.options.show_values,
     )
+
+
+def _packed(resources: Resources, step: StepForecast) -> StepForecast:
+    """A scan as the packs make it that this process knows of; of what has changed since, nobody knows unasked."""
+    table, documents = step.step.table, step.reads.number
+    if not step.scans or not documents or resources.store.packs(table) is None:
+        return step
+    return replace(step, reads=Estimate(resources.store.scan_reads(table, documents), Precision.ABOUT))
 
 
 def advice_of(profile: QueryProfile) -> list[str]:

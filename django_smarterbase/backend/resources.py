@@ -13,6 +13,7 @@ from django_smarterbase.backend.soundness import check_key, check_nulls
 from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.indexes.service import IndexService
+from django_smarterbase.packs.documents import DocumentStore
 from django_smarterbase.recent import Recent
 from django_smarterbase.storage.codec import Document, DocumentCodec, version_of
 from django_smarterbase.storage.history import History
@@ -41,7 +42,7 @@ class Resources:
         self.options = options
         self.storage = storage
         self.keys = Keyspace(name, tenant)
-        self.store = open_store(storage, options, self.keys)
+        self.store = DocumentStore(open_store(storage, options, self.keys), self.keys, options, self.origin)
         self.sequences = Sequences(self.store, self.keys)
         self.indexes = IndexService(
             store=self.store,

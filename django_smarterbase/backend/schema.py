@@ -115,7 +115,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 self._save(table, History())
 
     def delete_model(self, model: type[Model], handle_autom2m: bool = True) -> None:
-        """Drop the scratch table, and delete the documents, the schema object and the sequence."""
+        """Drop the scratch table, and delete the documents, their packs, the schema object and the sequence."""
         table = model._meta.db_table
         with self._structural(model) as concerns_documents:
             super().delete_model(model, handle_autom2m)
@@ -363,6 +363,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         if not self.connection.session.in_transaction:
             delete_claims(self.connection.resources, schema.table)
         self.connection.on_commit(partial(self.connection.resources.sequences.reset, schema.table))
+        self.connection.on_commit(partial(self.connection.resources.store.unpack, schema.table))
 
     def _move_documents(self, model: type[Model], old_table: str, new_table: str) -> None:
         resources = self.connection.resources
@@ -373,6 +374,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             self._write(list(moves(self.connection, old, new)))
             self._save(old_table, None)
             self.connection.on_commit(partial(resources.sequences.hand_over, old_table, new_table))
+            self.connection.on_commit(partial(resources.store.unpack, old_table))
 
     def _write(self, writes: list[DocumentWrite]) -> None:
         session = self.connection.session

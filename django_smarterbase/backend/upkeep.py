@@ -44,10 +44,11 @@ def delete_documents(wrapper: DatabaseWrapper, table: str) -> None:
             batch = []
     unit.commit(batch)
     delete_claims(wrapper.resources, table)
+    wrapper.resources.store.unpack(table)
 
 
 def drop_table(wrapper: DatabaseWrapper, schema: TableSchema) -> None:
-    """Delete what a DROP TABLE of raw SQL drops: documents, claims, sequence, schema object, SQL.
+    """Delete what a DROP TABLE of raw SQL drops: documents, claims, packs, sequence, schema object, SQL.
 
     Raises WriteFailed.
     """
@@ -56,6 +57,7 @@ def drop_table(wrapper: DatabaseWrapper, schema: TableSchema) -> None:
         wrapper.session.workspace.unstage(pending.key)
     UnitOfWork(resources).commit(list(deletions(resources, schema)))
     delete_claims(resources, table)
+    resources.store.unpack(table)
     resources.sequences.reset(table)
     resources.store.delete(resources.keys.schema(table))
     resources.forget_history(table)
@@ -79,8 +81,9 @@ def delete_database(resources: Resources) -> None:
 
 
 def copy_database(source: Resources, target: Resources) -> None:
-    """Copy every document and system object but the index manifests: the copy's indexes are not built."""
+    """Copy every document and system object but the index manifests, since the copy's indexes are not built, and the
+    packs, since its documents have ETags of their own."""
     prefix = source.keys.prefix()
     for key, stored in source.store.scan(prefix):
-        if not source.keys.is_manifest(key):
+        if not source.keys.is_manifest(key) and not source.keys.is_of_packs(key):
             target.store.put(target.keys.prefix() + key.removeprefix(prefix), stored.body)

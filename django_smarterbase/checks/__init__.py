@@ -10,6 +10,7 @@ E006   SMARTERBASE_DATABASE names no smarterbase database
 E007   SMARTERBASE_PRICES cannot be read
 E008   the NAME of the database cannot stand in object keys
 E009   the debug toolbar has the panel without this application (run by the toolbar)
+E010   the alias of the document cache is missing
 W001   the cache alias is also the default or the session cache
 W002   another cache alias empties the same Redis database
 W003   the cache alias has no socket timeouts
@@ -21,6 +22,8 @@ W008   the server behind the storage ignores conditions (connects; runs with ``c
 W009   the debug toolbar that has the panel is too old (run by the toolbar)
 W010   with check_foreign_keys, deletes scan
 W011   the uploads of a file field lie among the objects
+W012   the document cache is the cache of the indexes
+W013   packs or a document cache, of a storage that cannot tell what has changed
 =====  =========================================================================================
 """
 
@@ -42,11 +45,14 @@ STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
     options.check_chosen_database,
     options.check_prices,
     options.check_name,
+    caches.check_document_cache_alias,
+    caches.check_document_cache_is_apart,
     caches.check_cache_is_own,
     caches.check_redis_database_is_own,
     caches.check_socket_timeouts,
     storage.check_storage_is_private,
     storage.check_conditional_writes,
+    storage.check_copies_are_of_use,
     uploads.check_uploads_are_apart,
     routing.check_router,
     references.check_foreign_key_indexes,

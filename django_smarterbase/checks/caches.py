@@ -46,6 +46,33 @@ def check_cache_backend(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+def check_document_cache_alias(**kwargs: Any) -> list[CheckMessage]:
+    """E010: no such document cache."""
+    return [
+        database.error(
+            f"The document cache {alias!r} is not in CACHES.",
+            hint="Add it, with any backend, or set the option document_cache to None to do without.",
+            id="E010",
+        )
+        for database in smarterbase_databases()
+        if (alias := database.options.document_cache) is not None and alias not in settings.CACHES
+    ]
+
+
+def check_document_cache_is_apart(**kwargs: Any) -> list[CheckMessage]:
+    """W012: the bodies stand among the indexes."""
+    return [
+        database.warning(
+            f"The bodies of documents and the indexes stand in one cache, {database.options.cache!r}: the bodies take "
+            "the memory that the indexes need, and its clear() empties the indexes.",
+            hint="Name another alias of CACHES in the option document_cache, with a Redis database of its own.",
+            id="W012",
+        )
+        for database in smarterbase_databases()
+        if database.options.document_cache is not None and database.options.document_cache == database.options.cache
+    ]
+
+
 def check_cache_is_own(**kwargs: Any) -> list[CheckMessage]:
     """W001: the indexes share an alias with what applications clear."""
     shared = {"default"} | ({settings.SESSION_CACHE_ALIAS} if settings.SESSION_ENGINE in SESSIONS_IN_CACHE else set())

@@ -57,6 +57,25 @@ def check_conditional_writes(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+def check_copies_are_of_use(**kwargs: Any) -> list[CheckMessage]:
+    """W013: packs or a document cache, of a storage that cannot tell what has changed."""
+    messages: list[CheckMessage] = []
+    for database in smarterbase_databases():
+        store = _store(database)
+        useless = [] if store is None else _useless_options(database, store)
+        if useless:
+            messages.append(
+                database.warning(
+                    f"The option {' and the option '.join(useless)} does nothing: the storage "
+                    f"{database.options.storage!r} cannot tell, without reading it, that a document is unchanged.",
+                    hint="Use storages.backends.s3.S3Storage or django.core.files.storage.FileSystemStorage, or remove "
+                    "the option.",
+                    id="W013",
+                )
+            )
+    return messages
+
+
 def check_conditions_hold(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     """W008: a server that accepts conditions and overwrites all the same. Connects, and writes a probe object."""
     messages: list[CheckMessage] = []
@@ -77,6 +96,12 @@ def check_conditions_hold(databases: Sequence[str] | None = None, **kwargs: Any)
 def _store(database: Database) -> ObjectStore | None:
     storage = database.storage
     return None if storage is None else open_store(storage, database.options, database.keys)
+
+
+def _useless_options(database: Database, store: ObjectStore) -> list[str]:
+    options = database.options
+    useless = ["pack"] if options.pack and not store.lists_etags else []
+    return [*useless, "document_cache"] if options.document_cache is not None and store.place() is None else useless
 
 
 def _exposures(database: Database) -> Iterator[str]:

@@ -8,15 +8,16 @@ out and a rebuild that another one begins anew; one that ends in the ordinary wa
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import random
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
+from .. import background
 from ..exceptions import IndexUnavailable, SmarterBaseError
 from ..ops import counting
 from ..tables import TableSchema
@@ -34,7 +35,6 @@ LOOK: Final = 5.0  # seconds between two looks of a process at a table
 LEASE: Final = 30.0  # seconds
 _LONGEST: Final = 300.0  # seconds between two looks after many failures
 _AT_A_TIME: Final = 4  # rebuilds of one process and database
-_FAREWELL: Final = 2.0  # seconds that the end of the interpreter waits for rebuilds to give up
 
 #: What a rebuild mends. Not: a Redis that is down, that may evict keys, or that was never configured.
 MENDABLE: Final = frozenset(
@@ -47,25 +47,6 @@ MENDABLE: Final = frozenset(
         FallbackReason.NOT_BUILT,
     )
 )
-
-
-class _ProcessEnds(Exception):  # not an error: a rebuild gives up
-    """The interpreter is about to end."""
-
-
-_ending = threading.Event()
-_threads: set[threading.Thread] = set()
-
-
-def _end() -> None:
-    """Have the rebuilds under way give up, so that they keep nobody out afterwards."""
-    _ending.set()
-    until = time.monotonic() + _FAREWELL
-    for thread in list(_threads):
-        thread.join(max(0.0, until - time.monotonic()))
-
-
-atexit.register(_end)
 
 
 @dataclass(slots=True)
@@ -112,9 +93,7 @@ class AutoRepair:
         if time.monotonic() < table.next_look or not self._begin(table):
             return
         name = f"smarterbase-reindex-{schema.table}"
-        thread = threading.Thread(target=following(self._look), args=(schema, table), name=name, daemon=True)
-        _threads.add(thread)
-        thread.start()
+        background.start(name, partial(following(self._look), schema, table))
 
     def _own(self) -> _Known:
         if self._known.pid != os.getpid():
@@ -142,7 +121,7 @@ class AutoRepair:
             with counting():
                 self._repair(schema, table)
             failed = False
-        except _ProcessEnds:
+        except background.ProcessEnds:
             extra = self._room.log_fields("rebuild_given_up", schema, "the process ends")
             logger.info(
                 "The rebuild of the index of table %r was given up: the process ends.", schema.table, extra=extra
@@ -162,7 +141,6 @@ class AutoRepair:
             # Spread out, lest all processes look at the same moment.
             table.next_look = time.monotonic() + pause * random.uniform(0.8, 1.2)
             table.busy = False
-            _threads.discard(threading.current_thread())
 
     def _repair(self, schema: TableSchema, table: _Table) -> None:
         if not self._is_mendable(schema, table) or not table.lease.acquire():
@@ -194,8 +172,7 @@ class AutoRepair:
 
     def _rebuild(self, schema: TableSchema, lease: Lease) -> None:
         def advance(_done: int, _total: int | None) -> None:
-            if _ending.is_set():
-                raise _ProcessEnds
+            background.go_on()
             if lease.is_due and not lease.renew():
                 raise IndexUnavailable(f"another process has taken over the lease on the rebuild of {schema.label}")
 

@@ -7,7 +7,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,6 +22,19 @@ _OUTAGE: Final = (
     "Queries scan the stored objects and writes take the slow path until it answers; afterwards sb_reindex may be "
     "needed."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What stands behind a cache alias: its name in messages, and the events of the log when it fails and when it works
+    again."""
+
+    name: str
+    unreachable: Mapping[str, str]
+    answers: Mapping[str, str]
+
+
+REDIS: Final = Service("Redis", {"event": "redis_unreachable"}, {"event": "redis_answers"})
 
 
 class BreakerState(enum.StrEnum):
@@ -37,7 +51,8 @@ class Breaker:
     Thread-safe.
 
     It also logs an outage once: a WARNING at its first failure, which says what the ``outage`` means, and an INFO when
-    Redis answers again. Each change of its state is told by a signal, unless it is not ``announced``.
+    Redis answers again. Each change of its state is told by a signal, unless it is not ``announced``. ``service``
+    is what stands behind the alias, if it is not Redis.
     """
 
     def __init__(
@@ -50,6 +65,7 @@ class Breaker:
         outage: str = _OUTAGE,
         log: logging.Logger = logger,
         announced: bool = True,
+        service: Service = REDIS,
     ) -> None:
         self.alias = alias
         self._clock = clock
@@ -58,6 +74,7 @@ class Breaker:
         self._outage = outage
         self._log = log
         self._announced = announced
+        self._service = service
         self._lock = threading.Lock()
         self._failures = 0
         self._opened: float | None = None
@@ -102,10 +119,11 @@ class Breaker:
             self._answering_since = self._answering_since or datetime.now(UTC)
         if failures:
             self._log.info(
-                "Redis (cache %r) answers again after %d failed requests.",
+                "%s (cache %r) answers again after %d failed requests.",
+                self._service.name,
                 self.alias,
                 failures,
-                extra={"event": "redis_answers", "cache": self.alias, "failures": failures},
+                extra={**self._service.answers, "cache": self.alias, "failures": failures},
             )
         self._tell(before, BreakerState.CLOSED)
 
@@ -123,11 +141,12 @@ class Breaker:
             after = self.state
         if first:
             self._log.warning(
-                "Redis (cache %r) cannot be used: %s. %s",
+                "%s (cache %r) cannot be used: %s. %s",
+                self._service.name,
                 self.alias,
                 problem.rstrip("."),
                 self._outage,
-                extra={"event": "redis_unreachable", "cache": self.alias, "detail": problem},
+                extra={**self._service.unreachable, "cache": self.alias, "detail": problem},
             )
         self._tell(before, after)
 

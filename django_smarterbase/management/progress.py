@@ -81,6 +81,9 @@ class ReindexDisplay:
         schema, database = work.task.schema, work.task.database
         name = f"{schema.label} ({database})" if several else schema.label
         paces = self._paces.setdefault((database, schema.table), _Paces())
+        if work.packed is not None:
+            rate = paces.packing.note(work.packed, now)
+            return Row(name, "packed", f"{work.packed:,}", None, rate, None)
         if work.total is None:
             return self._entering(work, name, now, paces.entering.note(work.done, now))
         if work.compared == 0:
@@ -106,6 +109,7 @@ class ReindexDisplay:
 class _Paces:
     entering: Pace = field(default_factory=Pace)
     comparing: Pace = field(default_factory=Pace)
+    packing: Pace = field(default_factory=Pace)
 
 
 def part_done(work: Work, now: float, expected: int | None = None) -> float:

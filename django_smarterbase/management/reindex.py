@@ -1,4 +1,4 @@
-"""The work of ``sb_reindex``: what is to be rebuilt, and its rebuilding in a few threads at a time.
+"""The work of ``sb_reindex``: what is to be rebuilt and packed, and the doing of it in a few threads at a time.
 
 A rebuild is a short burst of work and then the wait for ``write_deadline``, which many tables can share.
 """
@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -20,6 +21,8 @@ from django.db import DatabaseError
 from ..exceptions import SmarterBaseError
 from ..indexes.breaker import breaker_of
 from ..indexes.service import FallbackReason, IndexService, IndexState, RebuildReport
+from ..packs.packing import PackReport
+from ..packs.packing import Progress as PackProgress
 from ..tables import TableSchema
 from ..tenancy import following
 from .tables import Models, connection_of, tables_of
@@ -35,20 +38,27 @@ class Outcome(enum.StrEnum):
     REBUILT = "rebuilt"
     LEFT = "left as it is"
     FAILED = "failed"
+    PACKED = "packed"
     INTERRUPTED = "interrupted"
     PLANNED = "would be rebuilt"
     PLANNED_LEFT = "would be left as it is"
+    PLANNED_PACKED = "would be packed"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One table. ``state`` is that of its index before; ``deadline`` is its database's ``write_deadline`` (s)."""
+    """One table. ``state`` is that of its index before; ``deadline`` is its database's ``write_deadline`` (s).
+
+    ``pack`` packs its documents, if that is asked for; ``has_index`` is False where there is nothing else to do.
+    """
 
     database: str
     schema: TableSchema
     indexes: IndexService
     state: IndexState
     deadline: float
+    pack: Callable[[PackProgress], PackReport] | None = None
+    has_index: bool = True
 
     @property
     def is_fine(self) -> bool:
@@ -58,12 +68,20 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a table: ``report`` of a rebuild that went well, ``error`` of one that failed."""
+    """What became of a table: ``report`` of a rebuild that went well, ``error`` of one that failed; the same of its
+    packing."""
 
     task: Task
     outcome: Outcome
     report: RebuildReport | None = None
     error: str = ""
+    packing: PackReport | None = None
+    packing_error: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether something of what was asked for was not done."""
+        return self.outcome is Outcome.FAILED or bool(self.packing_error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +105,7 @@ class Work:
     """A task under way. One thread works at it, another one looks.
 
     ``done`` documents are entered; ``total`` is None until all are, and then ``compared`` of them are compared again.
+    ``packed`` is None until they are being packed.
     """
 
     task: Task
@@ -94,11 +113,15 @@ class Work:
     done: int = 0
     total: int | None = None
     compared: int = 0
+    packed: int | None = None
     ended: bool = False
 
 
-def survey(databases: Iterable[str], chosen: Models | None) -> Survey:
-    """Look at the index of every table: one GET and one round trip a database. A Redis that is down is asked once."""
+def survey(databases: Iterable[str], chosen: Models | None, *, pack: bool = False) -> Survey:
+    """Look at the index of every table: one GET and one round trip a database. A Redis that is down is asked once.
+
+    With ``pack`` their documents are to be packed too, whatever there is to say of Redis.
+    """
     tasks: list[Task] = []
     refusals: list[Refusal] = []
     for alias in databases:
@@ -106,7 +129,7 @@ def survey(databases: Iterable[str], chosen: Models | None) -> Survey:
         if cache is not None:
             breaker_of(cache).reset()
         try:
-            tasks += _tasks_of(alias, chosen)
+            tasks += _tasks_of(alias, chosen, pack=pack)
         except _Unusable as unusable:
             refusals.append(Refusal(alias, str(unusable)))
         except (SmarterBaseError, DatabaseError, OSError) as error:
@@ -118,13 +141,21 @@ class _Unusable(Exception):  # not an error: it becomes a Refusal
     """The Redis of a database cannot be asked."""
 
 
-def _tasks_of(alias: str, chosen: Models | None) -> Iterator[Task]:
+def _tasks_of(alias: str, chosen: Models | None, *, pack: bool) -> Iterator[Task]:
     resources = connection_of(alias).resources
     schemas = tables_of(alias, chosen)
     for schema, state in zip(schemas, resources.indexes.states(schemas), strict=True):
-        if state.reason in _UNUSABLE:
+        if state.reason in _UNUSABLE and not pack:
             raise _Unusable(_why_unusable(alias, resources.options.cache, state))
-        yield Task(alias, schema, resources.indexes, state, resources.options.write_deadline)
+        yield Task(
+            database=alias,
+            schema=schema,
+            indexes=resources.indexes,
+            state=state,
+            deadline=resources.options.write_deadline,
+            pack=partial(resources.store.pack, schema.table) if pack else None,
+            has_index=state.reason is not FallbackReason.NO_CACHE,
+        )
 
 
 def _why_unusable(alias: str, cache: str | None, state: IndexState) -> str:
@@ -190,9 +221,31 @@ class Reindexer:
             while True:
                 work, future = todo.get_nowait()
                 try:
-                    future.set_result(self._rebuild(work))
+                    future.set_result(self._do(work))
                 except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
                     future.set_exception(error)
+
+    def _do(self, work: Work) -> Result:
+        work.began = time.monotonic()
+        try:
+            result = self._rebuild(work)
+            return result if result.outcome is Outcome.INTERRUPTED else self._pack(work, result)
+        finally:
+            work.ended = True
+
+    def _pack(self, work: Work, result: Result) -> Result:
+        def progress(documents: int) -> None:
+            work.packed = documents
+            self._go_on()
+
+        if work.task.pack is None:
+            return result
+        try:
+            return replace(result, packing=work.task.pack(progress))
+        except _Stopped:
+            return replace(result, packing_error="Interrupted.")
+        except (SmarterBaseError, DatabaseError, OSError) as error:
+            return replace(result, packing_error=str(error))
 
     def _rebuild(self, work: Work) -> Result:
         def progress(done: int, total: int | None) -> None:
@@ -202,10 +255,11 @@ class Reindexer:
                 work.done, work.total, work.compared = total, total, done
             self._go_on()
 
-        work.began = time.monotonic()
         task = work.task
         try:
             self._go_on()
+            if not task.has_index:
+                return Result(task, Outcome.PACKED)
             if task.is_fine and not self._full:
                 return Result(task, Outcome.LEFT)
             report = task.indexes.rebuild(task.schema, full=self._full, progress=progress)
@@ -214,8 +268,6 @@ class Reindexer:
             return Result(task, Outcome.INTERRUPTED)
         except (SmarterBaseError, DatabaseError, OSError) as error:
             return Result(task, Outcome.FAILED, error=str(error))
-        finally:
-            work.ended = True
 
     def _go_on(self) -> None:
         if self._stop.is_set():

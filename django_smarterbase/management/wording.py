@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Final
+
+from django.template.defaultfilters import filesizeformat
 
 from ..indexes.service import IndexState, RebuildReport
 from .reindex import Outcome, Refusal, Result
 
+_PLANS: Final = frozenset((Outcome.PLANNED, Outcome.PLANNED_LEFT, Outcome.PLANNED_PACKED))
+
 
 def sentence(result: Result) -> str:
     """What became of a table, without its name."""
+    return " ".join(text for text in (_of_index(result), _of_packs(result)) if text)
+
+
+def _of_index(result: Result) -> str:
     before = result.task.state
     match result.outcome:
         case Outcome.LEFT:
@@ -19,11 +27,31 @@ def sentence(result: Result) -> str:
             return "has no documents and a trusted index; nothing would be done."
         case Outcome.PLANNED:
             return f"{_trust(before, 'is')}. It would be rebuilt, in {result.task.deadline:g} s at least."
+        case Outcome.PACKED | Outcome.PLANNED_PACKED:
+            return ""
         case Outcome.INTERRUPTED:
             return f"interrupted; as before, {_trust(before, 'is')}."
         case _:
             done = _numbers(result.report) if result.report is not None else f"failed. {result.error}"
             return done if result.report is None or before.trusted else f"{done} Before, {_trust(before, 'was')}."
+
+
+def _of_packs(result: Result) -> str:
+    if result.packing_error:
+        return f"Not packed. {result.packing_error}"
+    if result.outcome in _PLANS:
+        return "Its documents would be packed." if result.task.pack is not None else ""
+    packing = result.packing
+    if packing is None:
+        return ""
+    if not packing.packs:
+        return "There are no documents to pack."
+    left_out = f", {packing.left_out:,} left out as too large or no documents" if packing.left_out else ""
+    return (
+        f"{_documents(packing.documents)} in {packing.packs:,} pack{'' if packing.packs == 1 else 's'} in "
+        f"{packing.seconds:.1f} s ({_size(packing.raw_bytes)} in {_size(packing.packed_bytes)}, {packing.read:,} "
+        f"read{left_out})."
+    )
 
 
 def table_as_json(result: Result) -> dict[str, Any]:
@@ -45,6 +73,8 @@ def table_as_json(result: Result) -> dict[str, Any]:
             "documents": state.documents,
         },
         "error": result.error or None,
+        "packing": dataclasses.asdict(result.packing) if result.packing is not None else None,
+        "packing_error": result.packing_error or None,
     }
 
 
@@ -65,6 +95,10 @@ def _numbers(report: RebuildReport) -> str:
         f"{_documents(report.documents)} indexed in {report.seconds:.1f} s ({report.read:,} read, {report.reused:,} "
         f"known by their ETag, {report.mended:,} changed meanwhile{corrupt})."
     )
+
+
+def _size(number: int) -> str:
+    return filesizeformat(number).replace("\xa0", " ")
 
 
 def _documents(number: int) -> str:

@@ -124,6 +124,7 @@ class QueryProfile:
         facts += [("Index", self.index_used), ("Storage ops", self.storage_ops.total)]
         if self.storage_ops.system:
             facts.append(("System ops", self.storage_ops.system))
+        facts += [(name, value) for name, value in self._spared() if value]
         facts.append(("Results", "unknown" if self.result_count is None else self.result_count))
         if self.skipped_documents:
             facts.append(("Skipped documents", self.skipped_documents))
@@ -132,6 +133,17 @@ class QueryProfile:
         if self.error:
             facts.append(("Error", self.error))
         return [*facts, ("Duration", f"{self.duration:.1f} ms")]
+
+    def _spared(self) -> list[tuple[str, object]]:
+        """What packs and the document cache did; what is false is not worth a line."""
+        ops = self.storage_ops
+        looked_for = ops.cache_hits + ops.cache_misses
+        return [
+            ("Documents from packs", ops.packed),
+            ("Unusable packs", ops.pack_failures),
+            ("Documents from the cache", looked_for and f"{ops.cache_hits} of {looked_for}, {ops.bytes_saved} bytes"),
+            ("Failures of the cache", ops.cache_failures),
+        ]
 
 
 _NAMES = tuple(each.name for each in fields(QueryProfile))

@@ -14,6 +14,10 @@ class Stored(NamedTuple):
     etag: str
 
 
+class Unchanged(NamedTuple):
+    """What ``revalidate`` says of an object that still has the ETag that was named: its body is the known one."""
+
+
 class Listed(NamedTuple):
     """An object as a listing names it. ``size`` is in bytes. Where a store's listing tells neither: ``""`` and -1."""
 
@@ -54,6 +58,10 @@ class ObjectStore(ABC):
     #: Whether ``if_match`` and ``if_absent`` hold between processes. Without, the last writer wins. A fact once
     #: ``verify_conditions`` has been called, which the first conditional write does at the latest.
     conditional: bool
+    #: Whether a listing tells the ETag of each object.
+    lists_etags: bool = True
+    #: Whether a listing is in the order of keys.
+    lists_in_order: bool = False
 
     @abstractmethod
     def get(self, key: str) -> Stored | None:
@@ -65,6 +73,21 @@ class ObjectStore(ABC):
 
         Streams: no more than a bounded window of bodies is held. Raises StorageUnavailable.
         """
+
+    def revalidate(self, known: Iterable[tuple[str, str | None]]) -> Iterator[tuple[str, Stored | Unchanged | None]]:
+        """As ``get_many``, of keys each with the ETag of a body that the caller has (None: of none): Unchanged stands
+        for an object that still has it, and counts as a read of 0 bytes.
+
+        Here the object is read all the same; where ``place`` is not None, its body is not.
+        """
+        for key, etag in known:
+            stored = self.get(key)
+            yield key, Unchanged() if stored is not None and stored.etag == etag else stored
+
+    def place(self) -> str | None:
+        """What tells these objects from those of other stores, whose keys and ETags may be the same; None where
+        ``revalidate`` spares nothing."""
+        return None
 
     @abstractmethod
     def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:

@@ -1,22 +1,27 @@
 """Counting the requests of the adapters, each where it is made.
 
-A request for a system object raises ``system`` and nothing else; bytes, like ``total``, are those of documents.
+A request for a system object raises ``system`` and nothing else; bytes, like ``total``, are those of documents. To
+read a pack is to read documents, so it is a read that raises ``packs`` besides.
 """
 
 from __future__ import annotations
 
 from ..ops import StorageOps, storage_ops
-from .keys import is_system_key
+from .keys import is_pack, is_system_key
 
 
 def count_read(key: str, size: int = 0) -> None:
     """One read of ``size`` bytes; 0 when the object was not there."""
     ops = storage_ops()
-    if is_system_key(key):
-        ops.system += 1
-    else:
+    if not is_system_key(key):
         ops.reads += 1
         ops.bytes_read += size
+    elif is_pack(key):
+        ops.reads += 1
+        ops.packs += 1
+        ops.bytes_read += size
+    else:
+        ops.system += 1
 
 
 def count_write(key: str, size: int) -> None:
@@ -57,3 +62,4 @@ def add(made: StorageOps) -> None:
     ops.system += made.system
     ops.bytes_read += made.bytes_read
     ops.bytes_written += made.bytes_written
+    ops.packs += made.packs

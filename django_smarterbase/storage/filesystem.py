@@ -22,7 +22,7 @@ from ..exceptions import StorageUnavailable
 from ..ops import storage_ops
 from ..signals import send, storage_request_failed
 from . import files
-from .base import Listed, ObjectStore, Stored, Write, Written
+from .base import Listed, ObjectStore, Stored, Unchanged, Write, Written
 from .conditions import apply, demand, in_time
 from .counters import count_delete, count_list, count_read, count_write
 from .fence import Fence
@@ -61,6 +61,23 @@ class FileSystemStore(ObjectStore):
         # One after the other: threads made reading from the page cache slower, not faster.
         for key in keys:
             yield key, self.get(key)
+
+    def revalidate(self, known: Iterable[tuple[str, str | None]]) -> Iterator[tuple[str, Stored | Unchanged | None]]:
+        for key, etag in known:
+            yield key, self._revalidated(key, etag)
+
+    def _revalidated(self, key: str, etag: str | None) -> Stored | Unchanged | None:
+        if etag is None:
+            return self.get(key)
+        with self._translated(key):
+            unchanged = _etag(files.status(self._path(key))) == etag
+        if not unchanged:
+            return self.get(key)
+        count_read(key)
+        return Unchanged()
+
+    def place(self) -> str:
+        return self._location
 
     def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:
         root = f"{self._location}/"

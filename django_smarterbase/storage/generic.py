@@ -33,6 +33,7 @@ class GenericStore(ObjectStore):
     """
 
     conditional = False
+    lists_etags = False
 
     def __init__(self, storage: Storage, options: Options) -> None:
         self._storage = storage

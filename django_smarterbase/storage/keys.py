@@ -11,6 +11,8 @@ Under the storage's location, with NAME the database's name::
     <NAME>/_sb/tables/<table>.json                      the SQL of a table that raw DDL made
     <NAME>/_sb/unique/<db_table>/<constraint>/<digest>.json   a claim to a unique value
     <NAME>/_sb/intents/<id>.json                        the writes of a transaction that is being committed
+    <NAME>/_sb/packs/<db_table>/index.json              which packs of a table are current
+    <NAME>/_sb/packs/<db_table>/<name>.pack             the documents of a table, many in one object
     <NAME>/_sb/leases/<name>.json                       who does a job that only one process may do
     <NAME>/_sb/probe/<token>.json                       a short-lived object that tests the store
     <NAME>/_tenants/<tenant>/                           what belongs to a tenant: all of the above once more
@@ -33,7 +35,7 @@ import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from django.core.exceptions import ImproperlyConfigured
@@ -49,6 +51,8 @@ SUFFIX: Final = ".json"
 _SYSTEM_START: Final = f"{SYSTEM}/"
 _SYSTEM_FOLDER: Final = f"/{SYSTEM}/"
 _MANIFEST: Final = f"manifest{SUFFIX}"
+_PACK_SUFFIX: Final = ".pack"
+_PACKS_FOLDER: Final = f"{_SYSTEM_FOLDER}packs/"
 _RESERVED: Final = frozenset((SYSTEM, TENANTS))
 
 _LIMIT = 200  # bytes of a stem or folder; with the suffix it stays below the 255 bytes of a file name
@@ -106,6 +110,11 @@ def is_system_key(key: str) -> bool:
     return _SYSTEM_FOLDER in key or key.startswith(_SYSTEM_START)
 
 
+def is_pack(key: str) -> bool:
+    """Whether ``key`` is of a pack, of whatever table and database."""
+    return key.endswith(_PACK_SUFFIX) and _PACKS_FOLDER in key
+
+
 def is_object_key(key: str) -> bool:
     """Whether ``key`` stays below the location on any store: no empty, ``.`` or ``..`` part, no NUL."""
     return "\0" not in key and _NOT_A_NAME.isdisjoint(key.split("/"))
@@ -140,6 +149,27 @@ def lock_file(key: str) -> str:
 def fence_file(folder: str, role: str) -> str:
     """The lock file of ``role`` for listings of ``folder``, relative to the location."""
     return f"{LOCKS}/{hashlib.blake2b(folder.encode(errors='surrogatepass'), digest_size=12).hexdigest()}.{role}"
+
+
+class PackKeys(NamedTuple):
+    """The keys of one table's packs, under ``prefix``. ``documents`` is the prefix of what is packed, ``lease`` the key
+    of the packer's lease."""
+
+    documents: str
+    prefix: str
+    lease: str
+
+    def list_of_packs(self) -> str:
+        """The key of the object that says which packs are current."""
+        return f"{self.prefix}index{SUFFIX}"
+
+    def pack(self, name: str) -> str:
+        """The key of a pack."""
+        return f"{self.prefix}{_encode(name)}{_PACK_SUFFIX}"
+
+    def may_hold(self, key: str) -> bool:
+        """Whether a pack may hold the object ``key``, as it may be a document's."""
+        return key.endswith(SUFFIX) and "/" not in key[len(self.documents) :]
 
 
 class Keyspace:
@@ -204,6 +234,24 @@ class Keyspace:
             return text if is_stem(text) else None
 
         return stem_of_key
+
+    def packs(self, table: str) -> PackKeys:
+        """The keys of the packs of ``table``."""
+        return self._pack_keys(_folder(table))
+
+    def packs_of(self, prefix: str) -> PackKeys | None:
+        """The keys of the packs of the table whose ``table_prefix`` this is; None for any other prefix."""
+        folder = prefix.removeprefix(self._root).removesuffix("/")
+        if not folder or "/" in folder or folder in _RESERVED or prefix != f"{self._root}{folder}/":
+            return None
+        return self._pack_keys(folder)
+
+    def _pack_keys(self, folder: str) -> PackKeys:
+        return PackKeys(f"{self._root}{folder}/", f"{self._system}packs/{folder}/", self.lease(f"pack-{folder}"))
+
+    def is_of_packs(self, key: str) -> bool:
+        """Whether ``key`` is of a pack or of an index of packs, of the database itself or of one of its tenants."""
+        return _PACKS_FOLDER in key
 
     def manifest(self) -> str:
         """The key of the manifest of the indexes."""

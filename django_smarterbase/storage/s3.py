@@ -24,11 +24,11 @@ from storages.backends.s3 import S3Storage
 from ..conf import Options
 from ..exceptions import DeadlinePassed, PreconditionFailed
 from . import keys
-from .base import Listed, ObjectStore, Stored, Write, Written
+from .base import Listed, ObjectStore, Stored, Unchanged, Write, Written
 from .conditions import apply, demand
 from .counters import count_delete, count_list, count_read, count_write
 from .pool import WorkerPool
-from .s3client import Answer, Missing, Refused, S3Client, Unsettled, Unsupported
+from .s3client import Answer, Missing, NotModified, Refused, S3Client, Unsettled, Unsupported
 
 Result = TypeVar("Result")
 
@@ -60,6 +60,8 @@ class S3Store(ObjectStore):
     parameters and default ACL apply; gzip does not.
     """
 
+    lists_in_order = True
+
     def __init__(self, storage: S3Storage, options: Options, probe: Callable[[str], str] = keys.probe) -> None:
         self.conditional = True
         self._storage = storage
@@ -73,10 +75,13 @@ class S3Store(ObjectStore):
         self._conditions: _Conditions | None = None
 
     def get(self, key: str) -> Stored | None:
+        return self._fetched(key)
+
+    def _fetched(self, key: str, **condition: str) -> Stored | None:
         attempt, latest = 0, time.monotonic() + self._patience
         while True:
             try:
-                body, etag = self._client.fetch(key, Key=self._root + key, **self._read_parameters(key))
+                body, etag = self._client.fetch(key, Key=self._root + key, **self._read_parameters(key), **condition)
             except Missing:
                 count_read(key)
                 return None
@@ -92,6 +97,20 @@ class S3Store(ObjectStore):
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
         return self._pool.map(self._keyed, keys)
+
+    def revalidate(self, known: Iterable[tuple[str, str | None]]) -> Iterator[tuple[str, Stored | Unchanged | None]]:
+        return self._pool.map(self._revalidated, known)
+
+    def _revalidated(self, known: tuple[str, str | None]) -> tuple[str, Stored | Unchanged | None]:
+        key, etag = known
+        try:
+            return key, self._fetched(key, **({} if etag is None else {"IfNoneMatch": etag}))
+        except NotModified:
+            count_read(key)
+            return key, Unchanged()
+
+    def place(self) -> str:
+        return f"{self._place.endpoint or ''} {self._place.bucket} {self._root}"
 
     def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:
         after = {"StartAfter": self._root + start_after} if start_after is not None else {}

@@ -39,6 +39,10 @@ class Missing(Answer):
     """There is no such object (404)."""
 
 
+class NotModified(Answer):
+    """The object still has the ETag that the request named (304)."""
+
+
 class Refused(Answer):
     """The condition of a request does not hold (412)."""
 
@@ -95,8 +99,8 @@ class S3Client:
     def send(self, operation: str, key: str, deadline: float | None = None, **parameters: Any) -> Mapping[str, Any]:
         """Send one request when it is its turn, and return its response. ``key`` is for the message.
 
-        No attempt is begun that might not be over by ``deadline``. Raises Missing, Refused, Unsettled, Unsupported,
-        StorageUnavailable, and DeadlinePassed when it was never sent.
+        No attempt is begun that might not be over by ``deadline``. Raises Missing, NotModified, Refused, Unsettled,
+        Unsupported, StorageUnavailable, and DeadlinePassed when it was never sent.
         """
         with self._turns:
             return self._sent(operation, key, deadline, parameters)
@@ -178,6 +182,8 @@ class S3Client:
         match metadata.get("HTTPStatusCode"):
             case 404 if code in _MISSING:
                 return Missing(key, repeated)
+            case 304:
+                return NotModified(key, repeated)
             case 412:
                 return Refused(key, repeated)
             case 409:

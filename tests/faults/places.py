@@ -11,10 +11,11 @@ from django.test import override_settings
 
 from django_smarterbase.backend import resources
 from django_smarterbase.indexes import auto, breaker, rebuild
+from django_smarterbase.packs import packing
 
 ALIAS = "faults"
-#: The breaker's rest, the hold of a rebuild that died, the time between two looks of the automatic repair and its
-#: lease: as short as the deadlines of these tests. Seconds.
+#: The breaker's rest, the hold of a rebuild that died, the time between two looks of the automatic repair, its lease
+#: and that of packers: as short as the deadlines of these tests. Seconds.
 REST = 1.0
 HOLD = 0.6
 LOOK = 0.4
@@ -82,6 +83,7 @@ def be_patient_for_tests() -> None:
     rebuild.HOLD = HOLD
     auto.LOOK = LOOK
     auto.LEASE = LEASE
+    packing.LEASE = LEASE
 
 
 def settings_of(caches: dict[str, Place]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from django.db import connections
 from django.test import override_settings
 
 import django_smarterbase
+from django_smarterbase.packs.format import PackIndex
 from django_smarterbase.profiling import profile_queries
 from testproject.services import RedisServer
 
@@ -44,6 +45,7 @@ TRANSACTION = (
 )
 REBUILD = ("claimed", "registered", "filled", "waited", "mended", "published", "marked")
 BIRTH = ("claimed", "registered", "published")
+PACKING = ("begun", "stored", "written", "published")
 WRITES = [
     *((job, step) for job in FEW for step in ORDINARY),
     *((job, step) for job, steps in CLAIMING.items() for step in (*ORDINARY, *steps)),
@@ -228,6 +230,29 @@ def test_queries_and_writes_are_right_when_a_birth_dies(scene: Scene, step: str)
     scene.repair()
 
 
+@pytest.mark.parametrize("step", [f"pack-{step}" for step in PACKING])
+def test_queries_and_writes_are_right_when_a_packing_dies(scene: Scene, step: str) -> None:
+    for job in ("fill", "pack", "update", "create"):
+        assert scene.run(job) == 0
+    before = scene.now()
+    crash(scene, "pack", step)
+    assert scene.now() == before
+    for job in ("delete", "update_many", "rename_author"):
+        assert scene.run(job) == 0
+        scene.assert_answers()
+    # The next packer takes over and leaves nothing of the one that died.
+    before = scene.now()
+    for _time in range(2):
+        assert scene.run("pack") == 0
+    assert scene.now() == before
+    store, keys = connections["plain"].resources.store, connections["plain"].resources.keys
+    for table in ("authors", "articles"):
+        packs = keys.packs(table)
+        index = PackIndex.load(store.get(packs.list_of_packs()).body)
+        assert len(list(store.list(packs.prefix))) == 1 + 2 * len(index.packs)
+    scene.repair()
+
+
 def test_every_step_that_the_package_names_is_died_at() -> None:
     package = Path(django_smarterbase.__file__).parent
     named = {
@@ -236,6 +261,7 @@ def test_every_step_that_the_package_names_is_died_at() -> None:
     for cases in ((*WRITES, *WITHOUT_REDIS), (*SHORT, *SHORT_WITHOUT_REDIS)):
         steps = {step.partition(":")[0] for _, step in cases}
         died_at = steps | {f"rebuild-{step}" for step in REBUILD} | {f"birth-{step}" for step in BIRTH}
+        died_at |= {f"pack-{step}" for step in PACKING}
         assert named == died_at
     assert set(SHORT) <= set(WRITES)
     assert set(SHORT_WITHOUT_REDIS) <= set(WITHOUT_REDIS)

@@ -26,6 +26,7 @@ if not apps.ready:
 
 from django_smarterbase import steps
 from django_smarterbase.exceptions import ConflictError
+from django_smarterbase.packs import packing
 from testproject.articles.models import Article, Author
 
 from .actions import CATEGORIES, STATUSES
@@ -132,6 +133,13 @@ def rebuild() -> None:
     connection.resources.indexes.rebuild(connection.schema_of_model(Article))
 
 
+def pack() -> None:
+    """Every table, a document a pack."""
+    packing.SIZE = 1
+    for model in (Author, Article):
+        connection.resources.store.pack(model._meta.db_table)
+
+
 JOBS: dict[str, Callable[[], None]] = {
     function.__name__: function
     for function in (
@@ -147,6 +155,7 @@ JOBS: dict[str, Callable[[], None]] = {
         update_many,
         transact,
         rebuild,
+        pack,
     )
 }
 

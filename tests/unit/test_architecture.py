@@ -15,8 +15,10 @@ MAX_LINES = 400
 #: Rooms, lowest first. A module imports from its own room and from lower layers only; the rooms of one layer do not
 #: import each other, apart from what ALLOWED names.
 LAYERS = (
-    {"conf", "exceptions", "tables", "ops", "hints", "outlook", "steps", "signals", "logs", "tenancy", "recent"},
+    {"conf", "exceptions", "tables", "ops", "hints", "outlook", "steps", "signals", "logs", "tenancy", "recent"}
+    | {"background"},
     {"storage", "indexes", "planner", "profiling"},
+    {"packs"},
     {"backend", "history"},
     {"managers", "models", "fields", "routers", "tenants", "contenttypes"}
     | {"checks", "apps", "management", "admin", "panel", "templatetags"},
@@ -24,7 +26,7 @@ LAYERS = (
 )
 ALLOWED = {("indexes", "storage")}
 #: The highest layer's rooms are the public face, and build on each other.
-PUBLIC = LAYERS[3]
+PUBLIC = LAYERS[4]
 
 
 def modules() -> list[Path]:
@@ -87,7 +89,7 @@ def test_module_imports_only_from_rooms_below(path: Path) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("name", ["signals", "logs", "tenancy", "recent"])
+@pytest.mark.parametrize("name", ["signals", "logs", "tenancy", "recent", "background"])
 def test_what_everybody_may_import_imports_nothing_of_the_package(name: str) -> None:
     assert not [each for each in imported(ROOT / PACKAGE / f"{name}.py") if room_of(each)]
 
@@ -120,6 +122,9 @@ def test_import_rule_refuses_what_points_upwards_or_sideways() -> None:
     assert not may_import("models", "contrib")
     assert not may_import("history", "backend")
     assert not may_import("backend", "history")
+    assert not may_import("indexes", "packs")
+    assert may_import("packs", "storage")
+    assert may_import("backend", "packs")
     assert may_import("indexes", "storage")
     assert may_import("apps", "history")
     assert may_import("managers", "backend")

@@ -104,9 +104,9 @@ def test_unknown_option_is_named_with_the_nearest_one(project):
     assert options.check_option_names() == [
         Error(
             "Unknown smarterbase option 'trust_second'. Did you mean 'trust_seconds'? The options are: "
-            "allow_eviction, auto_reindex, cache, check_foreign_keys, concurrency, fsync, max_scan_objects, "
-            "on_corrupt, on_index_outage, profile_history, profile_sampling, show_values, slow_ms, storage, "
-            "trust_seconds, write_deadline.",
+            "allow_eviction, auto_reindex, cache, check_foreign_keys, concurrency, document_cache, fsync, "
+            "max_scan_objects, on_corrupt, on_index_outage, pack, profile_history, profile_sampling, show_values, "
+            "slow_ms, storage, trust_seconds, write_deadline.",
             hint="Correct or remove it in DATABASES['objects']['OPTIONS'].",
             obj=OBJ,
             id="smarterbase.E001",
@@ -140,9 +140,12 @@ def test_option_out_of_its_range_is_named_with_the_range(project):
         ("profile_sampling", float("nan"), "a number from 0 to 1"),
         ("slow_ms", 0, "a number above 0"),
         ("show_values", "False", "True or False"),
+        ("pack", 1, "True or False"),
+        ("document_cache", True, "None or the name of an alias in CACHES"),
+        ("document_cache", "", "None or the name of an alias in CACHES"),
     ],
 )
-def test_option_of_the_history_out_of_its_range_is_named_with_the_range(project, option, value, range):
+def test_option_is_named_with_what_it_must_be(project, option, value, range):
     project[option] = value
 
     (error,) = options.check_option_values()
@@ -447,6 +450,67 @@ def test_storage_of_an_unknown_kind_is_a_warning(settings):
             id="smarterbase.W005",
         )
     ]
+
+
+def test_missing_document_cache_is_an_error(project):
+    project["document_cache"] = "bodies"
+
+    assert caches.check_document_cache_alias() == [
+        Error(
+            "The document cache 'bodies' is not in CACHES.",
+            hint="Add it, with any backend, or set the option document_cache to None to do without.",
+            obj=OBJ,
+            id="smarterbase.E010",
+        )
+    ]
+    assert caches.check_document_cache_is_apart() == []
+
+
+def test_document_cache_among_the_indexes_is_a_warning(project):
+    project["document_cache"] = "smarterbase"
+
+    assert caches.check_document_cache_alias() == []
+    assert caches.check_document_cache_is_apart() == [
+        Warning(
+            "The bodies of documents and the indexes stand in one cache, 'smarterbase': the bodies take the memory "
+            "that the indexes need, and its clear() empties the indexes.",
+            hint="Name another alias of CACHES in the option document_cache, with a Redis database of its own.",
+            obj=OBJ,
+            id="smarterbase.W012",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("backend", "facts", "useless"),
+    [
+        (f"{__name__}.PlainStorage", {"pack": True, "document_cache": "default"}, "pack and the option document_cache"),
+        (f"{__name__}.PlainStorage", {"pack": True}, "pack"),
+        (MEMORY, {"pack": True, "document_cache": "default"}, "document_cache"),
+    ],
+)
+def test_option_that_the_storage_makes_useless_is_a_warning(settings, project, backend, facts, useless):
+    use_storage(settings, backend)
+    project.update(facts)
+
+    assert storage.check_copies_are_of_use() == [
+        Warning(
+            f"The option {useless} does nothing: the storage 'smarterbase' cannot tell, without reading it, that a "
+            "document is unchanged.",
+            hint="Use storages.backends.s3.S3Storage or django.core.files.storage.FileSystemStorage, or remove the "
+            "option.",
+            obj=OBJ,
+            id="smarterbase.W013",
+        )
+    ]
+
+
+def test_packs_and_document_cache_on_files_and_s3_are_no_fault(settings, project, tmp_path):
+    project.update(pack=True, document_cache="default")
+    for backend, facts in ((FILES, {"location": str(tmp_path)}), (S3, {"bucket_name": "b"})):
+        use_storage(settings, backend, **facts)
+        assert storage.check_copies_are_of_use() == []
+        assert caches.check_document_cache_alias() == caches.check_document_cache_is_apart() == []
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from django_smarterbase import signals
 from django_smarterbase.conf import Options
 from django_smarterbase.indexes.answers import FallbackReason
 from django_smarterbase.indexes.breaker import BreakerState, breaker_of
+from django_smarterbase.ops import StorageOps
 from django_smarterbase.profiling.profile import QueryProfile
 from django_smarterbase.profiling.recorder import add_sink, remove_sink
 from django_smarterbase.routers import smarterbase_aliases
@@ -22,6 +23,7 @@ from . import metrics
 
 _BREAKER: Final = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 _STORAGE_KINDS: Final = {"reads": "read", "writes": "write", "deletes": "delete", "lists": "list", "system": "system"}
+_CACHE_OUTCOMES: Final = {"cache_hits": "hit", "cache_misses": "miss", "cache_failures": "failure"}
 
 
 def connect() -> None:
@@ -66,9 +68,22 @@ def _count_requests(profile: QueryProfile) -> None:
         metrics.STORAGE_READ_BYTES.labels(database).inc(storage.bytes_read)
     if storage.bytes_written:
         metrics.STORAGE_WRITTEN_BYTES.labels(database).inc(storage.bytes_written)
+    _count_copies(database, storage)
     if redis.commands:
         metrics.REDIS_COMMANDS.labels(database).inc(redis.commands)
         metrics.REDIS_ROUND_TRIPS.labels(database).inc(redis.round_trips)
+
+
+def _count_copies(database: str, storage: StorageOps) -> None:
+    if storage.packed:
+        metrics.PACKED_DOCUMENTS.labels(database).inc(storage.packed)
+    if storage.pack_failures:
+        metrics.PACK_FAILURES.labels(database).inc(storage.pack_failures)
+    for attribute, outcome in _CACHE_OUTCOMES.items():
+        if number := getattr(storage, attribute):
+            metrics.DOCUMENT_CACHE.labels(database, outcome).inc(number)
+    if storage.bytes_saved:
+        metrics.DOCUMENT_CACHE_SAVED_BYTES.labels(database).inc(storage.bytes_saved)
 
 
 def _caches() -> set[str]:

@@ -65,6 +65,26 @@ STORAGE_WRITTEN_BYTES = Counter(
     "Bytes of documents that statements wrote.",
     ("database",),
 )
+PACKED_DOCUMENTS = Counter(
+    "smarterbase_packed_documents_total",
+    "Documents that scans took from packs.",
+    ("database",),
+)
+PACK_FAILURES = Counter(
+    "smarterbase_pack_failures_total",
+    "Packs that statements could not use.",
+    ("database",),
+)
+DOCUMENT_CACHE = Counter(
+    "smarterbase_document_cache_total",
+    "Documents that statements looked for in the document cache, by what came of it.",
+    ("database", "outcome"),
+)
+DOCUMENT_CACHE_SAVED_BYTES = Counter(
+    "smarterbase_document_cache_saved_bytes_total",
+    "Bytes of documents that were not read, as the document cache had them.",
+    ("database",),
+)
 STORAGE_ERRORS = Counter(
     "smarterbase_storage_errors_total",
     "Requests to the storage that failed, retries included.",

@@ -213,6 +213,8 @@ def test_json_is_one_object_and_nothing_else(flushed: Site) -> None:
         "outcome": "rebuilt",
         "before": {"trusted": False, "reason": "Redis lost the index", "detail": "", "documents": None},
         "error": None,
+        "packing": None,
+        "packing_error": None,
     }
     assert table["seconds"] >= WRITE_DEADLINE
     assert {key: value for key, value in ran.json.items() if key != "tables"} == {

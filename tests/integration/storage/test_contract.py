@@ -10,7 +10,7 @@ import pytest
 
 from django_smarterbase.exceptions import DeadlinePassed, PreconditionFailed
 from django_smarterbase.ops import StorageOps, counting
-from django_smarterbase.storage.base import ObjectStore, Stored, Write
+from django_smarterbase.storage.base import ObjectStore, Stored, Unchanged, Write
 from django_smarterbase.storage.filesystem import FileSystemStore
 from django_smarterbase.storage.generic import GenericStore
 from django_smarterbase.storage.keys import Keyspace, stem
@@ -55,6 +55,25 @@ def test_get_is_none_when_there_is_no_object(store):
 def test_get_gives_what_put_wrote(store):
     etag = store.put(key(1), b'{"a": 1}')
     assert store.get(key(1)) == Stored(b'{"a": 1}', etag)
+
+
+def test_revalidation_tells_what_is_unchanged_without_its_body(store, kind):
+    etags = [store.put(key(number), b"body %d" % number) for number in range(3)]
+    changed = store.put(key(1), b"changed")
+    known = [(key(0), etags[0]), (key(1), etags[1]), (key(2), None), (key(3), etags[0]), (key(4), None)]
+    with counting() as ops:
+        found = dict(store.revalidate(iter(known)))
+    assert found == {
+        key(0): Unchanged(),
+        key(1): Stored(b"changed", changed),
+        key(2): Stored(b"body 2", etags[2]),
+        key(3): None,
+        key(4): None,
+    }
+    assert list(found) == [each for each, _etag in known]
+    assert ops.storage.reads == 5
+    assert ops.storage.bytes_read == len(b"changed" + b"body 2") + (0 if store.place() is not None else len(b"body 0"))
+    assert (store.place() is None) == (kind in {"memory", "generic"})
 
 
 def test_write_whose_deadline_has_passed_writes_nothing(store):

@@ -184,10 +184,10 @@ def test_bounds_are_set() -> None:
 
 
 def test_all_tenants_share_the_store_with_its_threads_and_connections(site: Site) -> None:
-    stores = {id(connection.resources.store)}
+    stores = {id(connection.resources.store._store)}
     for name in ("acme", "globex"):
         with tenant(name):
-            stores.add(id(connection.resources.store))
+            stores.add(id(connection.resources.store._store))
     assert len(stores) == 1
 
 

@@ -92,6 +92,13 @@ def test_indexed_query_is_a_client_span_by_the_conventions(
         "smarterbase.storage_system": 1,
         "smarterbase.bytes_read": 900,
         "smarterbase.bytes_written": 0,
+        "smarterbase.storage_packs": 0,
+        "smarterbase.documents_packed": 0,
+        "smarterbase.pack_failures": 0,
+        "smarterbase.cache_hits": 0,
+        "smarterbase.cache_misses": 0,
+        "smarterbase.cache_failures": 0,
+        "smarterbase.bytes_saved": 0,
         "smarterbase.redis_commands": 1,
         "smarterbase.redis_round_trips": 1,
     }

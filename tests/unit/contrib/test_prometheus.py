@@ -127,6 +127,20 @@ def test_writes_of_a_commit_are_counted_by_kind(make_profile: Any, before: Scrap
     assert changes.total("smarterbase_query_duration_seconds_count", model="", operation="commit") == 1
 
 
+def test_packs_and_document_cache_are_counted(make_profile: Any, before: Scrape) -> None:
+    ops = StorageOps(packed=40, pack_failures=1, cache_hits=5, cache_misses=4, cache_failures=3, bytes_saved=900)
+    recorder.record(make_profile(storage_ops=ops))
+    changes = {series: value for series, value in Scrape.now().since(before).items() if "query" not in series[0]}
+    assert changes == {
+        **series("smarterbase_packed_documents_total", 40, database="default"),
+        **series("smarterbase_pack_failures_total", 1, database="default"),
+        **series("smarterbase_document_cache_total", 5, database="default", outcome="hit"),
+        **series("smarterbase_document_cache_total", 4, database="default", outcome="miss"),
+        **series("smarterbase_document_cache_total", 3, database="default", outcome="failure"),
+        **series("smarterbase_document_cache_saved_bytes_total", 900, database="default"),
+    }
+
+
 def test_statements_without_anything_to_count_make_no_series(make_profile: Any, before: Scrape) -> None:
     recorder.record(make_profile(database="quiet"))
     changes = Scrape.now().since(before)

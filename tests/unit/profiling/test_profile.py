@@ -82,6 +82,13 @@ def test_as_dict_survives_json_and_holds_every_fact(make_profile):
             "system": 0,
             "bytes_read": 2048,
             "bytes_written": 0,
+            "packs": 0,
+            "packed": 0,
+            "pack_failures": 0,
+            "cache_hits": 0,
+            "cache_misses": 0,
+            "cache_failures": 0,
+            "bytes_saved": 0,
         },
         "redis_ops": {"commands": 1, "round_trips": 1},
         "candidates": 2,
@@ -103,7 +110,22 @@ def test_as_dict_survives_json_and_holds_every_fact(make_profile):
 def test_flat_fields_are_of_simple_types_and_hold_every_fact(make_profile):
     profile = make_profile(
         filter_fields=("author", "status"),
-        storage_ops=StorageOps(reads=1, writes=2, deletes=3, lists=4, system=5, bytes_read=2048, bytes_written=1024),
+        storage_ops=StorageOps(
+            reads=1,
+            writes=2,
+            deletes=3,
+            lists=4,
+            system=5,
+            bytes_read=2048,
+            bytes_written=1024,
+            packs=11,
+            packed=12,
+            pack_failures=13,
+            cache_hits=14,
+            cache_misses=15,
+            cache_failures=16,
+            bytes_saved=17,
+        ),
         redis_ops=RedisOps(commands=6, round_trips=7),
         candidates=8,
         result_count=9,
@@ -138,11 +160,31 @@ def test_flat_fields_are_of_simple_types_and_hold_every_fact(make_profile):
         "storage_system": 5,
         "bytes_read": 2048,
         "bytes_written": 1024,
+        "storage_packs": 11,
+        "documents_packed": 12,
+        "pack_failures": 13,
+        "cache_hits": 14,
+        "cache_misses": 15,
+        "cache_failures": 16,
+        "bytes_saved": 17,
         "redis_commands": 6,
         "redis_round_trips": 7,
         "error": "CorruptDocument",
     }
     assert {type(value) for value in flat_fields(profile).values()} <= {str, int, float, bool}
+
+
+def test_profile_shows_what_packs_and_the_document_cache_did(make_profile):
+    ops = StorageOps(reads=3, packs=2, packed=40, pack_failures=1, cache_hits=5, cache_misses=1, bytes_saved=900)
+
+    lines = [line.strip() for line in make_profile(storage_ops=ops).render().splitlines()]
+
+    assert lines[3:6] == [
+        "- Documents from packs: 40",
+        "- Unusable packs: 1",
+        "- Documents from the cache: 5 of 6, 900 bytes",
+    ]
+    assert len(make_profile(storage_ops=StorageOps(reads=3)).render().splitlines()) == len(lines) - 3
 
 
 def test_redis_index_names_the_index_behind_its_origin():

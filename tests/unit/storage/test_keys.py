@@ -6,13 +6,14 @@ import posixpath
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from django_smarterbase.storage.keys import (
     Keyspace,
     fence_file,
     is_object_key,
+    is_pack,
     is_stem,
     is_system_key,
     lock_file,
@@ -281,3 +282,41 @@ def test_system_key_is_told_from_a_document_called_alike():
 @pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", "../a", "a/..", "a/./b", "a\0b"])
 def test_object_key_is_refused_when_it_could_name_another_place(key):
     assert not is_object_key(key)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=40), st.sampled_from([None, "acme"]))
+@example("_sb", None)
+@example("_tenants", None)
+@example("a/b", None)
+def test_packs_belong_to_the_table_whose_prefix_is_scanned(table, tenant):
+    keys = Keyspace("shop/eu", tenant)
+    packs = keys.packs(table)
+    assert keys.packs_of(keys.table_prefix(table)) == packs
+    assert packs.documents == keys.table_prefix(table)
+    for key in (packs.list_of_packs(), packs.pack("p"), packs.lease):
+        assert is_object_key(key)
+        assert keys.is_system(key)
+    assert is_pack(packs.pack("p"))
+    assert not is_pack(packs.list_of_packs())
+    assert keys.is_of_packs(packs.pack("p"))
+    assert keys.is_of_packs(packs.list_of_packs())
+    assert packs.may_hold(keys.document(table, "1"))
+    assert not packs.may_hold(f"{packs.documents}notes.txt")
+    assert not packs.may_hold(f"{packs.documents}inner/1.json")
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["", "shop", "shop/", "shop/_sb/", "shop/_tenants/", "shop/_sb/intents/", "shop/a/b/", "shop/a", "other/a/", "a/"],
+)
+def test_prefix_of_no_table_has_no_packs(prefix):
+    assert KEYS.packs_of(prefix) is None
+
+
+def test_pack_keys_have_the_documented_form():
+    packs = KEYS.packs("articles")
+    assert packs == ("shop/articles/", "shop/_sb/packs/articles/", "shop/_sb/leases/pack-articles.json")
+    assert packs.list_of_packs() == "shop/_sb/packs/articles/index.json"
+    assert packs.pack("p") == "shop/_sb/packs/articles/p.pack"
+    assert not is_pack(KEYS.document("articles", "p"))

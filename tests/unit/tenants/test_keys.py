@@ -43,6 +43,9 @@ def object_keys(keys: Keyspace, table: str) -> set[str]:
         keys.intent(table),
         keys.lease(table),
         keys.probe(table),
+        keys.packs(table).lease,
+        keys.packs(table).list_of_packs(),
+        keys.packs(table).pack("p"),
     }
 
 
