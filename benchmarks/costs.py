@@ -159,6 +159,8 @@ def _configure(redis_url: str, s3_url: str) -> None:
     import django
     from django.conf import settings
 
+    from django_smarterbase.packs import shelf
+
     cache = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": redis_url}
     keys = {"access_key": S3Server.access_key, "secret_key": S3Server.secret_key, "region_name": S3Server.region}
     bucket = {"bucket_name": "costs", "endpoint_url": s3_url, "addressing_style": "path", **keys}
@@ -176,6 +178,8 @@ def _configure(redis_url: str, s3_url: str) -> None:
         STORAGES={"smarterbase": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": bucket}},
     )
     django.setup()
+    # As the lease, so that what is asked once in a while is asked once, before anything is counted.
+    shelf.LOOK = 600.0
 
 
 def _database(name: str, **options: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Self
 
 from benchmarks import counts, dataset, everything, filling, machine, postgres, s3
 from benchmarks.engines import EVERYTHING, MOST, REBUILD, S3, TITLES, Place, aliases
-from benchmarks.kept import SizeResults, data_folder, results_file
+from benchmarks.kept import SizeResults, data_folder, drop_others, results_file
 from benchmarks.operations import OPERATIONS, Operation, put_back
 from benchmarks.rounds import measure, rounds_of
 from testproject.services import RedisServer
@@ -65,6 +65,7 @@ def measured(task: Task) -> SizeResults:
         return results
     folder = data_folder(Path(task.cache), task.documents)
     folder.mkdir(parents=True, exist_ok=True)
+    drop_others(folder)
     with ExitStack() as servers:
         place, left_out = _place(servers, folder, task)
         told = json.dumps(asdict(replace(task, left_out=tuple(left_out))))

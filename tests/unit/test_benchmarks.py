@@ -13,7 +13,7 @@ from benchmarks.costs import Cost, as_markdown
 from benchmarks.counts import Counts
 from benchmarks.engines import LOOP, OBJECTS, POSTGRES, SQLITE
 from benchmarks.flat import Growth
-from benchmarks.kept import SizeResults
+from benchmarks.kept import SizeResults, drop_others
 from benchmarks.operations import OPERATIONS
 from benchmarks.peers import Task
 from benchmarks.rounds import AnswersDiffer, Timing, measure
@@ -69,6 +69,13 @@ def test_results_are_the_same_when_they_were_kept(tmp_path: Path) -> None:
 def test_results_of_other_code_are_not_used(tmp_path: Path) -> None:
     FEW.keep(tmp_path / "1000.json")
     assert SizeResults.kept(tmp_path / "1000.json", 1000, "other code") == SizeResults(1000, "other code")
+
+
+def test_data_of_other_generators_go_and_those_of_other_sizes_stay(tmp_path: Path) -> None:
+    for name in ("1000-new", "1000-old", "10000-old"):
+        (tmp_path / name).mkdir()
+    drop_others(tmp_path / "1000-new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1000-new", "10000-old"]
 
 
 def test_what_is_missing_of_a_size_is_what_has_no_result(tmp_path: Path) -> None:
