@@ -9,12 +9,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from io import StringIO
 from itertools import count, islice
 from typing import Any, Final
 
 from django.core.management import call_command
+from django.db import connections
 
 from benchmarks.dataset import article_fields, article_pk, author_pk
 from benchmarks.text import markdown, table
@@ -197,10 +199,20 @@ def _fill(documents: int) -> None:
         article.objects.using(_APART).create(pk=article_pk(number), **article_fields(number, documents))
 
 
+def _look_for_packs(alias: str) -> None:
+    """Begin a scan: then a process looks, once in a while, whether there are packs."""
+    connection: Any = connections[alias]
+    resources = connection.resources
+    with closing(resources.store.scan(resources.keys.table_prefix("articles"))) as scan:
+        next(scan)
+
+
 def _count(documents: int) -> Iterator[Cost]:
     """The costs, in an order in which none is changed by what came before."""
     _fill(documents)
     reading, writing = [case for case in CASES if not case.writes], [case for case in CASES if case.writes]
+    for alias in (INDEXED, PLAIN):
+        _look_for_packs(alias)
     yield from _counted(reading, INDEXED, INDEXED)
     yield from _counted(reading, PLAIN, PLAIN)
     call_command("sb_reindex", "articles", "--pack", "--database", PLAIN, verbosity=0, stdout=StringIO())
