@@ -113,7 +113,7 @@ class _Measuring:
         filling.fill(self.place, self.aliases, self.task.documents, self._say)
         self._index()
         if self._touched.exists():
-            self._put_back()
+            self._put_back(self.task.rounds)
         self.results.facts = machine.facts(self.place.folder, self.aliases)
         self.results.left_out = list(self.task.left_out)
         missing = self.task.missing(self.results)
@@ -148,7 +148,7 @@ class _Measuring:
             self.results.counts |= counts.count([operation], documents)
         finally:
             if operation.writes:
-                self._put_back()
+                self._put_back(rounds_of(operation, rounds))
         self.results.timings[operation.key] = timings
 
     @property
@@ -156,9 +156,9 @@ class _Measuring:
         """The file that says that articles have been changed, by a run that may have died since."""
         return Path(self.place.folder) / "touched"
 
-    def _put_back(self) -> None:
+    def _put_back(self, rounds: int) -> None:
         for alias in self.aliases:
-            put_back(alias, self.task.documents, self.task.rounds)
+            put_back(alias, self.task.documents, rounds)
         self._touched.unlink()
 
     def _say(self, what: str) -> None:
