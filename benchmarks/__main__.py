@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import costs, documents, estimate, machine
+from benchmarks import costs, documents, estimate, flat, machine
 from benchmarks.engines import Place
 from benchmarks.kept import CACHE, SizeResults, digest_of_code
 from benchmarks.memory import footprints
@@ -80,7 +80,7 @@ def _measure_sizes(options: argparse.Namespace, results: Results) -> bool:
     if options.again:
         for task in tasks:
             task.results.unlink(missing_ok=True)
-    _say(f"this is going to take {estimate.words(sum(map(estimate.seconds, tasks)))}")
+    _say(f"this is going to take {estimate.words(sum(map(estimate.seconds, tasks)) + estimate.of_growth(tasks))}")
     for task in tasks:
         try:
             results.sizes.append(measured(task))
@@ -89,6 +89,8 @@ def _measure_sizes(options: argparse.Namespace, results: Results) -> bool:
             results.sizes.append(SizeResults.kept(task.results, task.documents, code))
             ended = False
         results.facts |= results.sizes[-1].facts
+    if ended:
+        results.growths = flat.measured(options.folder, options.sizes, only, options.rounds, options.budget)
     return ended
 
 

@@ -9,9 +9,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
+from io import StringIO
 from itertools import count, islice
 from typing import Any, Final
+
+from django.core.management import call_command
+from django.db import connections
 
 from benchmarks.dataset import article_fields, article_pk, author_pk
 from benchmarks.text import markdown, table
@@ -156,6 +161,8 @@ def _configure(redis_url: str, s3_url: str) -> None:
     import django
     from django.conf import settings
 
+    from django_smarterbase.packs import shelf
+
     cache = {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": redis_url}
     keys = {"access_key": S3Server.access_key, "secret_key": S3Server.secret_key, "region_name": S3Server.region}
     bucket = {"bucket_name": "costs", "endpoint_url": s3_url, "addressing_style": "path", **keys}
@@ -173,6 +180,8 @@ def _configure(redis_url: str, s3_url: str) -> None:
         STORAGES={"smarterbase": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": bucket}},
     )
     django.setup()
+    # As the lease, so that what is asked once in a while is asked once, before anything is counted.
+    shelf.LOOK = 600.0
 
 
 def _database(name: str, **options: Any) -> dict[str, Any]:
@@ -190,12 +199,24 @@ def _fill(documents: int) -> None:
         article.objects.using(_APART).create(pk=article_pk(number), **article_fields(number, documents))
 
 
+def _look_for_packs(alias: str) -> None:
+    """Begin a scan: then a process looks, once in a while, whether there are packs."""
+    connection: Any = connections[alias]
+    resources = connection.resources
+    with closing(resources.store.scan(resources.keys.table_prefix("articles"))) as scan:
+        next(scan)
+
+
 def _count(documents: int) -> Iterator[Cost]:
     """The costs, in an order in which none is changed by what came before."""
     _fill(documents)
     reading, writing = [case for case in CASES if not case.writes], [case for case in CASES if case.writes]
+    for alias in (INDEXED, PLAIN):
+        _look_for_packs(alias)
     yield from _counted(reading, INDEXED, INDEXED)
     yield from _counted(reading, PLAIN, PLAIN)
+    call_command("sb_reindex", "articles", "--pack", "--database", PLAIN, verbosity=0, stdout=StringIO())
+    yield from _counted(reading, PACKED, PLAIN)
     for variant, alias in ((INDEXED, INDEXED), (PLAIN, _APART)):
         for case in writing:
             case.run(alias)  # what a process asks of a store or a table once, it has asked by then

@@ -11,7 +11,7 @@ from benchmarks.peers import Task
 from benchmarks.rounds import rounds_of
 
 _START: Final = 12.0  # seconds: servers, Django, an index of nothing
-_FILL: Final = 450e-6  # seconds a document: all engines, on two cores
+_FILL: Final = 600e-6  # seconds a document: all engines, on two cores
 _INDEX: Final = 450e-6  # seconds a document: the index, and the Redis that holds everything, which are not kept
 
 
@@ -23,6 +23,13 @@ def seconds(task: Task) -> float:
     folder = data_folder(Path(task.cache), task.documents)
     fill = 0.0 if folder.exists() else _FILL * task.documents
     return _START + fill + _INDEX * task.documents + sum(_of(operation, task) for operation in missing)
+
+
+def of_growth(tasks: list[Task]) -> float:
+    """What the comparison of the sizes takes, in seconds: their indexes once more, and some rounds."""
+    if len(tasks) < 2:
+        return 0.0
+    return _START + _INDEX * sum(task.documents for task in tasks)
 
 
 def _of(operation: Operation, task: Task) -> float:

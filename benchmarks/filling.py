@@ -33,8 +33,9 @@ def fill(place: Place, aliases: list[str], documents: int, say: Say) -> None:
     for alias in (SQLITE_WAL, SQLITE_UNSYNCED):
         if alias in aliases:
             _once(place, alias, say, lambda alias=alias: _copy_sqlite(place, alias))
-    if POSTGRES in aliases:
-        _once(place, POSTGRES, say, lambda: _fill_postgres(documents))
+    if POSTGRES in aliases and not _has_filled_postgres():
+        say(f"filling {POSTGRES}")
+        _fill_postgres(documents)
 
 
 def filled(place: Place, alias: str) -> Path:
@@ -128,6 +129,13 @@ def _copy_sqlite(place: Place, alias: str) -> None:
     shutil.copyfile(place.sqlite_file(SQLITE), place.sqlite_file(alias))
 
 
+def _has_filled_postgres() -> bool:
+    """Whether the cluster says so itself: it may be another one than in the last run."""
+    with connections[POSTGRES].cursor() as cursor:
+        cursor.execute("SELECT to_regclass('filled')")
+        return cursor.fetchone()[0] is not None
+
+
 def _fill_postgres(documents: int) -> None:
     from testproject.articles.models import Article, Author
 
@@ -146,6 +154,7 @@ def _fill_postgres(documents: int) -> None:
                     copy.write_row(row)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
+        cursor.execute("CREATE TABLE filled ()")
 
 
 def _create_tables(alias: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -32,6 +33,14 @@ def digest_of_code() -> str:
 def data_folder(cache: Path, documents: int) -> Path:
     """Where the data of a size lie, under a name that says which generator has made them."""
     return cache / "data" / f"{documents}-{_digest(ROOT / name for name in _GENERATOR)}"
+
+
+def drop_others(folder: Path) -> None:
+    """Remove the data that other generators have made of the size of ``folder``: a million documents take gigabytes."""
+    documents = folder.name.partition("-")[0]
+    for other in folder.parent.glob(f"{documents}-*"):
+        if other != folder:
+            shutil.rmtree(other)
 
 
 def _digest(files: Any) -> str:

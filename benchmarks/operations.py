@@ -164,7 +164,7 @@ def put_back(alias: str, documents: int, rounds: int) -> None:
         articles(alias).filter(pk=chosen.pk).update(view_count=views)
 
 
-_NO_LOOP: Final = (OBJECTS, SQLITE, POSTGRES)
+_DATABASES: Final = (OBJECTS, SQLITE, POSTGRES)
 _EVERYWHERE: Final = (*READERS, LOOP, BOTO)
 
 OPERATIONS: Final = (
@@ -248,7 +248,7 @@ OPERATIONS: Final = (
         _reindex,
         500,
         400,
-        engines=_NO_LOOP,
+        engines=_DATABASES,
         every=100,
         compared=False,
         own={SQLITE: _reindex_sqlite, POSTGRES: _reindex_postgres},

@@ -16,7 +16,7 @@ from typing import Self
 
 from benchmarks import counts, dataset, everything, filling, machine, postgres, s3
 from benchmarks.engines import EVERYTHING, MOST, REBUILD, S3, TITLES, Place, aliases
-from benchmarks.kept import SizeResults, data_folder, results_file
+from benchmarks.kept import SizeResults, data_folder, drop_others, results_file
 from benchmarks.operations import OPERATIONS, Operation, put_back
 from benchmarks.rounds import measure, rounds_of
 from testproject.services import RedisServer
@@ -65,6 +65,7 @@ def measured(task: Task) -> SizeResults:
         return results
     folder = data_folder(Path(task.cache), task.documents)
     folder.mkdir(parents=True, exist_ok=True)
+    drop_others(folder)
     with ExitStack() as servers:
         place, left_out = _place(servers, folder, task)
         told = json.dumps(asdict(replace(task, left_out=tuple(left_out))))
@@ -112,7 +113,7 @@ class _Measuring:
         filling.fill(self.place, self.aliases, self.task.documents, self._say)
         self._index()
         if self._touched.exists():
-            self._put_back()
+            self._put_back(self.task.rounds)
         self.results.facts = machine.facts(self.place.folder, self.aliases)
         self.results.left_out = list(self.task.left_out)
         missing = self.task.missing(self.results)
@@ -147,7 +148,7 @@ class _Measuring:
             self.results.counts |= counts.count([operation], documents)
         finally:
             if operation.writes:
-                self._put_back()
+                self._put_back(rounds_of(operation, rounds))
         self.results.timings[operation.key] = timings
 
     @property
@@ -155,9 +156,9 @@ class _Measuring:
         """The file that says that articles have been changed, by a run that may have died since."""
         return Path(self.place.folder) / "touched"
 
-    def _put_back(self) -> None:
+    def _put_back(self, rounds: int) -> None:
         for alias in self.aliases:
-            put_back(alias, self.task.documents, self.task.rounds)
+            put_back(alias, self.task.documents, rounds)
         self._touched.unlink()
 
     def _say(self, what: str) -> None:

@@ -17,7 +17,7 @@ from benchmarks.text import time_of
 
 _COLUMNS: Final = 2
 _WIDTH, _HEIGHT = 430, 270  # of a chart, in px
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 34, 34  # its margins
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 36, 34, 34  # its margins
 _HEAD: Final = 62  # above the charts: the title, and what the colours mean
 _ENGINES: Final = (OBJECTS, SQLITE, POSTGRES, EVERYTHING, S3, BOTO, LOOP)
 _STYLE: Final = """

@@ -32,7 +32,8 @@ def missing() -> str | None:
 class PostgresServer(Service):
     """A cluster with PostgreSQL's default settings (fsync and synchronous_commit on), loopback only, no password.
 
-    ``directory`` is where its data are kept, or are from an earlier run; without it they go when it is closed.
+    ``directory`` is where its data are kept, or are from an earlier run. Without it, or where the account that the
+    server runs as cannot reach it, they go when it is closed.
     """
 
     name = "postgres"
@@ -40,11 +41,10 @@ class PostgresServer(Service):
 
     def __init__(self, directory: Path | None = None) -> None:
         super().__init__()
-        home = self._scratch if directory is None else directory.absolute() / _version()
-        home.mkdir(parents=True, exist_ok=True)
-        if (account := _account()) is not None and os.geteuid() == 0:
-            os.chown(self._scratch, account.pw_uid, account.pw_gid)
-            os.chown(home, account.pw_uid, account.pw_gid)
+        home = None if directory is None else directory.absolute() / _version()
+        _make_reachable(self._scratch)
+        if home is None or not _make_reachable(home):
+            home = self._scratch
         self._data = home / "data"
         if (self._data / "PG_VERSION").exists():
             return
@@ -84,6 +84,14 @@ def _program(name: str) -> Path | None:
     found = shutil.which(name)
     candidates = [found] if found else sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
     return Path(candidates[-1]).resolve() if candidates else None
+
+
+def _make_reachable(folder: Path) -> bool:
+    """Make a folder of the account that the server runs as; returns whether it can use it there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (account := _account()) is not None and os.geteuid() == 0:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    return subprocess.run([*_as_account(), "test", "-w", str(folder)], check=False, cwd="/").returncode == 0
 
 
 def _version() -> str:

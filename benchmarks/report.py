@@ -9,12 +9,13 @@ from typing import Any
 
 from benchmarks.costs import Cost, as_table
 from benchmarks.engines import OBJECTS, SQLITE, TITLES
+from benchmarks.flat import Growth
 from benchmarks.kept import SizeResults
 from benchmarks.memory import GROWTH, Footprint
 from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.restart import Restart
 from benchmarks.rounds import Timing
-from benchmarks.targets import Verdict, of_sizes
+from benchmarks.targets import Verdict, of_growth, of_sizes
 from benchmarks.text import multiple, table, time_of
 
 
@@ -23,6 +24,7 @@ class Results:
     """Everything that one run has found."""
 
     sizes: list[SizeResults] = field(default_factory=list)
+    growths: list[Growth] = field(default_factory=list)
     footprints: list[Footprint] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
@@ -33,9 +35,9 @@ class Results:
         """Whether the targets of what was measured are met."""
         read_again = "documents read again after a restart of Redis"
         restarts = (Verdict(read_again, each.again.read, 0) for each in self.restarts)
-        return [*of_sizes(self.sizes), *self._growths(), *restarts]
+        return [*of_sizes(self.sizes), *of_growth(self.growths), *self._footprint_growths(), *restarts]
 
-    def _growths(self) -> Iterator[Verdict]:
+    def _footprint_growths(self) -> Iterator[Verdict]:
         small = {each.task: each for each in reversed(self.footprints)}
         for large in self.footprints[len(small) :]:
             name = (
@@ -50,6 +52,7 @@ def as_json(results: Results) -> str:
         "facts": results.facts,
         "sizes": [_size_as_json(size) for size in results.sizes],
         "memory": [asdict(each) for each in results.footprints],
+        "growth_ms": {each.key: each.medians for each in results.growths},
         "restarts": [asdict(each) for each in results.restarts],
         "costs": [asdict(each) for each in results.costs],
         "targets": [{**asdict(each), "met": each.is_met} for each in results.verdicts],

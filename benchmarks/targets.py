@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.engines import OBJECTS, TITLES
+from benchmarks.flat import Growth
 from benchmarks.kept import SizeResults
 from benchmarks.operations import OPERATIONS, Operation
 
@@ -28,9 +29,19 @@ class Verdict:
 
 
 def of_sizes(sizes: Sequence[SizeResults]) -> list[Verdict]:
-    """The targets of the operations that were measured: beside other engines, and from the fewest documents to the
-    most."""
-    return [verdict for operation in OPERATIONS for verdict in (*_beside(operation, sizes), *_flat(operation, sizes))]
+    """The targets of the operations that were measured beside other engines."""
+    return [verdict for operation in OPERATIONS for verdict in _beside(operation, sizes)]
+
+
+def of_growth(growths: Sequence[Growth]) -> list[Verdict]:
+    """The targets of the operations that are not to depend on the size of their table."""
+    found = []
+    for growth in growths:
+        operation = next(operation for operation in OPERATIONS if operation.key == growth.key)
+        if operation.flat is not None:
+            name = f"{operation.title}, {max(growth.medians):,} documents to {min(growth.medians):,}"
+            found.append(Verdict(name, growth.ratio, operation.flat))
+    return found
 
 
 def _beside(operation: Operation, sizes: Sequence[SizeResults]) -> Iterator[Verdict]:
@@ -40,13 +51,3 @@ def _beside(operation: Operation, sizes: Sequence[SizeResults]) -> Iterator[Verd
             if {OBJECTS, target.against} <= timings.keys():
                 name = f"{operation.title}, {size.documents:,} documents, times {TITLES[target.against]}"
                 yield Verdict(name, timings[OBJECTS].median / timings[target.against].median, target.ratio)
-
-
-def _flat(operation: Operation, sizes: Sequence[SizeResults]) -> Iterator[Verdict]:
-    found = [size for size in sizes if OBJECTS in size.timings.get(operation.key, {})]
-    if operation.flat is None or len(found) < 2:
-        return
-    few, many = found[0], found[-1]
-    medians = [size.timings[operation.key][OBJECTS].median for size in (few, many)]
-    name = f"{operation.title}, {many.documents:,} documents to {few.documents:,}"
-    yield Verdict(name, medians[1] / medians[0], operation.flat)

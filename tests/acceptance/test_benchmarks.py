@@ -45,6 +45,15 @@ def test_articles_are_put_back_when_they_were_changed(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("touched"))
 
 
+def test_growth_is_measured_when_there_are_two_sizes(tmp_path: Path) -> None:
+    arguments = ("--sizes", "300", "600", "--rounds", "2", "--folder", str(tmp_path), "--json", "--only", "author")
+    run = benchmarks(*arguments)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    assert found["growth_ms"]["author"].keys() == {"300", "600"}
+    assert any(target["name"].endswith("600 documents to 300") for target in found["targets"])
+
+
 def test_help_names_every_measurement() -> None:
     said = benchmarks("--help").stdout
     assert {"--sizes", "--budget", "--again", "--write-docs", "--only"} <= set(said.replace(",", " ").split())

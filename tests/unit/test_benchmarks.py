@@ -12,7 +12,8 @@ from benchmarks import documents, estimate, plot, report, targets
 from benchmarks.costs import Cost, as_markdown
 from benchmarks.counts import Counts
 from benchmarks.engines import LOOP, OBJECTS, POSTGRES, SQLITE
-from benchmarks.kept import SizeResults
+from benchmarks.flat import Growth
+from benchmarks.kept import SizeResults, drop_others
 from benchmarks.operations import OPERATIONS
 from benchmarks.peers import Task
 from benchmarks.rounds import AnswersDiffer, Timing, measure
@@ -37,16 +38,20 @@ FEW = size(
 MANY = size(100_000, get={OBJECTS: 1.6, SQLITE: 1.0}, author={OBJECTS: 3.0, POSTGRES: 2.5})
 
 
-def test_targets_are_judged_for_each_size_and_from_the_fewest_documents_to_the_most() -> None:
+def test_targets_are_judged_for_each_size() -> None:
     found = {verdict.name: (round(verdict.figure, 2), verdict.is_met) for verdict in targets.of_sizes([FEW, MANY])}
     assert found == {
         "get by primary key, 1,000 documents, times SQLite": (1.4, True),
         "get by primary key, 100,000 documents, times SQLite": (1.6, False),
         "an author's three articles, 1,000 documents, times PostgreSQL": (0.8, True),
         "an author's three articles, 100,000 documents, times PostgreSQL": (1.2, False),
-        "an author's three articles, 100,000 documents to 1,000": (1.5, False),
         "full scan by title, 1,000 documents, times os.read + orjson": (3.0, False),
     }
+
+
+def test_growth_is_judged_from_the_fewest_documents_to_the_most() -> None:
+    (verdict,) = targets.of_growth([Growth("author", {1000: 2.0, 10_000: 9.0, 100_000: 3.0})])
+    assert str(verdict) == "MISSED  an author's three articles, 100,000 documents to 1,000: 1.50 (at most 1.3)"
 
 
 def test_report_shows_a_target_that_was_missed() -> None:
@@ -64,6 +69,13 @@ def test_results_are_the_same_when_they_were_kept(tmp_path: Path) -> None:
 def test_results_of_other_code_are_not_used(tmp_path: Path) -> None:
     FEW.keep(tmp_path / "1000.json")
     assert SizeResults.kept(tmp_path / "1000.json", 1000, "other code") == SizeResults(1000, "other code")
+
+
+def test_data_of_other_generators_go_and_those_of_other_sizes_stay(tmp_path: Path) -> None:
+    for name in ("1000-new", "1000-old", "10000-old"):
+        (tmp_path / name).mkdir()
+    drop_others(tmp_path / "1000-new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1000-new", "10000-old"]
 
 
 def test_what_is_missing_of_a_size_is_what_has_no_result(tmp_path: Path) -> None:
