@@ -254,5 +254,5 @@ def test_page_is_refused_without_its_index_when_no_scan_is_wanted(site: Site, ne
     page = Article.objects.require_index().order_by("-created_at")[:PAGE]
     assert list(page) == newest[:PAGE]
     site.server.kill()
-    with pytest.raises(FullScanRefused, match="articles.Article"):
+    with pytest.raises(FullScanRefused, match=r"articles\.Article"):
         list(page.all())
