@@ -211,6 +211,37 @@ def test_a_set_that_was_deleted_is_missing_as_a_whole(filled: Site) -> None:
     assert_sound_by_index()
 
 
+@pytest.mark.parametrize("index", ["articles-by-category", "articles-pk"])
+def test_a_member_of_an_order_that_is_gone_is_missing(filled: Site, index: str) -> None:
+    with filled.redis() as client:
+        client.zpopmin(order_of(filled, index))
+    status, table = checked()
+    assert status == 1
+    assert by_name(table["found"]) == {f"{index} (order)": (ARTICLES, 1, 0)}
+    assert table["found"]["miscounted"] == 1
+    assert checked(repair=True)[0] == 0
+    assert_sound_by_index()
+
+
+@pytest.mark.parametrize("sample", [None, 10_000])
+def test_a_member_of_an_order_that_no_document_has_is_extra(filled: Site, sample: int | None) -> None:
+    with filled.redis() as client:
+        member = client.zpopmin(order_of(filled, "articles-by-category"))[0][0]
+        client.zadd(order_of(filled, "articles-by-category"), {member.replace("tc0!", "tc9!"): 0})
+    status, table = checked(sample=sample) if sample else checked()
+    assert status == 1
+    assert by_name(table["found"]) == {"articles-by-category (order)": (ARTICLES, 1, 1)}
+    assert checked(repair=True)[0] == 0
+    assert_sound_by_index()
+
+
+def order_of(site: Site, index: str) -> str:
+    """The key of an ordered index of articles."""
+    name = "" if index == "articles-pk" else index
+    (key,) = (key for key in site.redis_keys("order:*") if "articles" in key and key.endswith(f":{name}"))
+    return key
+
+
 def test_records_that_were_deleted_are_found_and_come_back(filled: Site) -> None:
     with filled.redis() as client:
         client.hdel(records_of(filled), stem_of(Article.objects.first()))
