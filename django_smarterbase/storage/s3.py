@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from boto3.s3.transfer import S3Transfer
-from botocore.exceptions import BotoCoreError
 from storages.backends.s3 import S3Storage
 
 from ..conf import Options
@@ -28,7 +27,8 @@ from .base import Listed, ObjectStore, Stored, Write, Written
 from .conditions import apply, demand
 from .counters import count_delete, count_list, count_read, count_write
 from .pool import WorkerPool
-from .s3client import Answer, Missing, Refused, S3Client, Unsettled, Unsupported
+from .s3client import Answer, BrokenOff, Missing, Refused, S3Client, Unsettled, Unsupported
+from .s3fast import FastReader, FastReads, Unsuited
 
 Result = TypeVar("Result")
 
@@ -65,6 +65,7 @@ class S3Store(ObjectStore):
         self._storage = storage
         self._probe_key = probe
         self._client = S3Client(storage, options)
+        self._fast = FastReads(storage, self._client, options)
         self._pool = WorkerPool(options.concurrency)
         self._patience = options.write_deadline / 2  # seconds; another attempt at a body may take as long
         self._root: str = storage._normalize_name("x").removesuffix("x")
@@ -73,14 +74,17 @@ class S3Store(ObjectStore):
         self._conditions: _Conditions | None = None
 
     def get(self, key: str) -> Stored | None:
+        return self._read(key, partial(self._client.fetch, key, Key=self._root + key, **self._read_parameters(key)))
+
+    def _read(self, key: str, fetch: Callable[[], tuple[bytes, str]]) -> Stored | None:
         attempt, latest = 0, time.monotonic() + self._patience
         while True:
             try:
-                body, etag = self._client.fetch(key, Key=self._root + key, **self._read_parameters(key))
+                body, etag = fetch()
             except Missing:
                 count_read(key)
                 return None
-            except BotoCoreError as error:  # the client repeats requests, but not the reading of a body
+            except BrokenOff as error:  # the client repeats requests, but not the reading of a body
                 count_read(key)
                 attempt += 1
                 if attempt == _ATTEMPTS or time.monotonic() > latest:
@@ -91,7 +95,10 @@ class S3Store(ObjectStore):
             return Stored(body, etag)
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
-        return self._pool.map(self._keyed, keys)
+        reader = self._fast.reader()
+        if reader is None:
+            return self._pool.map(lambda key: (key, self.get(key)), keys)
+        return self._pool.map(lambda key: (key, self._get_fast(reader, key)), keys)
 
     def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:
         after = {"StartAfter": self._root + start_after} if start_after is not None else {}
@@ -270,8 +277,18 @@ class S3Store(ObjectStore):
         self._client.retried(operation, key, attempt)
         time.sleep(random.uniform(0, _PAUSE * 2**attempt))
 
-    def _keyed(self, key: str) -> tuple[str, Stored | None]:
-        return key, self.get(key)
+    def _get_fast(self, reader: FastReader, key: str) -> Stored | None:
+        if self._read_parameters(key):
+            return self.get(key)
+        try:
+            return self._read(key, partial(reader.fetch, key, self._root + key))
+        except Unsuited as reason:
+            count_read(key)
+            stored = self.get(key)
+            if stored is not None and self._fast.reader() is not None:
+                # boto3 knows how: it may follow the bucket to its region, or have a name that obstore writes otherwise.
+                self._fast.give_up(str(reason))
+            return stored
 
     def _write_parameters(self, key: str, token: str) -> dict[str, Any]:
         parameters = {"ContentType": "application/json", **self._storage.get_object_parameters(key)}
