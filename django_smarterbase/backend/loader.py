@@ -26,7 +26,7 @@ from django_smarterbase.planner.plan import (
     QueryPlan,
     SubqueryLookup,
 )
-from django_smarterbase.storage.base import Stored
+from django_smarterbase.storage.base import Admits, Stored
 from django_smarterbase.storage.codec import version_of
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexEntry, TableSchema, Value
@@ -94,8 +94,10 @@ class Loader:
             rows = self.workspace.sqlite.execute(f"SELECT * FROM {qmark(path.sql)}", path.params)
             values = [row[0] for row in rows if row[0] is not None]
             self._reach(schema, path.column, path.index, values, IndexCondition())
-        else:
+        elif self._repeatable or path.narrowed_by is None:
             self.scan(schema)
+        else:
+            self._scan_for(schema, path.narrowed_by)
 
     def _reach(
         self,
@@ -289,9 +291,9 @@ class Loader:
         self._refuse_scan(schema)
         self.account.scanned.append(schema.table)
         narrowing, read = Narrowing(self.resources.codec(schema), condition), self._reader(schema)
-        for stem, key, stored in self._stored(schema):
+        for stem, key, stored in self._stored(schema, narrowing.admits):
             try:
-                if stem not in table.known and narrowing.admits(key, stored.body):
+                if stem not in table.known:
                     table.known[stem] = read(stem, key, stored)
             except CorruptDocument as error:
                 self._skip(error)
@@ -311,25 +313,33 @@ class Loader:
             f"manage.py sb_reindex {schema.label}."
         )
 
-    def _stored(self, schema: TableSchema) -> Iterator[tuple[str, str, Stored]]:
-        """Each stored document of the table as (stem, key, object); foreign objects are passed over."""
+    def _stored(self, schema: TableSchema, admits: Admits | None = None) -> Iterator[tuple[str, str, Stored]]:
+        """Each stored document of the table that ``admits`` does not refuse, as (stem, key, object); foreign objects
+        are passed over."""
         limit, seen, table = self.resources.options.max_scan_objects, 0, self.snapshot.table(schema.table)
         stem_of_key = self.resources.keys.stems_of_keys(schema.table)
-        for key, stored in self.resources.store.scan(self.resources.keys.table_prefix(schema.table)):
-            stem = stem_of_key(key)
-            if stem is None:
-                self.account.skipped += 1
-                self._log_skipped(f"The object {key!r} is not a document of {schema.label} and is passed over.", key)
-                continue
+
+        def is_wanted(key: str, body: bytes) -> bool:
+            nonlocal seen
+            if stem_of_key(key) is None:
+                self._pass_over(schema, key)
+                return False
             seen += 1
             if limit is not None and seen > limit:
-                raise ScanBudgetExceeded(
-                    f"{schema.label}: a scan met more than {limit} documents (option max_scan_objects). Filter by the "
-                    "primary key or an indexed field, bring the index back with manage.py sb_reindex "
-                    f"{schema.label}, or raise the limit."
-                )
+                raise _over_budget(schema, limit)
             table.met = True
-            yield stem, key, stored
+            try:
+                return admits is None or admits(key, body)
+            except CorruptDocument as error:
+                self._skip(error)
+                return False
+
+        for key, stored in self.resources.store.scan(self.resources.keys.table_prefix(schema.table), is_wanted):
+            yield stem_of_key(key) or "", key, stored
+
+    def _pass_over(self, schema: TableSchema, key: str) -> None:
+        self.account.skipped += 1
+        self._log_skipped(f"The object {key!r} is not a document of {schema.label} and is passed over.", key)
 
     def _skip(self, error: CorruptDocument) -> None:
         """Pass over a document that cannot be read, or raise ``error``, as the option ``on_corrupt`` says."""
@@ -341,6 +351,14 @@ class Loader:
     def _log_skipped(self, message: str, key: str) -> None:
         extra = {"event": "document_skipped", **self.resources.origin, "key": key}
         logger.warning("%s", message, extra=extra)
+
+
+def _over_budget(schema: TableSchema, limit: int) -> ScanBudgetExceeded:
+    return ScanBudgetExceeded(
+        f"{schema.label}: a scan met more than {limit} documents (option max_scan_objects). Filter by the "
+        "primary key or an indexed field, bring the index back with manage.py sb_reindex "
+        f"{schema.label}, or raise the limit."
+    )
 
 
 def _is_its_own_stem(value: Value, stem: str, *, is_text: bool) -> bool:

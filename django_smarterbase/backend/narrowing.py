@@ -6,14 +6,27 @@ the document itself: whatever it lets pass, SQLite judges. Only the columns of t
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
+from django_smarterbase.indexes.affinity import compared
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
-from django_smarterbase.storage.codec import DocumentCodec
-from django_smarterbase.tables import IndexCondition, IndexEntry, Value
+from django_smarterbase.storage.codec import DocumentCodec, attribute_of
+from django_smarterbase.storage.values import exact_type
+from django_smarterbase.tables import Affinity, Column, IndexCondition, IndexEntry, Value
 
 _Codes = tuple[str, ...]
+_PLAIN: Final[Mapping[Affinity, type[Value]]] = {Affinity.TEXT: str, Affinity.INTEGER: int}
 _REMEMBERED: Final = 10_000  # verdicts on values that many documents share
+
+
+class _Plain(NamedTuple):
+    """A clause on one column: of the values of ``type_`` it wants those that Python calls equal to one of ``wanted``,
+    which are those that SQLite calls so."""
+
+    column: Column
+    type_: type[Value]
+    wanted: frozenset[Value]
 
 
 class Narrowing:
@@ -23,17 +36,34 @@ class Narrowing:
         self._codec = codec
         columns = {column for clause in condition.clauses for entry in clause for column in entry.index.columns}
         self._columns = [column for column in codec.schema.columns if column.name in columns]
-        self._names = tuple(column.name for column in self._columns)
+        self._pick = codec.picker([column.name for column in self._columns])
         self._verdicts: dict[tuple[Value, ...], bool] = {}
         places = {column.name: place for place, column in enumerate(self._columns)}
         clauses = [_by_columns(codec, clause, places) for clause in condition.clauses]
         self._clauses = [clause for clause in clauses if clause is not None]
+        plain = [_plainly(codec, clause) for clause in condition.clauses]
+        self._plain = [(places[each.column.name], each.type_, each.wanted) for each in plain if each is not None]
+        self._written = [
+            (attribute_of(each.column.name), each.wanted)
+            for each in plain
+            if each is not None and exact_type(each.column) is str
+        ]
 
     def admits(self, key: str, body: bytes) -> bool:
         """Whether the document may meet the condition."""
-        values = self._codec.peek(key, body, self._names)
+        raw = self._codec.outline(key, body)
+        if raw is None:
+            return True
+        for attribute, texts in self._written:  # most documents end here
+            text = raw.get(attribute)
+            if type(text) is str and text not in texts:
+                return False
+        values = self._pick(raw)
         if values is None:
             return True
+        for place, type_, wanted in self._plain:
+            if type(values[place]) is type_ and values[place] not in wanted:
+                return False
         verdict = self._verdicts.get(values)
         if verdict is None:
             if len(self._verdicts) >= _REMEMBERED:
@@ -65,3 +95,15 @@ def _by_columns(
             return None
         found.setdefault(tuple(places[column.name] for column in columns), set()).add(codes)
     return found
+
+
+def _plainly(codec: DocumentCodec, clause: tuple[IndexEntry, ...]) -> _Plain | None:
+    """The clause, if it is about one column and Python can judge its values."""
+    names = {entry.index.columns for entry in clause}
+    if len(names) != 1 or len(clause[0].index.columns) != 1:
+        return None
+    column = codec.schema.by_name[clause[0].index.columns[0]]
+    type_ = _PLAIN.get(column.affinity)
+    if type_ is None or column.collation.upper() not in ("", "BINARY"):
+        return None
+    return _Plain(column, type_, frozenset(compared(column.affinity, entry.values[0]) for entry in clause))

@@ -51,6 +51,9 @@ def plan_statement(statement: Statement, schema_of: SchemaOf, connection: BaseDa
 def _without_covered(steps: list[Step]) -> list[Step]:
     """A table that is scanned for one alias is scanned first, and no other alias of it needs a path of its own."""
     scanned = {step.table: step for step in reversed(steps) if isinstance(step.path, Scan)}
+    for table, step in scanned.items():
+        if sum(other.table == table for other in steps) > 1:
+            scanned[table] = replace(step, path=Scan())
     return [*scanned.values(), *(step for step in steps if step.table not in scanned)]
 
 
@@ -74,7 +77,7 @@ class ScopePlanner:
             alias = self._next_joined(tables)
             if alias is None:
                 alias = next(alias for alias in tables if alias not in self.placed)
-                self._place(alias, tables[alias], self._own_path(alias, tables[alias]) or Scan())
+                self._place(alias, tables[alias], self._own_path(alias, tables[alias]) or self._scan(alias))
         extra = [Step(name, name, Scan()) for name in self.scope.extra_tables]
         return [*self.placed.values(), *extra]
 
@@ -119,6 +122,10 @@ class ScopePlanner:
         if narrowing.clauses:
             return IndexLookup(condition_of(narrowing), narrowing.exact)
         return self._subquery_path(narrowing, table)
+
+    def _scan(self, alias: str) -> Scan:
+        residue = self.narrowings[alias].residue
+        return Scan(IndexCondition(residue)) if residue else Scan()
 
     def _subquery_path(self, narrowing: Narrowing, table: BaseTable | Join) -> AccessPath | None:
         schema = self.schema_of(table.table_name)

@@ -37,7 +37,8 @@ class Narrowing:
 
     ``pks`` are the only primary keys that can match (None: any); ``clauses`` must all hold; ``subqueries`` are
     ``(column, lookup)`` conjuncts with a subquery on the right; ``exact`` says that pks and clauses are the whole
-    condition; ``columns`` are those that it names.
+    condition; ``columns`` are those that it names. ``residue`` are clauses that must hold too, but that no index of the
+    table answers: an entry's index is one that there might be.
     """
 
     pks: frozenset[Value] | None = None
@@ -45,6 +46,7 @@ class Narrowing:
     subqueries: tuple[tuple[str, Lookup[Any]], ...] = ()
     exact: bool = False
     columns: frozenset[str] = frozenset()
+    residue: tuple[Clause, ...] = ()
 
     @property
     def narrows(self) -> bool:
@@ -131,6 +133,7 @@ class PredicateReader:
             subqueries=(*found.subqueries, *itertools.chain.from_iterable(part.subqueries for part in parts)),
             exact=found.exact and parts[-1].exact,
             columns=columns,
+            residue=tuple(itertools.chain.from_iterable(part.residue for part in parts)),
         )
 
     def _covered(self, equalities: dict[str, tuple[Value, ...]]) -> Narrowing:
@@ -147,7 +150,15 @@ class PredicateReader:
                     clauses.append(clause)
                     for column in index.columns:
                         del left[column]
-        return Narrowing(pks=pks, clauses=tuple(clauses), exact=not left)
+        return Narrowing(pks=pks, clauses=tuple(clauses), exact=not left, residue=self._residue(left))
+
+    def _residue(self, equalities: dict[str, tuple[Value, ...]]) -> tuple[Clause, ...]:
+        """Clauses of columns without an index. What SQLite generates is not to be had from a document."""
+        return tuple(
+            tuple(IndexEntry(IndexDefinition(column, (column,)), (value,)) for value in values)
+            for column, values in equalities.items()
+            if not self.schema.by_name[column].generated
+        )
 
     def _is_simple_pk(self) -> bool:
         pk = self.schema.pk

@@ -23,7 +23,7 @@ from storages.backends.s3 import S3Storage
 from ..conf import Options
 from ..exceptions import DeadlinePassed, PreconditionFailed
 from . import keys
-from .base import Listed, ObjectStore, Stored, Write, Written
+from .base import Admits, Listed, ObjectStore, Stored, Write, Written
 from .conditions import apply, demand
 from .counters import count_delete, count_list, count_read, count_write
 from .pool import WorkerPool
@@ -125,9 +125,9 @@ class S3Store(ObjectStore):
     def listings(self, objects: int) -> int:
         return max(1, math.ceil(objects / _PAGE))
 
-    def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+    def scan(self, prefix: str, admits: Admits | None = None) -> Iterator[tuple[str, Stored]]:
         for key, stored in self.get_many(listed.key for listed in self.list(prefix)):
-            if stored is not None:
+            if stored is not None and (admits is None or admits(key, stored.body)):
                 yield key, stored
 
     def put(
