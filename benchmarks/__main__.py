@@ -9,6 +9,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from benchmarks import counts, dataset, machine, postgres
+from benchmarks.bulk_reads import bulk_reads
+from benchmarks.bulk_writes import bulk_writes
 from benchmarks.engines import Place, aliases
 from benchmarks.memory import footprint
 from benchmarks.operations import OPERATIONS
@@ -19,6 +21,8 @@ from testproject.services import RedisServer, end_orderly
 
 MEMORY = "memory"
 RESTART = "restart"
+BULK_READS = "bulk-reads"
+BULK_WRITES = "bulk-writes"
 DESCRIPTION = """\
 Measure smarterbase on files with a Redis of its own, side by side with Django on a SQLite file and, where it is
 installed, PostgreSQL on this machine.
@@ -38,6 +42,8 @@ examples:
   python -m benchmarks --documents 1000 --rounds 50 a first impression
   python -m benchmarks --only memory                a reindex of 10,000 and of 100,000 documents
   python -m benchmarks --only restart               what is left of it when Redis restarts with its data
+  python -m benchmarks --only bulk-reads            documents of S3 a second of CPU time, by obstore and by boto3
+  python -m benchmarks --only bulk-writes           many documents written at once, beside one after the other, on S3
   make bench ARGS="--json" > figures.json
 """
 
@@ -72,12 +78,18 @@ def main() -> int:
         if RESTART in options.only:
             _say(f"reindexing {10 * options.documents} documents before and after a restart of Redis")
             results.restarts.append(restart(place, server, 10 * options.documents))
+        if BULK_READS in options.only:
+            _say("reading from rclone's S3 server through obstore and through boto3")
+            results.readings = bulk_reads()
+        if BULK_WRITES in options.only:
+            _say("writing to a stand-in for S3, singly and in bulk (two minutes)")
+            results.rates = bulk_writes()
         print(as_json(results) if options.json else as_text(results))
     return 0
 
 
 def _options() -> argparse.Namespace:
-    keys = [*(operation.key for operation in OPERATIONS), MEMORY, RESTART]
+    keys = [*(operation.key for operation in OPERATIONS), MEMORY, RESTART, BULK_READS, BULK_WRITES]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=DESCRIPTION,

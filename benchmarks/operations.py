@@ -136,7 +136,7 @@ OPERATIONS: Final = (
         (*READERS, LOOP),
         every=30,
         own={LOOP: _loop},
-        target=2.0,
+        target=1.43,
         against=LOOP,
     ),
     Operation(
@@ -146,7 +146,7 @@ OPERATIONS: Final = (
         (OBJECTS, LOOP),
         every=30,
         own={LOOP: _author_by_loop},
-        target=2.0,
+        target=1.43,
         against=LOOP,
     ),
     Operation(

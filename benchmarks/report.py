@@ -6,6 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
+from benchmarks import bulk_reads, bulk_writes
+from benchmarks.bulk_reads import Reading
+from benchmarks.bulk_writes import Rate
 from benchmarks.counts import Counts
 from benchmarks.engines import OBJECTS, SQLITE, TITLES
 from benchmarks.memory import Footprint
@@ -28,6 +31,8 @@ class Results:
     counts: dict[str, Counts] = field(default_factory=dict)
     footprints: list[Footprint] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    rates: list[Rate] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
 
@@ -48,6 +53,8 @@ def as_json(results: Results) -> str:
         "counts": {key: asdict(counts) for key, counts in results.counts.items()},
         "reindex_memory": [asdict(each) for each in results.footprints],
         "restarts": [asdict(each) for each in results.restarts],
+        "bulk_reads": [asdict(each) for each in results.readings],
+        "bulk_writes": [{**asdict(each), "ratio": each.ratio} for each in results.rates],
         "left_out": results.left_out,
     }
     return json.dumps(found, indent=2)
@@ -70,6 +77,10 @@ def as_text(results: Results) -> str:
         parts.append(_memory_table(results.footprints))
     if results.restarts:
         parts.append(_restart_table(results.restarts))
+    if results.readings:
+        parts.append(_reading_table(results.readings))
+    if results.rates:
+        parts.append(_rate_table(results.rates))
     verdicts = _verdicts(results)
     if verdicts:
         parts.append("\n".join(["Targets", *verdicts]))
@@ -114,6 +125,42 @@ def _restart_table(restarts: list[Restart]) -> str:
     return _table(rows)
 
 
+def _reading_table(readings: list[Reading]) -> str:
+    rows = [["Documents of S3 read, by rclone", "a CPU second", "from", "to", "a second"]]
+    for each in readings:
+        figures = (each.per_cpu_second, *each.spread, each.per_second)
+        rows.append([each.way, *(f"{figure:.0f}" for figure in figures)])
+    return _table(rows)
+
+
+def _rate_table(rates: list[Rate]) -> str:
+    rows = [["Documents of S3 written a second", "a request takes", "singly", "in bulk", "from", "to", "times"]]
+    for each in rates:
+        figures = (each.single, each.bulk, *each.spread)
+        latency = f"{each.latency:.0f} ms more"
+        rows.append([each.operation, latency, *(f"{figure:.0f}" for figure in figures), f"{each.ratio:.1f}"])
+    return _table(rows)
+
+
+def _bulk_verdicts(results: Results) -> list[str]:
+    found = []
+    by_way = {each.way: each.per_cpu_second for each in results.readings}
+    if by_way:
+        ratio = by_way[bulk_reads.FAST] / by_way[bulk_reads.POOL]
+        found.append(
+            _at_least("documents a CPU second through obstore, times a pool of boto3", ratio, bulk_reads.TARGET)
+        )
+    for each in results.rates:
+        if each.latency:
+            name = f"{each.operation} in bulk, times singly, {each.latency:.0f} ms a request"
+            found.append(_at_least(name, each.ratio, bulk_writes.TARGET))
+    return found
+
+
+def _at_least(name: str, ratio: float, target: float) -> str:
+    return f"  {'met   ' if ratio >= target else 'MISSED'}  {name}: {ratio:.2f} (at least {target:g})"
+
+
 def _verdicts(results: Results) -> list[str]:
     found = []
     for operation in results.operations:
@@ -128,7 +175,7 @@ def _verdicts(results: Results) -> list[str]:
     found += [
         _verdict("documents read again after a restart of Redis", each.again.read, 0) for each in results.restarts
     ]
-    return found
+    return found + _bulk_verdicts(results)
 
 
 def _verdict(name: str, ratio: float, target: float) -> str:
