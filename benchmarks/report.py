@@ -147,9 +147,7 @@ def _bulk_verdicts(results: Results) -> list[str]:
     by_way = {each.way: each.per_cpu_second for each in results.readings}
     if by_way:
         ratio = by_way[bulk_reads.FAST] / by_way[bulk_reads.POOL]
-        found.append(
-            _at_least("documents a CPU second through obstore, times a pool of boto3", ratio, bulk_reads.TARGET)
-        )
+        found.append(_at_least("documents a CPU second by obstore, times a pool of boto3", ratio, bulk_reads.TARGET))
     for each in results.rates:
         if each.latency:
             name = f"{each.operation} in bulk, times singly, {each.latency:.0f} ms a request"
