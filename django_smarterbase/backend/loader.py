@@ -94,10 +94,8 @@ class Loader:
             rows = self.workspace.sqlite.execute(f"SELECT * FROM {qmark(path.sql)}", path.params)
             values = [row[0] for row in rows if row[0] is not None]
             self._reach(schema, path.column, path.index, values, IndexCondition())
-        elif self._repeatable or path.narrowed_by is None:
-            self.scan(schema)
         else:
-            self._scan_for(schema, path.narrowed_by)
+            self._scan_instead(schema, path.narrowed_by or IndexCondition())
 
     def _reach(
         self,
@@ -132,14 +130,11 @@ class Loader:
         ``otherwise`` is what a scan looks for in place of ``condition``, so that it need not be made once more.
         """
         if self.access == "scan":
-            self.scan(schema)
+            self._scan_instead(schema, otherwise or condition)
             return False
         reading = self.ask(schema, condition)
         if reading is None:
-            if self._repeatable or not condition.clauses:
-                self.scan(schema)
-            else:
-                self._scan_for(schema, otherwise or condition)
+            self._scan_instead(schema, otherwise or condition)
             if self.account.fallback_reason is FallbackReason.NOT_BUILT:
                 self._mention_missing_index(schema)
             return False
@@ -282,8 +277,15 @@ class Loader:
             del table.known[stem]
         table.present.update(stem for stem, _values in wanted if stem not in skipped)
 
+    def _scan_instead(self, schema: TableSchema, condition: IndexCondition) -> None:
+        """Load what meets the condition without the index; in a transaction all, as later statements may need it."""
+        if self._repeatable or not condition.clauses:
+            self.scan(schema)
+        else:
+            self._scan_for(schema, condition)
+
     def _scan_for(self, schema: TableSchema, condition: IndexCondition) -> None:
-        """Read every document of the table, and load those that the index would have named."""
+        """Read every document of the table, and load those that an index of the condition would have named."""
         table = self._table(schema)
         if table.complete:
             self.scan(schema)
