@@ -33,7 +33,7 @@ class Narrowing:
     """Tells of a document's body whether it may meet ``condition``. Raises CorruptDocument for one it cannot read."""
 
     def __init__(self, codec: DocumentCodec, condition: IndexCondition) -> None:
-        self._codec = codec
+        self._outline = codec.outline
         columns = {column for clause in condition.clauses for entry in clause for column in entry.index.columns}
         self._columns = [column for column in codec.schema.columns if column.name in columns]
         self._pick = codec.picker([column.name for column in self._columns])
@@ -51,7 +51,7 @@ class Narrowing:
 
     def admits(self, key: str, body: bytes) -> bool:
         """Whether the document may meet the condition."""
-        raw = self._codec.outline(key, body)
+        raw = self._outline(key, body)
         if raw is None:
             return True
         for attribute, texts in self._written:  # most documents end here

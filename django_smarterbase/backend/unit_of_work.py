@@ -203,7 +203,7 @@ class UnitOfWork:
         return self.resources.indexes.begin(schema, changes, owner=owner)
 
     def _write(self, batch: list[DocumentWrite], until: float) -> _Outcome:
-        """Write as long as half of the time to ``until`` is left, and nothing fails; looked at from stretch to stretch."""
+        """Write, from stretch to stretch, as long as half of the time to ``until`` is left, and nothing fails."""
         outcome, half = _Outcome(), (time.monotonic() + until) / 2
 
         def due() -> Iterator[Write]:

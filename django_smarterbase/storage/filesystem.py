@@ -209,8 +209,10 @@ class FileSystemStore(ObjectStore):
                 return
             with Fence(self._location, folder, self._wait).listing() as log, os.scandir(path) as entries:
                 while batch := [*islice(entries, _BATCH)]:
-                    yield [entry.name for entry in batch if entry.is_file(follow_symlinks=False)]
-                    inner += [f"{folder}{entry.name}/" for entry in batch if entry.is_dir(follow_symlinks=False)]
+                    names = [entry.name for entry in batch if entry.is_file(follow_symlinks=False)]
+                    yield names
+                    if len(names) < len(batch):
+                        inner += [f"{folder}{entry.name}/" for entry in batch if entry.is_dir(follow_symlinks=False)]
                 yield [*log.names()]
 
     def _path_of(self, folder: str) -> str:
