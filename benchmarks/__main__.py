@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import costs, documents, estimate, flat, machine
+from benchmarks.bulk_reads import bulk_reads
+from benchmarks.bulk_writes import bulk_writes
 from benchmarks.engines import Place
 from benchmarks.kept import CACHE, SizeResults, digest_of_code
 from benchmarks.memory import footprints
@@ -21,6 +23,8 @@ from testproject.services import RedisServer, end_orderly
 MEMORY = "memory"
 RESTART = "restart"
 COSTS = "costs"
+BULK_READS = "bulk-reads"
+BULK_WRITES = "bulk-writes"
 DESCRIPTION = """\
 Measure smarterbase on files with a Redis of its own, side by side with Django on a SQLite file, Django on PostgreSQL,
 everything in Redis by hand, smarterbase on an S3 server, and a boto3 loop; what is not installed is left out, and the
@@ -48,6 +52,8 @@ examples:
   python -m benchmarks --only costs                   requests and dollars on S3, for each operation
   python -m benchmarks --only memory                  what goes over 2,000 and over 200,000 documents
   python -m benchmarks --only restart                 what is left of it when Redis restarts with its data
+  python -m benchmarks --only bulk-reads              documents of S3 a second of CPU time, by obstore and by boto3
+  python -m benchmarks --only bulk-writes             many documents written at once, beside one after the other, on S3
   make bench ARGS="--json" > figures.json
 """
 
@@ -62,6 +68,12 @@ def main() -> int:
     if COSTS in options.only:
         _say(f"counting the requests of {costs.DOCUMENTS:,} articles on S3")
         results.costs = costs.measured()
+    if BULK_READS in options.only:
+        _say("reading from rclone's S3 server through obstore and through boto3")
+        results.readings = bulk_reads()
+    if BULK_WRITES in options.only:
+        _say("writing to a stand-in for S3, singly and in bulk (two minutes)")
+        results.rates = bulk_writes()
     print(as_json(results) if options.json else as_text(results))
     if options.write_docs:
         for path in documents.write(results):
@@ -111,7 +123,7 @@ def _measure_apart(options: argparse.Namespace, results: Results) -> None:
 
 
 def _options() -> argparse.Namespace:
-    keys = [*(operation.key for operation in OPERATIONS), MEMORY, RESTART, COSTS]
+    keys = [*(operation.key for operation in OPERATIONS), MEMORY, RESTART, COSTS, BULK_READS, BULK_WRITES]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=DESCRIPTION,

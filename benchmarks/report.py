@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from benchmarks import bulk_reads, bulk_writes
+from benchmarks.bulk_reads import Reading
+from benchmarks.bulk_writes import Rate
 from benchmarks.costs import Cost, as_table
 from benchmarks.engines import OBJECTS, SQLITE, TITLES
 from benchmarks.flat import Growth
@@ -28,6 +31,8 @@ class Results:
     footprints: list[Footprint] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
+    rates: list[Rate] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -35,7 +40,8 @@ class Results:
         """Whether the targets of what was measured are met."""
         read_again = "documents read again after a restart of Redis"
         restarts = (Verdict(read_again, each.again.read, 0) for each in self.restarts)
-        return [*of_sizes(self.sizes), *of_growth(self.growths), *self._footprint_growths(), *restarts]
+        found = [*of_sizes(self.sizes), *of_growth(self.growths), *self._footprint_growths(), *restarts]
+        return [*found, *_bulk_verdicts(self.readings, self.rates)]
 
     def _footprint_growths(self) -> Iterator[Verdict]:
         small = {each.task: each for each in reversed(self.footprints)}
@@ -55,6 +61,8 @@ def as_json(results: Results) -> str:
         "growth_ms": {each.key: each.medians for each in results.growths},
         "restarts": [asdict(each) for each in results.restarts],
         "costs": [asdict(each) for each in results.costs],
+        "bulk_reads": [asdict(each) for each in results.readings],
+        "bulk_writes": [{**asdict(each), "ratio": each.ratio} for each in results.rates],
         "targets": [{**asdict(each), "met": each.is_met} for each in results.verdicts],
     }
     return json.dumps(found, indent=2)
@@ -98,6 +106,10 @@ def as_text(results: Results) -> str:
         parts.append(_restart_table(results.restarts))
     if results.costs:
         parts.append(as_table(results.costs))
+    if results.readings:
+        parts.append(_reading_table(results.readings))
+    if results.rates:
+        parts.append(_rate_table(results.rates))
     if results.verdicts:
         parts.append("\n".join(["Targets", *(f"  {verdict}" for verdict in results.verdicts)]))
     return "\n\n".join(parts)
@@ -167,3 +179,32 @@ def _restart_table(restarts: list[Restart]) -> str:
             figures = (made.documents, made.read, made.reused, made.listings)
             rows.append([name, *map(str, figures), f"{made.seconds:.1f}"])
     return table(rows)
+
+
+def _reading_table(readings: list[Reading]) -> str:
+    rows = [["Documents of S3 read, by rclone", "a CPU second", "from", "to", "a second"]]
+    for each in readings:
+        figures = (each.per_cpu_second, *each.spread, each.per_second)
+        rows.append([each.way, *(f"{figure:.0f}" for figure in figures)])
+    return table(rows)
+
+
+def _rate_table(rates: list[Rate]) -> str:
+    rows = [["Documents of S3 written a second", "a request takes", "singly", "in bulk", "from", "to", "times"]]
+    for each in rates:
+        figures = (each.single, each.bulk, *each.spread)
+        latency = f"{each.latency:.0f} ms more"
+        rows.append([each.operation, latency, *(f"{figure:.0f}" for figure in figures), f"{each.ratio:.1f}"])
+    return table(rows)
+
+
+def _bulk_verdicts(readings: list[Reading], rates: list[Rate]) -> Iterator[Verdict]:
+    by_way = {each.way: each.per_cpu_second for each in readings}
+    if by_way:
+        ratio = by_way[bulk_reads.FAST] / by_way[bulk_reads.POOL]
+        name = "documents a CPU second by obstore, times a pool of boto3"
+        yield Verdict(name, ratio, bulk_reads.TARGET, at_least=True)
+    for each in rates:
+        if each.latency:
+            name = f"{each.operation} in bulk, times singly, {each.latency:.0f} ms a request"
+            yield Verdict(name, each.ratio, bulk_writes.TARGET, at_least=True)

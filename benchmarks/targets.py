@@ -13,19 +13,21 @@ from benchmarks.operations import OPERATIONS, Operation
 
 @dataclass(frozen=True)
 class Verdict:
-    """A figure that must not be above ``limit``."""
+    """A figure that must not be above ``limit``; or not below it, with ``at_least``."""
 
     name: str
     figure: float
     limit: float
+    at_least: bool = False
 
     @property
     def is_met(self) -> bool:
-        """Whether it is not above."""
-        return self.figure <= self.limit
+        """Whether it is on the right side."""
+        return self.figure >= self.limit if self.at_least else self.figure <= self.limit
 
     def __str__(self) -> str:
-        return f"{'met   ' if self.is_met else 'MISSED'}  {self.name}: {self.figure:.2f} (at most {self.limit:.3g})"
+        bound = "at least" if self.at_least else "at most"
+        return f"{'met   ' if self.is_met else 'MISSED'}  {self.name}: {self.figure:.2f} ({bound} {self.limit:.3g})"
 
 
 def of_sizes(sizes: Sequence[SizeResults]) -> list[Verdict]:

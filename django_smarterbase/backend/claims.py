@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from uuid_utils import uuid7
@@ -24,7 +24,7 @@ from django_smarterbase.backend.uniqueness import held_claims, is_plain, plain_c
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed, StorageUnavailable
 from django_smarterbase.signals import claim_refused, send
 from django_smarterbase.steps import reach
-from django_smarterbase.storage.base import Stored
+from django_smarterbase.storage.base import Stored, Write
 from django_smarterbase.storage.keys import is_stem
 from django_smarterbase.tables import TableSchema
 
@@ -50,6 +50,14 @@ class ClaimTaken(Exception):
     def rule(self) -> str:
         """The name of the rule that the claim belongs to."""
         return claim_rule(self.claim)
+
+
+class Wish(NamedTuple):
+    """A claim that a document (its stem) of a table is to take, or to give up."""
+
+    table: str
+    stem: str
+    claim: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +95,51 @@ class ClaimBook:
     await_transactions: Callable[[], None] = _nothing_to_wait_for
     taken: dict[str, _Taken] = field(default_factory=dict)  # by the claims' keys, in the order of their taking
 
-    def take(self, table: str, stem: str, claims: Iterable[str]) -> None:
-        """Take the claims for one document, or renew them. Raises ClaimTaken; those taken stay until ``give_back``."""
+    def take_free(self, wishes: Iterable[Wish]) -> set[Wish]:
+        """Take those claims that nobody holds, in parallel: one request each. Gives the others, for ``take``.
+
+        Raises StorageUnavailable; those taken stay until ``give_back``.
+        """
+        by_key: dict[str, Wish] = {}
+        contested, failures = set[Wish](), list[Exception]()
+        for wish in wishes:
+            if by_key.setdefault(claim_key(self.resources, wish.table, wish.claim), wish) is not wish:
+                contested.add(wish)
+        claims = [Write(key, _body(wish.table, wish.stem), if_absent=True) for key, wish in by_key.items()]
+        for claim, etag, error in self.resources.store.write_many(claims):
+            wish = by_key[claim.key]
+            if error is None and etag is not None:
+                self._note(self.resources.keys.document(wish.table, wish.stem), claim.key, etag, None)
+                reach("claim-taken")
+            elif isinstance(error, PreconditionFailed):
+                contested.add(wish)
+            elif error is not None:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return contested
+
+    def take(self, table: str, stem: str, claims: Iterable[str], *, contested: bool = False) -> None:
+        """Take the claims for one document, or renew them. Raises ClaimTaken; those taken stay until ``give_back``.
+
+        ``contested`` ones have just been seen to be held.
+        """
         for claim in claims:
-            self._take(table, stem, claim)
+            self._take(table, stem, claim, contested=contested)
             reach("claim-taken")
 
-    def _take(self, table: str, stem: str, claim: str) -> None:
+    def _take(self, table: str, stem: str, claim: str, *, contested: bool) -> None:
         store, key, body = self.resources.store, claim_key(self.resources, table, claim), _body(table, stem)
         document = self.resources.keys.document(table, stem)
         watch = _Watch(self.resources.options.write_deadline)
         while True:
             try:
-                self._note(document, key, store.put(key, body, if_absent=True), None)
-                return
+                if not contested:
+                    self._note(document, key, store.put(key, body, if_absent=True), None)
+                    return
             except PreconditionFailed:
-                stored = store.get(key)
+                pass
+            contested, stored = False, store.get(key)
             if stored is None:
                 continue
             holder = holder_of(key, stored)
@@ -150,30 +187,42 @@ class ClaimBook:
             extra = {"event": "claims_left", **self.resources.origin, "detail": str(error)}
             logger.warning("Claims of writes that were taken back stay behind as orphans: %s", error, extra=extra)
 
-    def free(self, table: str, stem: str, claims: Iterable[str]) -> None:
-        """Remove the claims that a document has given up, unless another has them by now."""
-        for claim in claims:
-            key = claim_key(self.resources, table, claim)
-            stored = self.resources.store.get(key)
-            try:
-                if stored is None or holder_of(key, stored) != stem:
-                    continue
-                self.resources.store.delete(key, if_match=stored.etag)
-            except PreconditionFailed:
-                continue
-            except CorruptDocument as error:
-                logger.warning(
-                    "%s It stays behind, and nobody can take its value.",
-                    error,
-                    extra={
-                        "event": "claim_unreadable",
-                        **self.resources.origin,
-                        "table": table,
-                        "key": key,
-                    },
-                )
-                continue
-            reach("claim-freed")
+    def free(self, wishes: Iterable[Wish]) -> None:
+        """Remove claims that documents have given up, unless others have them by now; two requests each, in parallel.
+
+        Raises StorageUnavailable, when the others are removed.
+        """
+        store = self.resources.store
+        by_key = {claim_key(self.resources, wish.table, wish.claim): wish for wish in wishes}
+        found = ((key, stored) for key, stored in store.get_many(by_key) if stored is not None)
+        removals = [
+            Write(key, None, if_match=stored.etag) for key, stored in found if self._is_of(by_key[key], key, stored)
+        ]
+        failures = list[Exception]()
+        for _removal, _etag, error in store.write_many(removals):
+            if error is None:
+                reach("claim-freed")
+            elif not isinstance(error, PreconditionFailed):
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _is_of(self, wish: Wish, key: str, stored: Stored) -> bool:
+        """Whether a claim is held by the document that gives it up."""
+        try:
+            return holder_of(key, stored) == wish.stem
+        except CorruptDocument as error:
+            logger.warning(
+                "%s It stays behind, and nobody can take its value.",
+                error,
+                extra={
+                    "event": "claim_unreadable",
+                    **self.resources.origin,
+                    "table": wish.table,
+                    "key": key,
+                },
+            )
+            return False
 
     def hand_back(self, table: str, stem: str, claims: Iterable[str], heirs: Mapping[str, str]) -> None:
         """Undo that a document took claims, as far as it does not hold them: each goes to the document that ``heirs``

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
 from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.admission import Admission
+from django_smarterbase.backend.documents import Documents
 from django_smarterbase.backend.index_rows import IndexRows
 from django_smarterbase.backend.narrowing import Narrowing
 from django_smarterbase.backend.ordered import OrderedLoading
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.resolving import resolved, terms_of_values
 from django_smarterbase.backend.resources import Resources
-from django_smarterbase.backend.snapshot import Known, Snapshot, TableSnapshot
-from django_smarterbase.backend.soundness import check_key, is_its_own_stem
+from django_smarterbase.backend.snapshot import Snapshot, TableSnapshot
 from django_smarterbase.backend.workspace import Workspace
-from django_smarterbase.exceptions import CorruptDocument, ScanBudgetExceeded
+from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.hints import Access
 from django_smarterbase.indexes.affinity import stored as value_as_stored
 from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted, Page, Reading
@@ -31,13 +31,13 @@ from django_smarterbase.planner.plan import (
     KeyLookup,
     OrderedLookup,
     QueryPlan,
+    Scan,
     Step,
     SubqueryLookup,
 )
 from django_smarterbase.storage.base import Stored
-from django_smarterbase.storage.codec import version_of
 from django_smarterbase.storage.keys import stem as stem_of
-from django_smarterbase.tables import Affinity, IndexCondition, IndexDefinition, IndexSubquery, TableSchema, Value, Walk
+from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexSubquery, TableSchema, Value, Walk
 
 logger = logging.getLogger("django_smarterbase.storage")
 
@@ -69,6 +69,7 @@ class Loader:
         self.schema_of = schema_of
         self.access = access
         self.account = Account()
+        self.documents = Documents(resources, snapshot, self.account)
         self.index_rows: Mapping[str, IndexRows] = {}
         self.left_out = 0  # rows before those of a page, by which the statement's OFFSET is too large
         self.repeatable = repeatable
@@ -129,15 +130,14 @@ class Loader:
             self._reach(schema, path.index, values, resolved(narrowed_by, self._select))
         elif isinstance(path, SubqueryLookup):
             self._reach(schema, path.subquery.index, self._select(path.subquery), IndexCondition())
-        elif schema.table not in self.index_rows or not self._may_list() or not self._bring_all(schema):
-            self.scan(schema)
-
-    def _may_list(self) -> bool:
-        """Whether the index may name all documents of a table: if the caller refuses scans, only when none is read."""
-        return self.access != "index" or self.account.index_suffices
+        elif isinstance(path, Scan) and not self._bring_all(schema):
+            self._scan_for(schema, path.narrowed_by or IndexCondition())
 
     def _bring_all(self, schema: TableSchema) -> bool:
-        """Load every document of the table as the index knows it; False when that may not be trusted."""
+        """Load every document of the table as the index knows it; False where it does not know enough, or may not be
+        trusted. If the caller refuses scans, it may name them all only when none is read."""
+        if schema.table not in self.index_rows or (self.access == "index" and not self.account.index_suffices):
+            return False
         reading = self.ask(schema, IndexCondition())
         if reading is None:
             return False
@@ -184,11 +184,9 @@ class Loader:
         reading = self.named(schema, condition)
         if reading is not None:
             self._bring(schema, reading.stems or (), reading.in_doubt)
-        elif self._may_ask(condition):
+        else:
             self._scan_for(schema, condition)
             self.mention_missing_index(schema)
-        else:
-            self.scan(schema)
 
     def _may_ask(self, condition: IndexCondition) -> bool:
         return self.access != "scan" and sum(1 for _ in condition.leaves) <= MAX_ENTRIES
@@ -296,13 +294,13 @@ class Loader:
             return
         self.refuse_scan(schema)
         self.account.scanned.append(schema.table)
-        read = self.reader(schema)
-        for stem, key, stored in self.stored(schema):
+        read = self.documents.reader(schema)
+        for stem, key, stored in self.documents.stored(schema):
             if stem not in table.known:
                 try:
                     table.known[stem] = read(stem, key, stored)
                 except CorruptDocument as error:
-                    self.pass_over(error)
+                    self.documents.pass_over(error)
         table.complete = True
 
     def fetch(self, schema: TableSchema, stems: Iterable[str]) -> None:
@@ -317,42 +315,15 @@ class Loader:
 
     def _read(self, schema: TableSchema, table: TableSnapshot, stems: list[str]) -> None:
         keys = {self.resources.keys.document(schema.table, stem): stem for stem in stems}
-        read = self.reader(schema)
+        read = self.documents.reader(schema)
         for key, stored in self.resources.store.get_many(keys):
             stem = keys[key]
             table.known[stem] = None if stored is None else read(stem, key, stored)
 
-    def reader(self, schema: TableSchema) -> Callable[[str, str, Stored], Known]:
-        """Reads (stem, key, object) of a table; what is the same for all its documents is looked up once, here. What it
-        gives raises CorruptDocument."""
-        codec = self.resources.codec(schema)
-        decode = codec.decode
-        only = schema.pk_positions[0] if len(schema.pk_positions) == 1 else None
-        is_text = only is not None and schema.columns[only].affinity is Affinity.TEXT
-
-        def read(stem: str, key: str, stored: Stored) -> Known:
-            nonlocal codec, decode
-            try:
-                document = decode(key, stored.body)
-            except CorruptDocument:
-                if version_of(stored.body) <= codec.history.version:
-                    raise
-                document = None
-            if document is None or document.version > codec.history.version:
-                document = self.resources.decode(schema, key, stored.body)
-                codec = self._table(schema).codec or codec  # what was read before goes on in the newer history
-                decode = codec.decode
-            values = document.values
-            if only is None or not is_its_own_stem(values[only], stem, is_text=is_text):
-                check_key(schema, stem, key, values)
-            return Known(stored.etag, values, document.extras)
-
-        return read
-
     def scan(self, schema: TableSchema, *, strict: bool = False) -> None:
         """Load every document of the table; ``strict`` passes over none that its constraints do not admit."""
         self.learn_all(schema)
-        self._load_known(schema, skip=not strict and self.passes_over)
+        self._load_known(schema, skip=not strict and self.documents.passes_over)
 
     def _load_known(self, schema: TableSchema, *, skip: bool) -> None:
         table = self._table(schema)
@@ -362,17 +333,17 @@ class Loader:
 
     def take(self, schema: TableSchema, documents: Iterable[tuple[str, str, Stored]]) -> None:
         """Load documents that a scan has met, given as (stem, key, object), and remember them."""
-        table, read, wanted = self._table(schema), self.reader(schema), []
+        table, read, wanted = self._table(schema), self.documents.reader(schema), []
         for stem, key, stored in documents:
             try:
                 known = table.known[stem] if stem in table.known else read(stem, key, stored)
             except CorruptDocument as error:
-                self.pass_over(error)
+                self.documents.pass_over(error)
                 continue
             table.known[stem] = known
             if known is not None and stem not in table.present:
                 wanted.append((stem, known.values))
-        self._load(schema, wanted, skip=self.passes_over)
+        self._load(schema, wanted, skip=self.documents.passes_over)
 
     def _load(self, schema: TableSchema, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool) -> None:
         table = self._table(schema)
@@ -383,21 +354,22 @@ class Loader:
         table.present.update(stem for stem, _values in rows if stem not in skipped)
 
     def _scan_for(self, schema: TableSchema, condition: IndexCondition) -> None:
-        """Read every document of the table, and load those that the index would have named; in a transaction all."""
+        """Read every document of the table, and load those that an index of the condition would have named; in a
+        transaction all, as later statements may need them."""
         table = self._table(schema)
         if table.complete or self.repeatable or not condition.clauses:
             self.scan(schema)
             return
         self.refuse_scan(schema)
         self.account.scanned.append(schema.table)
-        narrowing, read = Narrowing(self.resources.codec(schema), condition), self.reader(schema)
-        for stem, key, stored in self.stored(schema):
+        narrowing, read = Narrowing(self.resources.codec(schema), condition), self.documents.reader(schema)
+        for stem, key, stored in self.documents.stored(schema, narrowing.admits):
             try:
-                if stem not in table.known and narrowing.admits(key, stored.body):
+                if stem not in table.known:
                     table.known[stem] = read(stem, key, stored)
             except CorruptDocument as error:
-                self.pass_over(error)
-        self._load_known(schema, skip=self.passes_over)
+                self.documents.pass_over(error)
+        self._load_known(schema, skip=self.documents.passes_over)
 
     def _admit(self, schema: TableSchema, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool) -> set[str]:
         table = self._table(schema)
@@ -407,48 +379,3 @@ class Loader:
         """Raise FullScanRefused if the caller wants an answer from the index or none."""
         if self.access == "index":
             raise self.account.refusal(schema.label)
-
-    def stored(self, schema: TableSchema) -> Iterator[tuple[str, str, Stored]]:
-        """Each stored document of the table as (stem, key, object). Raises ScanBudgetExceeded."""
-        return self._own(schema, self.resources.store.scan(self.resources.keys.table_prefix(schema.table)))
-
-    def listed(self, schema: TableSchema) -> Iterator[str]:
-        """The stem of each stored document of the table, none of which is read. Raises ScanBudgetExceeded."""
-        listing = self.resources.store.list(self.resources.keys.table_prefix(schema.table))
-        return (stem for stem, _key, _listed in self._own(schema, ((listed.key, listed) for listed in listing)))
-
-    def _own(self, schema: TableSchema, objects: Iterable[tuple[str, Found]]) -> Iterator[tuple[str, str, Found]]:
-        """What is a document of the table, with its stem; foreign objects are passed over."""
-        limit, seen, table = self.resources.options.max_scan_objects, 0, self.snapshot.table(schema.table)
-        stem_of_key = self.resources.keys.stems_of_keys(schema.table)
-        for key, found in objects:
-            stem = stem_of_key(key)
-            if stem is None:
-                self.account.skipped += 1
-                self._log_skipped(f"The object {key!r} is not a document of {schema.label} and is passed over.", key)
-                continue
-            seen += 1
-            if limit is not None and seen > limit:
-                raise ScanBudgetExceeded(
-                    f"{schema.label}: a scan met more than {limit} documents (option max_scan_objects). Filter by the "
-                    "primary key or an indexed field, bring the index back with manage.py sb_reindex "
-                    f"{schema.label}, or raise the limit."
-                )
-            table.met = True
-            yield stem, key, found
-
-    @property
-    def passes_over(self) -> bool:
-        """Whether a scan passes over a document that cannot be a row, as the option ``on_corrupt`` says."""
-        return self.resources.options.on_corrupt == "skip"
-
-    def pass_over(self, error: CorruptDocument) -> None:
-        """Pass over a document that cannot be read, or raise ``error``, as the option ``on_corrupt`` says."""
-        if not self.passes_over:
-            raise error
-        self.account.skipped += 1
-        self._log_skipped(f"{error} It is passed over.", error.key)
-
-    def _log_skipped(self, message: str, key: str) -> None:
-        extra = {"event": "document_skipped", **self.resources.origin, "key": key}
-        logger.warning("%s", message, extra=extra)

@@ -6,13 +6,17 @@ the document itself: whatever it lets pass, SQLite judges. Only the columns of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
+from django_smarterbase.indexes.affinity import compared
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
 from django_smarterbase.indexes.ordering import bounds_of, stored_order
-from django_smarterbase.storage.codec import DocumentCodec
+from django_smarterbase.storage.codec import DocumentCodec, attribute_of
+from django_smarterbase.storage.values import exact_type
 from django_smarterbase.tables import (
+    Affinity,
+    Column,
     IndexComplement,
     IndexCondition,
     IndexEntry,
@@ -26,23 +30,50 @@ from django_smarterbase.tables import (
 
 _Test = Callable[[Row], bool]  # raises NotIndexable for a value that has no code
 _REMEMBERED: Final = 10_000  # verdicts on values that many documents share
+_PLAIN: Final[Mapping[Affinity, type[Value]]] = {Affinity.TEXT: str, Affinity.INTEGER: int}
+
+
+class _Plain(NamedTuple):
+    """A clause on one column: of the values of ``type_`` it wants those that Python calls equal to one of ``wanted``,
+    which are those that SQLite calls so."""
+
+    column: Column
+    type_: type[Value]
+    wanted: frozenset[Value]
 
 
 class Narrowing:
     """Tells of a document's body whether it may meet ``condition``. Raises CorruptDocument for one it cannot read."""
 
     def __init__(self, codec: DocumentCodec, condition: IndexCondition) -> None:
-        self._codec = codec
+        schema = codec.schema
+        self._outline = codec.outline
+        self._names = _columns_of(schema, condition)
+        self._pick = codec.picker(self._names)
         self._verdicts: dict[tuple[Value, ...], bool] = {}
-        self._names: tuple[str, ...] = _columns_of(codec.schema, condition)
-        tests = [_test_of_clause(codec.schema, clause) for clause in condition.clauses]
+        tests = [_test_of_clause(schema, clause) for clause in condition.clauses]
         self._tests = [test for test in tests if test is not None]
+        plain = [each for clause in condition.clauses if (each := _plainly(schema, clause)) is not None]
+        self._plain = [(self._names.index(each.column.name), each.type_, each.wanted) for each in plain]
+        self._written = [
+            (attribute_of(each.column.name), each.wanted) for each in plain if exact_type(each.column) is str
+        ]
 
     def admits(self, key: str, body: bytes) -> bool:
         """Whether the document may meet the condition."""
-        values = self._codec.peek(key, body, self._names)
+        raw = self._outline(key, body)
+        if raw is None:
+            return True
+        for attribute, texts in self._written:  # most documents end here
+            text = raw.get(attribute)
+            if type(text) is str and text not in texts:
+                return False
+        values = self._pick(raw)
         if values is None:
             return True
+        for place, type_, wanted in self._plain:
+            if type(values[place]) is type_ and values[place] not in wanted:
+                return False
         verdict = self._verdicts.get(values)
         if verdict is None:
             if len(self._verdicts) >= _REMEMBERED:
@@ -57,11 +88,24 @@ class Narrowing:
             return True
 
 
+def _plainly(schema: TableSchema, clause: tuple[IndexTerm, ...]) -> _Plain | None:
+    """The clause, if it is about one column and Python can judge its values."""
+    entries = [term for term in clause if isinstance(term, IndexEntry)]
+    names = {entry.index.columns for entry in entries}
+    if not entries or len(entries) < len(clause) or len(names) != 1 or len(entries[0].values) != 1:
+        return None
+    column = schema.by_name[entries[0].index.columns[0]]
+    type_ = _PLAIN.get(column.affinity)
+    if type_ is None or column.collation.upper() not in ("", "BINARY"):
+        return None
+    return _Plain(column, type_, frozenset(compared(column.affinity, entry.values[0]) for entry in entries))
+
+
 def _columns_of(schema: TableSchema, condition: IndexCondition) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for term in condition.leaves:
         if isinstance(term, IndexRange):
-            found |= dict.fromkeys(term.index.columns[: len(term.prefix) + 1])
+            found |= dict.fromkeys((*term.index.columns, *schema.ordering_key)[: len(term.prefix) + 1])
         else:
             found |= dict.fromkeys(term.index.columns if isinstance(term, IndexEntry) else schema.pk)
     return tuple(found)

@@ -12,8 +12,7 @@ from typing import Final, NamedTuple
 from django_smarterbase.backend.index_only import keys_of
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.narrowing import Narrowing
-from django_smarterbase.exceptions import CorruptDocument
-from django_smarterbase.planner.plan import AccessPath, IndexLookup, KeyLookup
+from django_smarterbase.planner.plan import AccessPath, IndexLookup, KeyLookup, Scan
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.tables import Affinity, IndexCondition, TableSchema
 
@@ -45,12 +44,15 @@ class Pieces:
         it is to give each ``once``, for which it remembers the stems. Raises FullScanRefused."""
         if isinstance(path, KeyLookup):
             return self._counted(self.read(self.loader.stems_of(self.schema, path.pks)))
-        if not isinstance(path, IndexLookup) or self.loader.access == "scan":
-            return self._counted(self._scan(IndexCondition(), once=once))
-        reading = self.loader.named(self.schema, path.condition)
-        if reading is None:
-            return self._counted(self._scan(path.condition, once=once))
-        return self._counted(self.read(reading.stems or ()))
+        condition = IndexCondition()
+        if isinstance(path, Scan):
+            condition = path.narrowed_by or condition
+        elif isinstance(path, IndexLookup):
+            condition = path.condition
+            reading = self.loader.named(self.schema, condition)
+            if reading is not None:
+                return self._counted(self.read(reading.stems or ()))
+        return self._counted(self._scan(condition, once=once))
 
     def read(self, stems: Iterable[str]) -> Generator[Piece]:
         """The documents of these stems that there are, in their order."""
@@ -70,13 +72,10 @@ class Pieces:
 
     def _scanned(self, condition: IndexCondition, *, once: bool) -> Iterator[Document]:
         narrowing = Narrowing(self.loader.resources.codec(self.schema), condition) if condition.clauses else None
+        admits = None if narrowing is None else narrowing.admits
         given: set[str] = set()
-        for stem, key, stored in self.loader.stored(self.schema):
-            try:
-                if stem in given or (narrowing is not None and not narrowing.admits(key, stored.body)):
-                    continue
-            except CorruptDocument as error:
-                self.loader.pass_over(error)
+        for stem, key, stored in self.loader.documents.stored(self.schema, admits):
+            if stem in given:
                 continue
             if once:
                 given.add(stem)
@@ -92,7 +91,7 @@ class Pieces:
         """The stems of the whole table in the order of the primary keys, by a listing alone; None when one of them does
         not tell its key. Raises FullScanRefused and ScanBudgetExceeded."""
         self.loader.refuse_scan(self.schema)
-        stems = list(dict.fromkeys(self.loader.listed(self.schema)))
+        stems = list(dict.fromkeys(self.loader.documents.listed(self.schema)))
         integers = self.schema.by_name[self.schema.pk[0]].affinity is Affinity.INTEGER
         keys = keys_of(stems, integers=integers)
         if keys is None:

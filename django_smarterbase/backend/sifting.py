@@ -67,7 +67,7 @@ class Sifter:
             rows.append((stem, self._thin(known.values) if self.thinned else known.values))
         table = self._table if self._remembers else None
         admission = Admission(self.loader.resources, self.loader.workspace, self.schema, table)
-        skipped = admission.admit(rows, skip=self.loader.passes_over)
+        skipped = admission.admit(rows, skip=self.loader.documents.passes_over)
         for stem in skipped:
             self._table.known.pop(stem, None)
         self.loader.account.skipped += len(skipped)
@@ -75,13 +75,13 @@ class Sifter:
 
     def _read(self, piece: Piece) -> list[tuple[str, Known]]:
         """The documents of a piece, but for those that are remembered: the first reading counts."""
-        found, read = [], self.loader.reader(self.schema)
+        found, read = [], self.loader.documents.reader(self.schema)
         for stem, key, stored in piece:
             try:
                 if stem not in self._table.known:
                     found.append((stem, read(stem, key, stored)))
             except CorruptDocument as error:
-                self.loader.pass_over(error)
+                self.loader.documents.pass_over(error)
         return found
 
     def _sift(self) -> None:

@@ -101,18 +101,18 @@ class RowStream:
         """What the documents of a piece are as rows, each with its stem; what was known of others is forgotten."""
         table = self.loader.snapshot.table_as(self.loader.resources.codec(self.schema))
         table.known.clear()
-        read = self.loader.reader(self.schema)
+        read = self.loader.documents.reader(self.schema)
         for stem, key, stored in piece:
             try:
                 table.known[stem] = read(stem, key, stored)
             except CorruptDocument as error:
                 if self.schema.table not in self.loader.account.scanned:
                     raise
-                self.loader.pass_over(error)
+                self.loader.documents.pass_over(error)
         return [(stem, known.values) for stem, known in table.known.items() if known is not None]
 
     def _passes_over(self) -> bool:
-        return self.loader.passes_over and self.schema.table in self.loader.account.scanned
+        return self.loader.documents.passes_over and self.schema.table in self.loader.account.scanned
 
     def _refuse_altered(self) -> None:
         if self.loader.workspace.is_altered(self.schema):

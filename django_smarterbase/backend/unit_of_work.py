@@ -28,12 +28,13 @@ from django_smarterbase.exceptions import (
 )
 from django_smarterbase.indexes.service import OpenWrite
 from django_smarterbase.steps import reach
+from django_smarterbase.storage.base import Write
 from django_smarterbase.tables import TableSchema
 
 logger = logging.getLogger("django_smarterbase.storage")
 
 _BATCH: Final = 200
-_SLICE: Final = 32
+_STRETCH: Final = 32  # writes that are begun whatever becomes of them
 _ROUNDS: Final = 3  # in which nothing of a batch can be begun in time
 
 
@@ -157,24 +158,24 @@ class UnitOfWork:
         if not any(write.takes for write in batch):
             return math.inf
         until = time.monotonic() + self.resources.options.write_deadline
-        for write in batch:
-            if write.schema is None or not write.takes:
-                continue
-            try:
-                book.take(write.schema.table, write.stem, write.takes)
-            except ClaimTaken as taken:
-                raise WriteFailed(write, taken) from taken
+        contested = book.take_free(wish for write in batch for wish in write.wishes(write.takes))
+        for write in batch if contested else ():
+            for wish in contested.intersection(write.wishes(write.takes)):
+                try:
+                    book.take(wish.table, wish.stem, [wish.claim], contested=True)
+                except ClaimTaken as taken:
+                    raise WriteFailed(write, taken) from taken
         return until
 
     def _free(self, writes: Sequence[DocumentWrite], book: ClaimBook) -> None:
         """Remove the claims given up. The unit is applied by now: an orphan that stays behind is only a nuisance."""
-        for write in writes:
-            if write.schema is not None and write.frees:
-                try:
-                    book.free(write.schema.table, write.stem, write.frees)
-                except StorageUnavailable as error:
-                    extra = {"event": "claims_left", **self.resources.origin, "detail": str(error)}
-                    logger.warning("A claim that %r gave up stays behind: %s", write.key, error, extra=extra)
+        wishes = (wish for write in writes for wish in write.wishes(write.frees))
+        while piece := list(islice(wishes, _BATCH)):
+            try:
+                book.free(piece)
+            except StorageUnavailable as error:
+                extra = {"event": "claims_left", **self.resources.origin, "detail": str(error)}
+                logger.warning("Claims that were given up stay behind: %s", error, extra=extra)
 
     def _round(
         self, batch: list[DocumentWrite], until: float, intent: IntentLog | None, owner: str | None = None
@@ -202,18 +203,23 @@ class UnitOfWork:
         return self.resources.indexes.begin(schema, changes, owner=owner)
 
     def _write(self, batch: list[DocumentWrite], until: float) -> _Outcome:
-        """Write slice by slice as long as half of the time to ``until`` is left, and nothing fails."""
-        outcome, pending, half = _Outcome(), iter(batch), (time.monotonic() + until) / 2
-        while not outcome.failures and (part := list(islice(pending, _SLICE))):
-            written = self.resources.store.write_many([write.as_write(until) for write in part])
-            for write, each in zip(part, written, strict=True):
-                if each.error is None:
-                    outcome.done.append(_Applied(write, each.etag))
-                elif not isinstance(each.error, DeadlinePassed):
-                    outcome.failures.append(WriteFailed(write, each.error))
-            reach("put")
-            if time.monotonic() > half:
-                break
+        """Write, from stretch to stretch, as long as half of the time to ``until`` is left, and nothing fails."""
+        outcome, half = _Outcome(), (time.monotonic() + until) / 2
+
+        def due() -> Iterator[Write]:
+            for number, write in enumerate(batch):
+                if number and number % _STRETCH == 0 and (outcome.failures or time.monotonic() > half):
+                    return
+                yield write.as_write(until)
+
+        for number, (write, each) in enumerate(zip(batch, self.resources.store.write_many(due()), strict=False), 1):
+            if each.error is None:
+                outcome.done.append(_Applied(write, each.etag))
+            elif not isinstance(each.error, DeadlinePassed):
+                outcome.failures.append(WriteFailed(write, each.error))
+            if number % _STRETCH == 0:
+                reach("put")
+        reach("put")
         return outcome
 
     def _take_back(

@@ -17,7 +17,7 @@ from django.db.utils import DataError, IntegrityError
 from django.utils.dateparse import parse_date, parse_datetime, parse_time
 
 from django_smarterbase.backend.changes import as_row
-from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
+from django_smarterbase.backend.claims import ClaimBook, ClaimTaken, Wish
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.uniqueness import claims_of
@@ -132,12 +132,14 @@ def _claim(wrapper: DatabaseWrapper, schema: TableSchema, book: ClaimBook) -> No
     if not schema.unique:
         return
     workspace = wrapper.session.workspace
+    held: dict[str, tuple[str, ...]] = {}
     for values in workspace.rows(schema.table):
         pk = tuple(values[position] for position in schema.pk_positions)
-        row = as_row(schema, values)
+        held[stem_of(pk)] = claims_of(workspace, schema, pk, as_row(schema, values))
+    for wish in sorted(book.take_free(Wish(schema.table, stem, claim) for stem in held for claim in held[stem])):
         try:
-            book.take(schema.table, stem_of(pk), claims_of(workspace, schema, pk, row))
+            book.take(wish.table, wish.stem, [wish.claim], contested=True)
         except ClaimTaken as taken:
-            document = wrapper.resources.keys.document(schema.table, stem_of(pk))
+            document = wrapper.resources.keys.document(schema.table, wish.stem)
             problem = f"UNIQUE constraint failed: {schema.table}: {taken}"
             raise IntegrityError(_refusal(schema, problem, document)) from taken

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from ..conf import Options
-from ..storage.base import Listed, ObjectStore, Stored, Unchanged, Write, Written
+from ..storage.base import Admits, Listed, ObjectStore, Stored, Unchanged, Write, Written
 from ..storage.keys import Keyspace, PackKeys, is_system_key
 from .auto import AutoPacking
 from .bodies import DocumentCache
@@ -65,13 +65,19 @@ class DocumentStore(ObjectStore):
     def listings(self, objects: int) -> int:
         return self._store.listings(objects)
 
-    def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+    def scan(self, prefix: str, admits: Admits | None = None) -> Iterator[tuple[str, Stored]]:
         keys = self._keys.packs_of(prefix)
         if keys is None or not self.lists_etags:
-            return self._store.scan(prefix)
+            return self._store.scan(prefix, admits)
         index = self._shelf.index(keys)
         if index is None and self._cache is None and self._auto is None:
-            return self._store.scan(prefix)
+            return self._store.scan(prefix, admits)
+        found = self._scanned(keys, index)
+        if admits is None:
+            return found
+        return ((key, stored) for key, stored in found if admits(key, stored.body))
+
+    def _scanned(self, keys: PackKeys, index: PackIndex | None) -> Iterator[tuple[str, Stored]]:
         scan = Scan(self._store, self._shelf, keys, self._cache, partial(self._ended, keys, index))
         if index is not None:
             return scan.by(index)

@@ -51,7 +51,13 @@ class SubqueryLookup:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Read every document of the table."""
+    """Read every document of the table.
+
+    ``narrowed_by``, if there is one, must hold of those that the statement can use, by columns that have no index: the
+    others need not be loaded.
+    """
+
+    narrowed_by: IndexCondition | None = None
 
 
 @dataclass(frozen=True, slots=True)

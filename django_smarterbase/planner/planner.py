@@ -63,6 +63,9 @@ def plan_statement(statement: Statement, schema_of: SchemaOf, connection: BaseDa
 def _without_covered(steps: list[Step]) -> list[Step]:
     """A table that is scanned for one alias is scanned first, and no other alias of it needs a path of its own."""
     scanned = {step.table: step for step in reversed(steps) if isinstance(step.path, Scan)}
+    for table, step in scanned.items():
+        if sum(other.table == table for other in steps) > 1:
+            scanned[table] = replace(step, path=Scan())
     return [*scanned.values(), *(step for step in steps if step.table not in scanned)]
 
 
@@ -94,7 +97,7 @@ class ScopePlanner:
             alias = self._next_joined(tables)
             if alias is None:
                 alias = next(alias for alias in tables if alias not in self.placed)
-                self._place(alias, tables[alias], self._own_path(alias) or Scan())
+                self._place(alias, tables[alias], self._own_path(alias) or self._scan(alias))
         extra = [Step(name, name, Scan()) for name in self.scope.extra_tables]
         return [*self.placed.values(), *extra]
 
@@ -173,6 +176,10 @@ class ScopePlanner:
         if isinstance(first, IndexSubquery) and not first.negated and narrowing.clauses == ((first,),):
             return SubqueryLookup(first)
         return IndexLookup(IndexCondition(narrowing.clauses), narrowing.exact)
+
+    def _scan(self, alias: str) -> Scan:
+        residue = self.narrowings[alias].residue
+        return Scan(IndexCondition(residue)) if residue else Scan()
 
     def _by_keys(self, alias: str, pks: frozenset[Value], narrowing: Narrowing) -> AccessPath:
         """Where there are many keys, the index is asked which of them meet the other conditions."""

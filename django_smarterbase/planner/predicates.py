@@ -24,7 +24,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.query import Query
 from django.db.models.sql.where import AND, OR, NothingNode, WhereNode
 
-from django_smarterbase.planner.covering import MAX_ENTRIES, Clause, Ranges, cover
+from django_smarterbase.planner.covering import MAX_ENTRIES, Clause, Equalities, Ranges, cover
 from django_smarterbase.planner.ranges import (
     DJANGO_LOOKUPS,
     Comparison,
@@ -52,13 +52,15 @@ class Narrowing:
     """What a condition says of one alias.
 
     ``pks`` are the only primary keys that can match (None: any); ``clauses`` must all hold; ``exact`` says that pks and
-    clauses are the whole condition; ``columns`` are those that it names.
+    clauses are the whole condition; ``columns`` are those that it names. ``residue`` are equalities that must hold
+    too, of whatever columns: an entry's index is one that there might be.
     """
 
     pks: frozenset[Value] | None = None
     clauses: tuple[Clause, ...] = ()
     exact: bool = False
     columns: frozenset[str] = frozenset()
+    residue: tuple[Clause, ...] = ()
 
     @property
     def narrows(self) -> bool:
@@ -199,6 +201,7 @@ class PredicateReader:
             clauses=_one_complement(itertools.chain.from_iterable(part.clauses for part in parts)),
             exact=all(part.exact for part in parts),
             columns=columns,
+            residue=tuple(itertools.chain.from_iterable(part.residue for part in parts)),
         )
 
     def _not_null(self, found: _Conjunction) -> Iterator[Narrowing]:
@@ -219,7 +222,15 @@ class PredicateReader:
         if self._is_simple_pk() and self.schema.pk[0] in left:
             pks = frozenset(left.pop(self.schema.pk[0]))
         clauses, complete = cover(self.schema, left, ranges or Ranges())
-        return Narrowing(pks=pks, clauses=clauses, exact=complete)
+        return Narrowing(pks=pks, clauses=clauses, exact=complete, residue=self._residue(left))
+
+    def _residue(self, equalities: Equalities) -> tuple[Clause, ...]:
+        """What a scan may look for. What SQLite generates is not to be had from a document."""
+        return tuple(
+            tuple(IndexEntry(IndexDefinition(column, (column,)), (value,)) for value in values)
+            for column, values in equalities.items()
+            if not self.schema.by_name[column].generated
+        )
 
     def _is_simple_pk(self) -> bool:
         pk = self.schema.pk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 
@@ -46,6 +46,10 @@ class Written(NamedTuple):
     write: Write
     etag: str | None
     error: Exception | None
+
+
+#: Tells of a key and a body whether who scans wants the object.
+Admits = Callable[[str, bytes], bool]
 
 
 class ObjectStore(ABC):
@@ -110,10 +114,12 @@ class ObjectStore(ABC):
         return 1
 
     @abstractmethod
-    def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+    def scan(self, prefix: str, admits: Admits | None = None) -> Iterator[tuple[str, Stored]]:
         """Every object under ``prefix`` with its body: a listing whose objects are read in parallel, streamed.
 
         Like a listing it misses nothing, and may give an object that is replaced meanwhile twice, the newer one last.
+        Those that ``admits`` refuses are read and counted, and not given. It is called in the calling thread, and what
+        it raises is raised.
         """
 
     @abstractmethod

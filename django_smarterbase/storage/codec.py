@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -40,6 +40,9 @@ _DEEPEST: Final = 500  # levels; Python's own reader and writer of JSON end at s
 _ROUNDED: Final = 2.0**63  # from here on orjson reads a whole number as a float, unless it is unsigned and fits 64 bits
 _ROUNDED_MARK: Final = "e+"  # which such a float has in JSON text
 _GREAT_NUMBER: Final = re.compile(rb"[0-9]{19}")
+
+
+Picker = Callable[[Mapping[str, Any]], tuple[Value, ...] | None]
 
 
 class Document(NamedTuple):
@@ -122,7 +125,6 @@ class DocumentCodec:
         self.version = position(schema, self.history)
         self._readers: dict[int, _Readers] = {}
         self._writers: dict[int, tuple[tuple[str | None, Encoder], ...]] = {}
-        self._peeked: dict[tuple[str, ...], list[tuple[Any, type[Any] | None, Decoder]]] = {}
         self._nested = tuple(place for place, column in enumerate(schema.columns) if column.kind is Kind.JSON)
 
     def encode(self, values: Sequence[Value], extras: Mapping[str, Any] | None = None) -> bytes:
@@ -178,31 +180,35 @@ class DocumentCodec:
             _drop_removed(raw, self.history.between(version, self.version))
         return Document(values, raw or _NO_EXTRAS, version)
 
-    def peek(self, key: str, body: bytes, columns: tuple[str, ...]) -> tuple[Value, ...] | None:
-        """The values of ``columns`` alone; None for a document that must be read as a whole to know them.
+    def outline(self, key: str, body: bytes) -> dict[str, Any] | None:
+        """The attributes of a document as they are written; None for one of another version than the models'.
 
         Raises CorruptDocument for what is no document at all.
         """
         raw = _parse(key, body)
-        readers = self._peeked.get(columns)
-        if readers is None:
-            positions = [list(self.schema.by_name).index(column) for column in columns]
-            readers = [self._readers_of(self.version).steps[position] for position in positions]
-            self._peeked[columns] = readers
-        if raw.get(VERSION, _FIRST_VERSION) != self.version:
-            return None
-        values: list[Value] = []
-        for attribute, exact, decode in readers:
-            found = raw.get(attribute, _ABSENT)
-            if found is _ABSENT:
+        return raw if raw.get(VERSION, _FIRST_VERSION) == self.version else None
+
+    def picker(self, columns: Sequence[str]) -> Picker:
+        """Takes the values of ``columns`` from an outline; None when the document must be read as a whole for them."""
+        steps = self._readers_of(self.version).steps
+        readers = [steps[list(self.schema.by_name).index(column)] for column in columns]
+        has_nested = any(self.schema.by_name[column].kind is Kind.JSON for column in columns)
+
+        def pick(raw: Mapping[str, Any]) -> tuple[Value, ...] | None:
+            values: list[Value] = []
+            for attribute, exact, decode in readers:
+                found = raw.get(attribute, _ABSENT)
+                if found is _ABSENT:
+                    return None
+                try:
+                    values.append(found if type(found) is exact or found is None else decode(found))
+                except (ValueError, TypeError, OverflowError):
+                    return None
+            if has_nested and any(type(value) is str and _ROUNDED_MARK in value for value in values):
                 return None
-            try:
-                values.append(found if found is None or type(found) is exact else decode(found))
-            except (ValueError, TypeError, OverflowError):
-                return None
-        if self._nested and any(type(value) is str and _ROUNDED_MARK in value for value in values):
-            return None
-        return tuple(values)
+            return tuple(values)
+
+        return pick
 
     def _values(self, key: str, raw: dict[str, Any], version: int) -> tuple[Value, ...]:
         """Take the columns' values out of ``raw``."""
@@ -272,13 +278,15 @@ def _parse(key: str, body: bytes) -> dict[str, Any]:
         raise CorruptDocument(key, f"it is not JSON in UTF-8 ({error})") from error
     if type(raw) is not dict:
         raise CorruptDocument(key, f"it is a JSON {type(raw).__name__}, not an object")
-    # Each level takes two bytes at least, which spares small documents the counting.
-    if len(body) > 2 * _DEEPEST and body.count(b"[") + body.count(b"{") > _DEEPEST and _is_deep(raw):
+    # Each level takes two bytes at least, and a bracket: that spares small and flat documents the counting.
+    if len(body) > 2 * _DEEPEST and (b"[" in body or body.rfind(b"{") > 0) and _is_deep(raw, body):
         raise CorruptDocument(key, f"it is nested more than {_DEEPEST} levels deep")
     return raw
 
 
-def _is_deep(raw: dict[str, Any]) -> bool:
+def _is_deep(raw: dict[str, Any], body: bytes) -> bool:
+    if body.count(b"[") + body.count(b"{") <= _DEEPEST:
+        return False
     level: list[Any] = [raw]
     for _ in range(_DEEPEST):
         level = [inner for outer in level for inner in _members(outer) if type(inner) in (dict, list)]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from fcntl import LOCK_EX
 from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 from django.core.files.storage import FileSystemStorage
@@ -22,7 +23,7 @@ from ..exceptions import StorageUnavailable
 from ..ops import storage_ops
 from ..signals import send, storage_request_failed
 from . import files
-from .base import Listed, ObjectStore, Stored, Unchanged, Write, Written
+from .base import Admits, Listed, ObjectStore, Stored, Unchanged, Write, Written
 from .conditions import apply, demand, in_time
 from .counters import count_delete, count_list, count_read, count_write
 from .fence import Fence
@@ -33,6 +34,7 @@ from .pool import WorkerPool
 Result = TypeVar("Result")
 
 _OWN_FOLDERS = frozenset((f"{LOCKS}/", f"{TEMPORARY}/"))
+_BATCH = 1000  # files of a folder that are listed at once
 _LOCK_SHARE = 3  # a lock is waited for a third of the write deadline at most
 
 
@@ -93,25 +95,41 @@ class FileSystemStore(ObjectStore):
     def folders(self, prefix: str) -> Iterator[str]:
         count_list(prefix)
         inner: builtins.list[str] = []
-        for _key in self._files(prefix, inner):
+        for _names in self._names(prefix, inner):
             pass
         for folder in inner:
             if next(self._keys(folder), None) is not None:  # folders stay when their last file goes
                 yield folder.removeprefix(prefix).removesuffix("/")
 
-    def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
-        root, ops = f"{self._location}/", storage_ops()
-        for key in self._keys(prefix):
+    def scan(self, prefix: str, admits: Admits | None = None) -> Iterator[tuple[str, Stored]]:
+        for folder, names in self._batches(prefix):
+            with self._translated(folder):
+                place = files.open_folder(self._path_of(folder)) if names else None
+            if place is not None:
+                try:
+                    yield from self._read_batch(place, folder, names, admits)
+                finally:
+                    os.close(place)
+
+    def _read_batch(
+        self, place: int, folder: str, names: Iterable[str], admits: Admits | None
+    ) -> Iterator[tuple[str, Stored]]:
+        ops, of_system = storage_ops(), is_system_key(folder)
+        for name in names:
+            key = folder + name
             try:
-                stored = files.read(root + key)
+                found = files.read_in(place, name, key, admits)
             except OSError as error:
                 raise self._unavailable(key, error) from error
+            if found is None:
+                continue
+            body, stored = found
+            if of_system:
+                ops.system += 1
+            else:
+                ops.reads += 1
+                ops.bytes_read += len(body)
             if stored is not None:
-                if is_system_key(key):
-                    ops.system += 1
-                else:
-                    ops.reads += 1
-                    ops.bytes_read += len(stored.body)
                 yield key, stored
 
     def put(
@@ -184,30 +202,39 @@ class FileSystemStore(ObjectStore):
 
     def _keys(self, prefix: str) -> Iterator[str]:
         """The keys of the files under ``prefix``; one that is replaced meanwhile may come twice."""
+        for folder, names in self._batches(prefix):
+            for name in names:
+                yield folder + name
+
+    def _batches(self, prefix: str) -> Iterator[tuple[str, builtins.list[str]]]:
+        """The files under ``prefix`` as (folder, names): a thousand names at most, which may be none."""
         count_list(prefix)
         folders = [prefix[: prefix.rfind("/") + 1]]
         while folders:
             folder = folders.pop()
+            start = prefix[len(folder) :]
             inner: builtins.list[str] = []
-            for key in self._files(folder, inner):
-                if key.startswith(prefix):
-                    yield key
+            for names in self._names(folder, inner):
+                yield folder, [name for name in names if name.startswith(start)] if start else names
             folders += [found for found in inner if found.startswith(prefix) and found not in _OWN_FOLDERS]
 
-    def _files(self, folder: str, inner: builtins.list[str]) -> Iterator[str]:
-        """The keys of the files of one folder; the prefixes of the folders in it are added to ``inner``."""
-        path = self._path(folder.rstrip("/")) if folder else self._location
+    def _names(self, folder: str, inner: builtins.list[str]) -> Iterator[builtins.list[str]]:
+        """The names of the files of one folder, in batches; the prefixes of its folders are added to ``inner``."""
+        path = self._path_of(folder)
         with self._translated(folder):
             if not os.path.isdir(path):
                 return
             with Fence(self._location, folder, self._wait).listing() as log, os.scandir(path) as entries:
-                for entry in entries:
-                    if entry.is_file(follow_symlinks=False):
-                        yield folder + entry.name
-                    elif entry.is_dir(follow_symlinks=False):
-                        inner.append(f"{folder}{entry.name}/")
-                for name in log.names():
-                    yield folder + name
+                while batch := [*islice(entries, _BATCH)]:
+                    names = [entry.name for entry in batch if entry.is_file(follow_symlinks=False)]
+                    yield names
+                    if len(names) < len(batch):
+                        inner += [f"{folder}{entry.name}/" for entry in batch if entry.is_dir(follow_symlinks=False)]
+                yield [*log.names()]
+
+    def _path_of(self, folder: str) -> str:
+        """The path of a folder, given by the start of its keys; "" is the location itself."""
+        return self._path(folder.rstrip("/")) if folder else self._location
 
     @property
     def _location(self) -> str:

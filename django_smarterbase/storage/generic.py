@@ -18,7 +18,7 @@ from django.core.files.storage import Storage
 from ..conf import Options
 from ..exceptions import SmarterBaseError, StorageUnavailable
 from ..signals import send, storage_request_failed
-from .base import Listed, ObjectStore, Stored, Write, Written
+from .base import Admits, Listed, ObjectStore, Stored, Write, Written
 from .conditions import apply, demand, in_time
 from .counters import count_delete, count_list, count_read, count_write
 from .pool import WorkerPool
@@ -69,9 +69,9 @@ class GenericStore(ObjectStore):
             if next(self.list(f"{prefix}{name}/"), None) is not None:  # some storages keep empty folders
                 yield name
 
-    def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+    def scan(self, prefix: str, admits: Admits | None = None) -> Iterator[tuple[str, Stored]]:
         for key, stored in self.get_many(listed.key for listed in self.list(prefix)):
-            if stored is not None:
+            if stored is not None and (admits is None or admits(key, stored.body)):
                 yield key, stored
 
     def put(

@@ -231,7 +231,9 @@ class Keyspace:
             if not (key.startswith(prefix) and key.endswith(SUFFIX)):
                 return None
             text = key[start:end]
-            return text if is_stem(text) else None
+            # What most are is known at once, without another call: scans live here.
+            is_plain = text.isalnum() and text.isascii() and len(text) <= _LIMIT
+            return text if is_plain or is_stem(text) else None
 
         return stem_of_key
 

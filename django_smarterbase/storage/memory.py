@@ -17,7 +17,7 @@ from functools import partial
 from django.core.files.storage import InMemoryStorage
 
 from ..conf import Options
-from .base import Listed, ObjectStore, Stored, Write, Written
+from .base import Admits, Listed, ObjectStore, Stored, Write, Written
 from .conditions import apply, demand, in_time
 from .counters import count_delete, count_list, count_read, count_write
 
@@ -54,10 +54,11 @@ class MemoryStore(ObjectStore):
             if start_after is None or key > start_after:
                 yield Listed(key, stored.etag, len(stored.body))
 
-    def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+    def scan(self, prefix: str, admits: Admits | None = None) -> Iterator[tuple[str, Stored]]:
         for key, stored in self._snapshot(prefix):
             count_read(key, len(stored.body))
-            yield key, stored
+            if admits is None or admits(key, stored.body):
+                yield key, stored
 
     def put(
         self,

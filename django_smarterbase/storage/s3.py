@@ -18,17 +18,17 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from boto3.s3.transfer import S3Transfer
-from botocore.exceptions import BotoCoreError
 from storages.backends.s3 import S3Storage
 
 from ..conf import Options
 from ..exceptions import DeadlinePassed, PreconditionFailed
 from . import keys
-from .base import Listed, ObjectStore, Stored, Unchanged, Write, Written
+from .base import Admits, Listed, ObjectStore, Stored, Unchanged, Write, Written
 from .conditions import apply, demand
 from .counters import count_delete, count_list, count_read, count_write
 from .pool import WorkerPool
-from .s3client import Answer, Missing, NotModified, Refused, S3Client, Unsettled, Unsupported
+from .s3client import Answer, BrokenOff, Missing, NotModified, Refused, S3Client, Unsettled, Unsupported
+from .s3fast import FastReader, FastReads, Unsuited
 
 Result = TypeVar("Result")
 
@@ -67,6 +67,7 @@ class S3Store(ObjectStore):
         self._storage = storage
         self._probe_key = probe
         self._client = S3Client(storage, options)
+        self._fast = FastReads(storage, self._client, options)
         self._pool = WorkerPool(options.concurrency)
         self._patience = options.write_deadline / 2  # seconds; another attempt at a body may take as long
         self._root: str = storage._normalize_name("x").removesuffix("x")
@@ -78,14 +79,18 @@ class S3Store(ObjectStore):
         return self._fetched(key)
 
     def _fetched(self, key: str, **condition: str) -> Stored | None:
+        parameters = {**self._read_parameters(key), **condition}
+        return self._read(key, partial(self._client.fetch, key, Key=self._root + key, **parameters))
+
+    def _read(self, key: str, fetch: Callable[[], tuple[bytes, str]]) -> Stored | None:
         attempt, latest = 0, time.monotonic() + self._patience
         while True:
             try:
-                body, etag = self._client.fetch(key, Key=self._root + key, **self._read_parameters(key), **condition)
+                body, etag = fetch()
             except Missing:
                 count_read(key)
                 return None
-            except BotoCoreError as error:  # the client repeats requests, but not the reading of a body
+            except BrokenOff as error:  # the client repeats requests, but not the reading of a body
                 count_read(key)
                 attempt += 1
                 if attempt == _ATTEMPTS or time.monotonic() > latest:
@@ -96,7 +101,10 @@ class S3Store(ObjectStore):
             return Stored(body, etag)
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Stored | None]]:
-        return self._pool.map(self._keyed, keys)
+        reader = self._fast.reader()
+        if reader is None:
+            return self._pool.map(lambda key: (key, self.get(key)), keys)
+        return self._pool.map(lambda key: (key, self._get_fast(reader, key)), keys)
 
     def revalidate(self, known: Iterable[tuple[str, str | None]]) -> Iterator[tuple[str, Stored | Unchanged | None]]:
         return self._pool.map(self._revalidated, known)
@@ -137,9 +145,9 @@ class S3Store(ObjectStore):
     def listings(self, objects: int) -> int:
         return max(1, math.ceil(objects / _PAGE))
 
-    def scan(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+    def scan(self, prefix: str, admits: Admits | None = None) -> Iterator[tuple[str, Stored]]:
         for key, stored in self.get_many(listed.key for listed in self.list(prefix)):
-            if stored is not None:
+            if stored is not None and (admits is None or admits(key, stored.body)):
                 yield key, stored
 
     def put(
@@ -289,8 +297,18 @@ class S3Store(ObjectStore):
         self._client.retried(operation, key, attempt)
         time.sleep(random.uniform(0, _PAUSE * 2**attempt))
 
-    def _keyed(self, key: str) -> tuple[str, Stored | None]:
-        return key, self.get(key)
+    def _get_fast(self, reader: FastReader, key: str) -> Stored | None:
+        if self._read_parameters(key):
+            return self.get(key)
+        try:
+            return self._read(key, partial(reader.fetch, key, self._root + key))
+        except Unsuited as reason:
+            count_read(key)
+            stored = self.get(key)
+            if stored is not None and self._fast.reader() is not None:
+                # boto3 knows how: it may follow the bucket to its region, or have a name that obstore writes otherwise.
+                self._fast.give_up(str(reason))
+            return stored
 
     def _write_parameters(self, key: str, token: str) -> dict[str, Any]:
         parameters = {"ContentType": "application/json", **self._storage.get_object_parameters(key)}

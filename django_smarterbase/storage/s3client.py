@@ -6,9 +6,10 @@ import copy
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,6 +26,7 @@ _CONNECT_SHARE = 15  # of the write deadline: three attempts to connect and to r
 _READ_SHARE = 5
 _LONGEST_SHARE = 2  # of the write deadline, that one attempt is reckoned to take at most: else none would be begun
 _MISSING = frozenset(("NoSuchKey", "404", "NotFound"))
+_ANY_KEY: Final = "key"
 
 
 class Answer(SmarterBaseError):
@@ -55,6 +57,25 @@ class Unsupported(Answer):
     """The server does not know this kind of request (501)."""
 
 
+class BrokenOff(Exception):  # never leaves the adapter
+    """A body that did not come to its end, or an attempt that is to be repeated by who reads."""
+
+
+class Sample(NamedTuple):
+    """What a request for an object looks like: ``place`` is its URL without slash and key."""
+
+    place: str
+    region: str
+    signature: object
+    headers: Mapping[str, str]
+
+
+class _Sampled(Exception):  # not an error: the request has been looked at, and is not to be sent
+    def __init__(self, sample: Sample) -> None:
+        super().__init__(sample.place)
+        self.sample = sample
+
+
 @dataclass(slots=True)
 class _Sending:
     """A request, its deadline (``time.monotonic``) if it has one, and how often it was sent so far."""
@@ -66,6 +87,7 @@ class _Sending:
 
 
 _sending: ContextVar[_Sending | None] = ContextVar("smarterbase_s3_sending", default=None)
+_sampling: ContextVar[bool] = ContextVar("smarterbase_s3_sampling", default=False)
 
 
 class S3Client:
@@ -106,11 +128,33 @@ class S3Client:
             return self._sent(operation, key, deadline, parameters)
 
     def fetch(self, key: str, **parameters: Any) -> tuple[bytes, str]:
-        """The body and the ETag of an object, in one turn. Raises as ``send``, and BotoCoreError when the body breaks
-        off."""
+        """The body and the ETag of an object, in one turn. Raises as ``send``, and BrokenOff for a body cut short."""
         with self._turns:
             response = self._sent("get_object", key, None, parameters)
-            return bytes(response["Body"].read()), response["ETag"]
+            try:
+                return bytes(response["Body"].read()), response["ETag"]
+            except BotoCoreError as error:
+                raise BrokenOff(str(error)) from error
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Within it one request may be under way, as one of ``concurrency``."""
+        return self._turns
+
+    def config(self) -> Config:
+        """The configuration of the client, its time limits filled in."""
+        config: Config = self._connected().meta.config
+        return config
+
+    def sample(self) -> Sample:
+        """What a request for an object looks like. None is sent."""
+        token = _sampling.set(True)
+        try:
+            self._connected().get_object(Bucket=self._storage.bucket_name, Key=_ANY_KEY)
+        except _Sampled as sampled:
+            return sampled.sample
+        finally:
+            _sampling.reset(token)
+        raise AssertionError("A request was sent that was only to be looked at.")
 
     def _sent(
         self, operation: str, key: str, deadline: float | None, parameters: Mapping[str, Any]
@@ -161,6 +205,7 @@ class S3Client:
                 own.client_config = self._defaults.merge(self._storage.client_config)
                 self._client, self._pid = own.connection.meta.client, os.getpid()
                 self._client.meta.events.register("before-send.s3", self._before_attempt)
+                self._client.meta.events.register("before-sign.s3.GetObject", _before_signing)
                 limits = self._client.meta.config
                 self._attempt = min(self._longest, limits.connect_timeout + limits.read_timeout)
             return self._client
@@ -191,3 +236,11 @@ class S3Client:
             case 501:
                 return Unsupported(key)
         return self.unavailable(key, error)
+
+
+def _before_signing(
+    request: Any = None, region_name: str = "", signature_version: object = None, **_event: Any
+) -> None:
+    if _sampling.get():
+        place = request.url.removesuffix(f"/{_ANY_KEY}")
+        raise _Sampled(Sample(place, region_name, signature_version, dict(request.headers)))

@@ -216,3 +216,31 @@ def test_bulk_read_raises_where_a_document_cannot_be_read(store, proxy):
         next(found)
     proxy.heal()
     assert [key for key, stored in store.get_many(keys) if stored is not None] == keys
+
+
+def many(store):
+    keys = [KEYS.document("articles", str(number)) for number in range(6)]
+    for key in keys:
+        store.put(key, BODY)
+    return keys
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("fault", UNANSWERED + BROKEN_OFF, ids=by_name)
+def test_bulk_read_is_whole_when_the_fault_is_short(store, proxy, fault):
+    keys = many(store)
+    rule = proxy.fail(fault, "GET", r"articles/3\.json", times=1)
+    assert [(key, stored.body) for key, stored in store.get_many(keys)] == [(key, BODY) for key in keys]
+    assert rule.hits == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.RESET_BEFORE, Fault.LATE_REQUEST, Fault.STALLED], ids=by_name)
+def test_bulk_read_ends_within_the_write_deadline_when_the_fault_stays(store, proxy, bucket, fault):
+    keys = many(store)
+    proxy.delay = 2.5
+    proxy.fail(fault, "GET", r"articles/0\.json")
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable, match=rf"(?s){bucket}.*articles/0\.json.*Check that the endpoint"):
+        list(store.get_many(keys))
+    assert time.monotonic() - began < WRITE_DEADLINE
+    assert len(proxy.requests("GET", r"articles/0\.json")) > 1

@@ -18,8 +18,16 @@ from django_smarterbase.conf import Options
 from django_smarterbase.storage.base import ObjectStore
 from django_smarterbase.storage.opening import open_store
 
-KINDS = ("memory", "files", "s3", "generic")
+KINDS = ("memory", "files", "s3", "s3 through boto3", "generic")
 CREDENTIALS = {"aws_access_key_id": "tests", "aws_secret_access_key": "tests", "region_name": "us-east-1"}
+
+
+class ThroughBoto3(S3Storage):
+    """Made by a class that makes its connections itself, so that nobody but boto3 knows how to read it."""
+
+    @property
+    def connection(self):
+        return super().connection
 
 
 class PlainStorage(Storage):
@@ -92,6 +100,8 @@ def make_storage(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[st
             return FileSystemStorage(location=tmp_path / "objects")
         if kind == "s3":
             return request.getfixturevalue("make_s3")(location="some/where")
+        if kind == "s3 through boto3":
+            return request.getfixturevalue("make_s3")(ThroughBoto3, location="some/where")
         return PlainStorage(tmp_path / "plain")
 
     return make

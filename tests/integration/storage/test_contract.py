@@ -44,8 +44,8 @@ def key(name: object, table: str = "articles") -> str:
 
 
 def test_open_store_picks_the_adapter(store, kind):
-    kinds = {"memory": MemoryStore, "files": FileSystemStore, "s3": S3Store, "generic": GenericStore}
-    assert type(store) is kinds[kind]
+    kinds = {"memory": MemoryStore, "files": FileSystemStore, "generic": GenericStore}
+    assert type(store) is kinds.get(kind, S3Store)
 
 
 def test_get_is_none_when_there_is_no_object(store):
@@ -225,6 +225,32 @@ def test_scan_gives_every_object_with_its_body_and_etag(store):
         body = str(number).encode()
         expected[key(number)] = Stored(body, store.put(key(number), body))
     assert dict(store.scan(KEYS.table_prefix("articles"))) == expected
+
+
+def test_scan_reads_and_counts_what_is_refused_and_gives_the_rest(store):
+    etags = {key(number): store.put(key(number), str(number).encode()) for number in range(6)}
+    judged = {}
+
+    def admits(name: str, body: bytes) -> bool:
+        judged[name] = body
+        return body in (b"", b"3")
+
+    etags[key(6)] = store.put(key(6), b"")
+    with counting() as ops:
+        found = dict(store.scan(KEYS.table_prefix("articles"), admits))
+    assert found == {key(3): Stored(b"3", etags[key(3)]), key(6): Stored(b"", etags[key(6)])}
+    assert judged == {key(number): str(number).encode() for number in range(6)} | {key(6): b""}
+    assert ops.storage == StorageOps(reads=7, lists=1, bytes_read=6)
+
+
+def test_scan_raises_what_the_judge_raises(store):
+    store.put(key(1), b"1")
+
+    def admits(name: str, body: bytes) -> bool:
+        raise LookupError(name)
+
+    with pytest.raises(LookupError, match=r"db/articles/1\.json"):
+        list(store.scan(KEYS.table_prefix("articles"), admits))
 
 
 def test_scan_hands_on_foreign_objects_for_the_reader_to_judge(store):
