@@ -8,7 +8,7 @@
 -- epoch was dropped).
 --
 -- A *term* is an entry, whose documents are a set; or "><index>:<first code> <code after the last>", those between two
--- codes of an ordered index. Codes are compared byte by byte, as Redis does: Lua's own < asks the server's locale.
+-- codes of an ordered index. Codes are compared byte by byte, as Redis does.
 
 local epoch = ARGV[1]
 local run = run_id()
@@ -93,9 +93,12 @@ local function is_set(clause)
   return #clause.terms == 1 and not split_range(clause.terms[1])
 end
 
+-- Lua's own < asks the locale that the server was started in. None that is for people has capitals before small letters.
+local BYTEWISE = 'B' < 'a' and '_' < 'a' and '!' < '"'
+
 local function before(code, other)
-  local shorter = math.min(#code, #other)
-  for i = 1, shorter do
+  if BYTEWISE then return code < other end
+  for i = 1, math.min(#code, #other) do
     local mine, its = string.byte(code, i), string.byte(other, i)
     if mine ~= its then return mine < its end
   end
@@ -171,10 +174,12 @@ local function members(clause)
   return found
 end
 
--- A clause of many terms, or of few members, is looked up as a whole; of another each document is asked.
-local FEW = 4
+-- Whether documents are in a set is quickly asked; whether they are in a range takes as long as to look up some of it.
+local FEW_TERMS = 4
+local RANGE_COST = 20
 local function prepare(clause, candidates)
-  if #clause.terms > FEW or clause.size <= 2 * candidates then clause.found = clause.found or members(clause) end
+  local bound = is_set(clause) and 0 or RANGE_COST * candidates
+  if #clause.terms > FEW_TERMS or clause.size <= bound then clause.found = clause.found or members(clause) end
 end
 
 local function pending_stems()
