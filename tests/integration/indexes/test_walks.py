@@ -169,7 +169,7 @@ def check(
             page_end += 1
     # Texts that the index does not tell apart stand in the order of their keys there.
     assert {row["id"] for row in shown} == {row["id"] for row in certain[left_out:page_end]}
-    assert ended == (len(certain) <= page_end) or after
+    assert not ended or len(certain) <= page_end
     # Whichever of the rows under way are applied: the page that SQLite finds is the true one.
     for applied in (False, True):
         now = {str(row["id"]): row for row in rows} | (after if applied else {})
