@@ -85,3 +85,12 @@ def raise_sequences(resources: Resources, snapshot: Snapshot, writes: Iterable[D
             highest[write.schema.table] = max(value, highest.get(write.schema.table, 0))
     for table, value in highest.items():
         resources.sequences.raise_to(table, value)
+
+
+def make_way(resources: Resources, snapshot: Snapshot, write: DocumentWrite) -> None:
+    """A new document has met another with a value that a sequence gave out: the sequence is behind its table."""
+    schema = write.schema
+    if schema is None or schema.auto is None or write.row is None or write.base_etag is not None:
+        return
+    if snapshot.was_allocated(schema.table, write.row[schema.auto]):
+        resources.sequences.catch_up(schema.table)

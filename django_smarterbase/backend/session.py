@@ -26,7 +26,7 @@ from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.locked_run import lock_rows
 from django_smarterbase.backend.locking import TransactionLocks
-from django_smarterbase.backend.numbers import Numbering, raise_sequences
+from django_smarterbase.backend.numbers import Numbering, make_way, raise_sequences
 from django_smarterbase.backend.recovery import TransactionUndecided, recovery_of
 from django_smarterbase.backend.references import verify_references
 from django_smarterbase.backend.requests import Execution, Request
@@ -145,7 +145,7 @@ class Session:
                     return
                 standing |= failure.standing
                 if attempt < MAX_ATTEMPTS:
-                    self._make_way(failure.write, snapshot)
+                    make_way(self.resources, snapshot, failure.write)
             if attempt < MAX_ATTEMPTS:
                 send(
                     statement_retried,
@@ -290,14 +290,6 @@ class Session:
                 return failure
             raise failure.error from failure
         return None
-
-    def _make_way(self, write: DocumentWrite, snapshot: Snapshot) -> None:
-        """A new document met another with a value that a sequence gave out: the sequence is behind its table."""
-        schema = write.schema
-        if schema is None or schema.auto is None or write.row is None or write.base_etag is not None:
-            return
-        if snapshot.was_allocated(schema.table, write.row[schema.auto]):
-            self.resources.sequences.catch_up(schema.table)
 
     def commit(self) -> int:
         """Write what the transaction has pending, or nothing; returns the number of documents.

@@ -187,19 +187,25 @@ local function sort(candidates, others)
   return left > 0 and 'more' or 'ended', 0
 end
 
+local function sorted()
+  local others = {unpack(clauses, 2)}
+  for _, clause in ipairs(others) do prepare(clause, clauses[1].size) end
+  certain, codes, doubtful, is_doubtful = {}, {}, {}, {}
+  return sort(members(clauses[1]), others)
+end
+
 local function find()
   if #clauses == 0 then return walk() end
   table.sort(clauses, function(one, other) return one.size < other.size end)
-  local smallest = clauses[1]
-  local visits = smallest.size > 0 and upto * total / smallest.size or 0
-  if smallest.size <= MOST_SORTED and smallest.size <= visits or smallest.size == 0 then
-    local others = {unpack(clauses, 2)}
-    for _, clause in ipairs(others) do prepare(clause, smallest.size) end
-    return sort(members(smallest), others)
+  local smallest = clauses[1].size
+  local visits = smallest > 0 and upto * total / smallest or 0
+  local state, left_out = 'beyond', 0
+  if smallest > visits and visits <= MOST_VISITED then
+    for _, clause in ipairs(clauses) do prepare(clause, visits) end
+    state, left_out = walk()
   end
-  if visits > MOST_VISITED then return 'beyond', 0 end
-  for _, clause in ipairs(clauses) do prepare(clause, visits) end
-  return walk()
+  if state == 'beyond' and smallest <= MOST_SORTED then return sorted() end
+  return state, left_out
 end
 
 -- What comes before the page and need not be named, where all of it is at hand.
