@@ -52,7 +52,7 @@ class ClaimTaken(Exception):
         return claim_rule(self.claim)
 
 
-class Wish(NamedTuple):
+class DocumentClaim(NamedTuple):
     """A claim that a document (its stem) of a table is to take, or to give up."""
 
     table: str
@@ -95,24 +95,24 @@ class ClaimBook:
     await_transactions: Callable[[], None] = _nothing_to_wait_for
     taken: dict[str, _Taken] = field(default_factory=dict)  # by the claims' keys, in the order of their taking
 
-    def take_free(self, wishes: Iterable[Wish]) -> set[Wish]:
+    def take_free(self, wanted: Iterable[DocumentClaim]) -> set[DocumentClaim]:
         """Take those claims that nobody holds, in parallel: one request each. Gives the others, for ``take``.
 
         Raises StorageUnavailable; those taken stay until ``give_back``.
         """
-        by_key: dict[str, Wish] = {}
-        contested, failures = set[Wish](), list[Exception]()
-        for wish in wishes:
-            if by_key.setdefault(claim_key(self.resources, wish.table, wish.claim), wish) is not wish:
-                contested.add(wish)
-        claims = [Write(key, _body(wish.table, wish.stem), if_absent=True) for key, wish in by_key.items()]
+        by_key: dict[str, DocumentClaim] = {}
+        contested, failures = set[DocumentClaim](), list[Exception]()
+        for each in wanted:
+            if by_key.setdefault(claim_key(self.resources, each.table, each.claim), each) is not each:
+                contested.add(each)
+        claims = [Write(key, _body(each.table, each.stem), if_absent=True) for key, each in by_key.items()]
         for claim, etag, error in self.resources.store.write_many(claims):
-            wish = by_key[claim.key]
+            each = by_key[claim.key]
             if error is None and etag is not None:
-                self._note(self.resources.keys.document(wish.table, wish.stem), claim.key, etag, None)
+                self._note(self.resources.keys.document(each.table, each.stem), claim.key, etag, None)
                 reach("claim-taken")
             elif isinstance(error, PreconditionFailed):
-                contested.add(wish)
+                contested.add(each)
             elif error is not None:
                 failures.append(error)
         if failures:
@@ -187,13 +187,13 @@ class ClaimBook:
             extra = {"event": "claims_left", **self.resources.origin, "detail": str(error)}
             logger.warning("Claims of writes that were taken back stay behind as orphans: %s", error, extra=extra)
 
-    def free(self, wishes: Iterable[Wish]) -> None:
+    def free(self, given_up: Iterable[DocumentClaim]) -> None:
         """Remove claims that documents have given up, unless others have them by now; two requests each, in parallel.
 
-        Raises StorageUnavailable, when the others are removed.
+        Raises StorageUnavailable when some may be left.
         """
         store = self.resources.store
-        by_key = {claim_key(self.resources, wish.table, wish.claim): wish for wish in wishes}
+        by_key = {claim_key(self.resources, each.table, each.claim): each for each in given_up}
         found = ((key, stored) for key, stored in store.get_many(by_key) if stored is not None)
         removals = [
             Write(key, None, if_match=stored.etag) for key, stored in found if self._is_of(by_key[key], key, stored)
@@ -207,10 +207,10 @@ class ClaimBook:
         if failures:
             raise failures[0]
 
-    def _is_of(self, wish: Wish, key: str, stored: Stored) -> bool:
+    def _is_of(self, given_up: DocumentClaim, key: str, stored: Stored) -> bool:
         """Whether a claim is held by the document that gives it up."""
         try:
-            return holder_of(key, stored) == wish.stem
+            return holder_of(key, stored) == given_up.stem
         except CorruptDocument as error:
             logger.warning(
                 "%s It stays behind, and nobody can take its value.",
@@ -218,7 +218,7 @@ class ClaimBook:
                 extra={
                     "event": "claim_unreadable",
                     **self.resources.origin,
-                    "table": wish.table,
+                    "table": given_up.table,
                     "key": key,
                 },
             )

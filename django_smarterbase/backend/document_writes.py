@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django_smarterbase.backend.claims import ClaimTaken, Wish
+from django_smarterbase.backend.claims import ClaimTaken, DocumentClaim
 from django_smarterbase.exceptions import PreconditionFailed, StorageUnavailable
 from django_smarterbase.indexes.service import Change
 from django_smarterbase.storage.base import Write
@@ -47,9 +47,9 @@ class DocumentWrite:
         absent = self.base_etag is None
         return Write(self.key, self.body, if_match=self.base_etag, if_absent=absent, deadline=deadline)
 
-    def wishes(self, claims: Sequence[str]) -> list[Wish]:
+    def document_claims(self, claims: Sequence[str]) -> list[DocumentClaim]:
         """Claims that the document is to take or to give up; a system object has none."""
-        return [Wish(self.table, self.stem, claim) for claim in claims] if self.schema is not None else []
+        return [DocumentClaim(self.table, self.stem, claim) for claim in claims] if self.schema is not None else []
 
     def as_change(self) -> Change:
         """The change to the index."""

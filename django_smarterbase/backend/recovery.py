@@ -265,7 +265,7 @@ class Recovery:
         book, heirs = ClaimBook(self.resources, schemas.get), _former_holders(intent.writes)
         for write in intent.writes:
             if forward and write.schema is not None:
-                book.free(write.wishes(write.frees))
+                book.free(write.document_claims(write.frees))
             elif write.schema is not None:
                 book.hand_back(write.table, write.stem, write.takes, heirs[write.table])
 

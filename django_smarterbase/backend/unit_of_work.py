@@ -158,19 +158,21 @@ class UnitOfWork:
         if not any(write.takes for write in batch):
             return math.inf
         until = time.monotonic() + self.resources.options.write_deadline
-        contested = book.take_free(wish for write in batch for wish in write.wishes(write.takes))
+        contested = book.take_free(each for write in batch for each in write.document_claims(write.takes))
         for write in batch if contested else ():
-            for wish in contested.intersection(write.wishes(write.takes)):
+            for each in write.document_claims(write.takes):
+                if each not in contested:
+                    continue
                 try:
-                    book.take(wish.table, wish.stem, [wish.claim], contested=True)
+                    book.take(each.table, each.stem, [each.claim], contested=True)
                 except ClaimTaken as taken:
                     raise WriteFailed(write, taken) from taken
         return until
 
     def _free(self, writes: Sequence[DocumentWrite], book: ClaimBook) -> None:
         """Remove the claims given up. The unit is applied by now: an orphan that stays behind is only a nuisance."""
-        wishes = (wish for write in writes for wish in write.wishes(write.frees))
-        while piece := list(islice(wishes, _BATCH)):
+        given_up = (each for write in writes for each in write.document_claims(write.frees))
+        while piece := list(islice(given_up, _BATCH)):
             try:
                 book.free(piece)
             except StorageUnavailable as error:

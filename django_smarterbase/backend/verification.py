@@ -17,7 +17,7 @@ from django.db.utils import DataError, IntegrityError
 from django.utils.dateparse import parse_date, parse_datetime, parse_time
 
 from django_smarterbase.backend.changes import as_row
-from django_smarterbase.backend.claims import ClaimBook, ClaimTaken, Wish
+from django_smarterbase.backend.claims import ClaimBook, ClaimTaken, DocumentClaim
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.uniqueness import claims_of
@@ -136,10 +136,12 @@ def _claim(wrapper: DatabaseWrapper, schema: TableSchema, book: ClaimBook) -> No
     for values in workspace.rows(schema.table):
         pk = tuple(values[position] for position in schema.pk_positions)
         held[stem_of(pk)] = claims_of(workspace, schema, pk, as_row(schema, values))
-    for wish in sorted(book.take_free(Wish(schema.table, stem, claim) for stem in held for claim in held[stem])):
+    for each in sorted(
+        book.take_free(DocumentClaim(schema.table, stem, claim) for stem in held for claim in held[stem])
+    ):
         try:
-            book.take(wish.table, wish.stem, [wish.claim], contested=True)
+            book.take(each.table, each.stem, [each.claim], contested=True)
         except ClaimTaken as taken:
-            document = wrapper.resources.keys.document(schema.table, wish.stem)
+            document = wrapper.resources.keys.document(schema.table, each.stem)
             problem = f"UNIQUE constraint failed: {schema.table}: {taken}"
             raise IntegrityError(_refusal(schema, problem, document)) from taken
