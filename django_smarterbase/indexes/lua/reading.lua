@@ -103,6 +103,13 @@ local function read_range(index, first, last)
   return {kind = 'range', index = index, first = first, last = last, size = size}
 end
 
+-- How many members a range has; nil and the key when that has lost or gained some.
+local function size_of(range)
+  local size = read_range(split_range(range)).size
+  if damage then return nil, damage end
+  return size
+end
+
 local function read_words()
   local words = {}
   for i = 1, numbers() do words[i] = word() end
