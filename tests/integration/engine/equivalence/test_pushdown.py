@@ -33,6 +33,7 @@ def filled(databases: tuple[str, str]) -> None:
     for db in databases:
         fill(db)
     assert [Author.objects.values_list("name").count(), len(Author.objects.values_list("name"))] == [7, 7]
+    assert len(ARTICLES.values_list("category").distinct()) == 4
     # From here on Redis knows the scripts: one that it is told for the first time takes two round trips.
 
 
