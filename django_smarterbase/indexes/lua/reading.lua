@@ -103,6 +103,14 @@ local function read_range(index, first, last)
   return {kind = 'range', index = index, first = first, last = last, size = size}
 end
 
+-- How many members the set of an entry has; nil and the key when that has lost or gained some.
+local function size_of(entry)
+  local terms, index, code = {}, split_entry(entry)
+  read_sets(index, {code}, terms)
+  if damage then return nil, damage end
+  return terms[1] and terms[1].size or 0
+end
+
 local function read_words()
   local words = {}
   for i = 1, numbers() do words[i] = word() end

@@ -33,6 +33,7 @@ def filled(databases: tuple[str, str]) -> None:
     for db in databases:
         fill(db)
     assert [Author.objects.values_list("name").count(), len(Author.objects.values_list("name"))] == [7, 7]
+    assert len(ARTICLES.values_list("category").distinct()) == 4
     # From here on Redis knows the scripts: one that it is told for the first time takes two round trips.
 
 
@@ -88,7 +89,7 @@ ASKED: dict[str, tuple[Rows, int, int]] = {
         listed(lambda: ARTICLES.values_list("pk", "category", "score", "price", "printed")), 0, 2,
     ),
     "columns that a composite index knows": (listed(lambda: ARTICLES.filter(live=True).values("status")), 0, 2),
-    "distinct values": (listed(lambda: ARTICLES.values_list("category", flat=True).distinct()), 0, 2),
+    "distinct values": (listed(lambda: ARTICLES.values_list("category", flat=True).distinct()), 4, 1),
     "a condition that no set answers, on columns that the index knows": (
         counted(lambda: ARTICLES.filter(category__iexact="NEWS")), 0, 4,
     ),
