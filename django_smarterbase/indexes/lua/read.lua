@@ -61,8 +61,7 @@ local function candidates()
 end
 
 local stems, others = candidates()
-local is_pending, kept, doubtful = {}, {}, {}
-for _, stem in ipairs(pending) do is_pending[stem] = true end
+local kept, doubtful = {}, {}
 for _, clause in ipairs(others) do prepare(clause, #stems) end
 for _, stem in ipairs(stems) do
   if meets_all(stem, others) then
