@@ -163,7 +163,8 @@ class IndexRange:
     """A part of an ordered index: the documents whose first columns equal ``prefix`` (None is SQL's NULL), and whose
     next column stands between ``lower`` and ``upper`` in SQLite's order.
 
-    None for a bound means that there is none; NULLs are in no range. The index may be the table's ``pk_index``.
+    None for a bound means that there is none; NULLs are in no range. The index may be the table's ``pk_index``; after
+    the columns of any other one comes the primary key.
     """
 
     index: IndexDefinition
@@ -172,11 +173,6 @@ class IndexRange:
     upper: Value = None
     lower_inclusive: bool = True
     upper_inclusive: bool = True
-
-    @property
-    def column(self) -> str:
-        """The column that has the bounds."""
-        return self.index.columns[len(self.prefix)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,8 @@ if not agrees(call('HGET', tally, 'v:' .. index) or '0', call('HLEN', tally .. '
   return drift(tally .. ':' .. index)
 end
 
-local pending, is_pending, less = call('HKEYS', key('pend', epoch)), {}, {}
+local pending, less = pending_stems(), {}
 for _, stem in ipairs(pending) do
-  is_pending[stem] = true
   for entry in pairs(justified(record_of(epoch, stem), notes_of(epoch, stem))) do
     local name, code = split_entry(entry)
     if name == index then less[code] = (less[code] or 0) + 1 end

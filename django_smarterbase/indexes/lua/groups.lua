@@ -30,9 +30,8 @@ local function beyond()
 end
 if number > 0 then return beyond() end
 
-local is_pending, doubtful = {}, {}
+local doubtful = {}
 for _, stem in ipairs(pending_stems()) do
-  is_pending[stem] = true
   for _, code in ipairs(codes_of(entries_of(stem), index)) do
     if is_between(code, first, last) then
       doubtful[#doubtful + 1] = stem

@@ -188,10 +188,18 @@ local function before(code, other)
   return #code < #other
 end
 
--- What the record and the notes of a document say of its entries.
+-- The stems of the documents in doubt; is_pending knows them from then on.
+local is_pending = {}
+local function pending_stems()
+  local stems = tonumber(sizes[2]) > 0 and call('HKEYS', key('pend', epoch)) or {}
+  for _, stem in ipairs(stems) do is_pending[stem] = true end
+  return stems
+end
+
+-- What the record and the notes of a document say of its entries; the record as it stands, as this is done for many.
 local function entries_of(stem)
-  local record, texts = record_of(epoch, stem), {}
-  texts[1] = record and record.entries
+  local texts = {call('HGET', key('docs', epoch), stem) or ''}
+  if not is_pending[stem] then return texts[1] end
   for _, note in ipairs(notes_of(epoch, stem)) do texts[#texts + 1] = note.entries end
   return table.concat(texts, ' ')
 end

@@ -18,7 +18,7 @@
 -- A document in doubt stands at every place that its record and its notes give it. Let d be their number: whatever they
 -- turn out to be, a certain document before which a - d others stand comes at place a at the latest.
 
-local MOST_SORTED = 4000
+local MOST_SORTED = 2000
 local MOST_VISITED = 10000
 local CHUNK = 200
 
@@ -33,8 +33,7 @@ if not order_agrees(index) then return drift(order) end
 local clauses, wrong = read_clauses(13)
 if not clauses then return drift(wrong) end
 
-local is_pending, pending = {}, pending_stems()
-for _, stem in ipairs(pending) do is_pending[stem] = true end
+local pending = pending_stems()
 
 local function range_size(low, high)
   return call('ZLEXCOUNT', order, low, high)

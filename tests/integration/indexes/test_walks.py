@@ -24,7 +24,7 @@ Row = dict[str, Value]
 LONG = "x" * 64
 BYTEWISE = "local BYTEWISE = 'B' < 'a' and '_' < 'a' and '!' < '\"'"
 WALKED = "if smallest > visits and visits <= MOST_VISITED then"
-SORTED, VISITED = "MOST_SORTED = 4000", "MOST_VISITED = 10000"
+SORTED, VISITED = "MOST_SORTED = 2000", "MOST_VISITED = 10000"
 COLORS = (None, "blue", "cyan", "green", "red", f"{LONG}a", f"{LONG}b")
 EARLY = IndexRange(COLOR, upper="cyan")
 

@@ -38,6 +38,10 @@ def _clause(text: str) -> str:
     return re.sub(r"(?<![\w:.-])(?=library_\w+-(?:by-|pk)|by-)", "redis:", text)
 
 
+def by_order(table: str, *indexes: str) -> tuple[str, ...]:
+    return f"library_{table}", "OrderedLookup", *_named(indexes)
+
+
 def by_join(table: str, source: str, *indexes: str) -> tuple[str, ...]:
     return f"library_{table}", "JoinLookup", f"library_{source}", *_named(indexes)
 
@@ -179,6 +183,21 @@ PLANS: dict[str, tuple[Callable[[], QuerySet[Any]], list[tuple[str, ...]]]] = {
         [by_index("article", "library_article-by-category")],
     ),
     "a negated beginning": (lambda: ARTICLES.exclude(category__startswith="ne"), [scan("article")]),
+    "a page": (lambda: ARTICLES.order_by("-score", "-pk")[5:10], [by_order("article", BY_SCORE)]),
+    "a page of some": (
+        lambda: ARTICLES.filter(category="news").order_by("score")[:5],
+        [by_order("article", BY_SCORE, BY_CATEGORY)],
+    ),
+    "a page after an equality": (
+        lambda: ARTICLES.filter(status="live").order_by("-category")[:5],
+        [by_order("article", BOTH)],
+    ),
+    "a page by the key": (lambda: ARTICLES.order_by("pk")[:1], [by_order("article", "library_article-pk")]),
+    "a page without an index": (lambda: ARTICLES.order_by("rating")[:5], [scan("article")]),
+    "a page of what no index knows": (
+        lambda: ARTICLES.filter(category="news", rating=1).order_by("score")[:5],
+        [by_index("article", BY_CATEGORY)],
+    ),
     "a range without an index": (lambda: ARTICLES.filter(rating__gt=1), [scan("article")]),
     "no condition": (lambda: ARTICLES, [scan("article")]),
     "select_related": (
