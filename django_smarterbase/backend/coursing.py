@@ -29,7 +29,7 @@ def load_or_answer(
     """Load what the SQL is to be run over, and say False; or put the rows in ``execution`` as ``course`` has it.
 
     In a transaction, which remembers what it reads, no course is taken; only, no more is read than the statement takes.
-    Nor is one taken where the index may know all that is asked, unless a few rows are.
+    Nor is one taken where the index may know all that is asked, unless that is any few rows.
     """
     path = request.plan.steps[0].path if course is not None else None
     if course is not None and isinstance(path, OrderedLookup):
@@ -37,7 +37,7 @@ def load_or_answer(
         if loader.load_pages(schema, path, execution.offset):
             return False
         course = None if loader.has_loaded(schema) else course
-    few = isinstance(course, Sifted) and course.enough is not None
+    few = isinstance(course, Sifted) and course.enough is not None and course.keys is None
     if course is not None and (few or course.step.table not in loader.index_rows):
         create_sql = wrapper.catalog.maker(loader.schema_of(course.step.table))
         return CourseRun(course, loader, request, execution, create_sql).answer()

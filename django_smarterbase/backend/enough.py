@@ -26,7 +26,8 @@ def load_enough(loader: Loader, course: Course | None, sql: str) -> bool:
     table = loader.snapshot.table_as(loader.resources.codec(schema))
     if table.complete:
         return False
-    pieces = Pieces(loader, schema).of(course.step.path, once=False)
+    # Not narrowed: later statements of the transaction may want what this one does not.
+    pieces = Pieces(loader, schema).of(Scan(), once=False)
     while _number(loader, schema, course.keys) < course.enough:
         piece = next(pieces, None)
         if piece is None:

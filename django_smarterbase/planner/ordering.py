@@ -23,7 +23,16 @@ from django_smarterbase.planner.plan import InnerJoin
 from django_smarterbase.planner.predicates import Narrowing
 from django_smarterbase.planner.ranges import is_told_apart
 from django_smarterbase.planner.scopes import Scope
-from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexEntry, IndexRange, TableSchema, Value, Walk
+from django_smarterbase.tables import (
+    IndexComplement,
+    IndexCondition,
+    IndexDefinition,
+    IndexEntry,
+    IndexRange,
+    TableSchema,
+    Value,
+    Walk,
+)
 
 _EXTREMES: Final = {Min: False, Max: True}  # whether the walk that finds it goes backwards
 
@@ -45,7 +54,7 @@ def walks_of(scope: Scope, alias: str, schema: TableSchema, narrowing: Narrowing
     query = scope.query
     if not narrowing.exact or narrowing.pks is not None or not _is_plain(scope):
         return ()
-    asked = _Asked(schema, narrowing.clauses)
+    asked = _Asked(schema, tuple(_with_ranges(narrowing.clauses)))
     if query.distinct:
         return _groups(scope, alias, asked)
     if not query.is_sliced:
@@ -238,6 +247,20 @@ class _Asked:
 
     def _bounded(self, term: IndexRange) -> str:
         return ordered_columns(self._schema, term.index)[len(term.prefix)]
+
+
+def _with_ranges(clauses: Iterable[Clause]) -> Iterator[Clause]:
+    """The same clauses, of which "all but NULL" is a range: of all values, which a walk can go through."""
+    for clause in clauses:
+        terms = clause[0].terms if len(clause) == 1 and isinstance(clause[0], IndexComplement) else ()
+        nulls = [term for term in terms if isinstance(term, IndexEntry) and term.values == (None,)]
+        if not nulls:
+            yield clause
+            continue
+        yield from ((IndexRange(term.index),) for term in nulls)
+        others = tuple(term for term in terms if term not in nulls)
+        if others:
+            yield (IndexComplement(others),)
 
 
 def _equalities(schema: TableSchema, clauses: Iterable[Clause]) -> Iterator[tuple[str, Value]]:

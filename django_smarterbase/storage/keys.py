@@ -152,8 +152,7 @@ def fence_file(folder: str, role: str) -> str:
 
 
 class PackKeys(NamedTuple):
-    """The keys of one table's packs, under ``prefix``. ``documents`` is the prefix of what is packed, ``lease`` the key
-    of the packer's lease."""
+    """The keys of a table's packs, under ``prefix``. ``documents`` is that of what is packed, ``lease`` the packer's."""
 
     documents: str
     prefix: str

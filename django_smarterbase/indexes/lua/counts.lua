@@ -24,7 +24,7 @@ end
 
 local function sample(set)
   for _, stem in ipairs(call('SRANDMEMBER', set, #pending + 1)) do
-    if not is_pending[stem] then return stem end
+    if not is_pending(stem) then return stem end
   end
   return ''
 end

@@ -59,7 +59,7 @@ local function certain(command, low, high)
   while true do
     local members = call(command, order, low, high, 'LIMIT', offset, 10)
     for _, member in ipairs(members) do
-      if not is_pending[stem_of(member)] then return stem_of(member) end
+      if not is_pending(stem_of(member)) then return stem_of(member) end
     end
     if #members < 10 then return nil end
     offset = offset + 10

@@ -188,18 +188,26 @@ local function before(code, other)
   return #code < #other
 end
 
--- The stems of the documents in doubt; is_pending knows them from then on.
-local is_pending = {}
+-- The stems of the documents in doubt: asked once.
+local pending
 local function pending_stems()
-  local stems = tonumber(sizes[2]) > 0 and call('HKEYS', key('pend', epoch)) or {}
-  for _, stem in ipairs(stems) do is_pending[stem] = true end
-  return stems
+  if not pending then pending = tonumber(sizes[2]) > 0 and call('HKEYS', key('pend', epoch)) or {} end
+  return pending
+end
+
+local in_doubt
+local function is_pending(stem)
+  if not in_doubt then
+    in_doubt = {}
+    for _, each in ipairs(pending_stems()) do in_doubt[each] = true end
+  end
+  return in_doubt[stem]
 end
 
 -- What the record and the notes of a document say of its entries; the record as it stands, as this is done for many.
 local function entries_of(stem)
   local texts = {call('HGET', key('docs', epoch), stem) or ''}
-  if not is_pending[stem] then return texts[1] end
+  if not is_pending(stem) then return texts[1] end
   for _, note in ipairs(notes_of(epoch, stem)) do texts[#texts + 1] = note.entries end
   return table.concat(texts, ' ')
 end
@@ -219,19 +227,6 @@ end
 
 local function is_between(code, first, last)
   return not before(code, first) and before(code, last)
-end
-
-local in_doubt
-local function pending_stems()
-  return tonumber(sizes[2]) > 0 and call('HKEYS', key('pend', epoch)) or {}
-end
-
-local function is_pending(stem)
-  if not in_doubt then
-    in_doubt = {}
-    for _, each in ipairs(pending_stems()) do in_doubt[each] = true end
-  end
-  return in_doubt[stem]
 end
 
 -- How often a document stands in a term; one that is written may stand in a range twice.

@@ -33,8 +33,6 @@ if not order_agrees(index) then return drift(order) end
 local clauses, wrong = read_clauses(13)
 if not clauses then return drift(wrong) end
 
-local pending = pending_stems()
-
 local function range_size(low, high)
   return call('ZLEXCOUNT', order, low, high)
 end
@@ -85,7 +83,7 @@ end
 local function jump()
   if not may_skip or from == 0 or group > 0 or #clauses > 0 then return 0, 0 end
   local places = {}
-  for _, stem in ipairs(pending) do
+  for _, stem in ipairs(pending_stems()) do
     for _, code in ipairs(codes_of(entries_of(stem), index)) do
       places[#places + 1] = {stem = stem, place = place_of(stem, code) or total}
     end
@@ -118,7 +116,7 @@ local function walk()
         if not bound_to(code, tie) then return 'more', left_out end
       end
       if meets_all(stem, clauses) then
-        if is_pending[stem] then
+        if is_pending(stem) then
           doubt(stem)
         else
           certain[#certain + 1] = stem
@@ -161,7 +159,7 @@ local function sort(candidates, others)
     if meets_all(stem, others) then
       for _, code in ipairs(codes_of(entries_of(stem), index)) do
         if is_between(code, first, last) then
-          if is_pending[stem] then
+          if is_pending(stem) then
             doubt(stem)
           else
             local found = {stem = stem, code = code, key = sorting(code)}

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from django_smarterbase.exceptions import CorruptDocument
+from django_smarterbase.managers import SmarterBaseQuerySet
 from django_smarterbase.profiling import profile_queries
 from tests.integration.commands.site import Site
 
@@ -46,7 +47,7 @@ def test_index_has_no_document_that_a_query_refuses(site: Site, what: str) -> No
         rebuild()
     assert raised.value.key == key
     with pytest.raises(CorruptDocument) as raised:
-        list(Group.objects.all())
+        list(SmarterBaseQuerySet(Group).scan())
     assert raised.value.key == key
 
     site.restart(on_corrupt="skip")
@@ -57,7 +58,7 @@ def test_index_has_no_document_that_a_query_refuses(site: Site, what: str) -> No
         assert [group.pk for group in Group.objects.filter(name="sound")] == [1]
     assert not queries.full_scans()
     with profile_queries() as queries:
-        assert [group.pk for group in Group.objects.all()] == [1]
+        assert [group.pk for group in SmarterBaseQuerySet(Group).scan()] == [1]
     assert queries.profiles[0].skipped_documents == 1
 
 

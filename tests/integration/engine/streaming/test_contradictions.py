@@ -13,7 +13,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now, Random
 
 from django_smarterbase.backend.courses import Course, RowByRow, Sifted
-from django_smarterbase.backend.loader import Loader
+from django_smarterbase.backend.documents import Documents
 from django_smarterbase.backend.pieces import Document, Pieces
 from django_smarterbase.backend.requests import Request
 from django_smarterbase.backend.session import Session
@@ -53,17 +53,17 @@ def swap(authors: list[Author]) -> None:
 @pytest.fixture
 def swapped(authors: list[Author], monkeypatch: pytest.MonkeyPatch) -> list[Author]:
     """The names of two of the first documents of a listing are swapped when the first of them has been read."""
-    stored, met = Loader.stored, list[Document]()
+    stored, met = Documents.stored, list[Document]()
 
-    def overtaken(self: Loader, schema: Any) -> Any:
-        for stem, key, document in stored(self, schema):
+    def overtaken(self: Documents, schema: Any, admits: Any = None) -> Any:
+        for stem, key, document in stored(self, schema, admits):
             if schema.table == "authors" and threading.current_thread() is threading.main_thread():
                 met.append(Document(stem, key, document))
                 if len(met) == 1:
                     swap([next(a for a in authors if a.pk.hex == stem), next(a for a in authors if a.pk.hex != stem)])
             yield stem, key, document
 
-    monkeypatch.setattr(Loader, "stored", overtaken)
+    monkeypatch.setattr(Documents, "stored", overtaken)
     return authors
 
 
