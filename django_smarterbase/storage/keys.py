@@ -152,7 +152,7 @@ def fence_file(folder: str, role: str) -> str:
 
 
 class PackKeys(NamedTuple):
-    """The keys of a table's packs, under ``prefix``. ``documents`` is that of what is packed, ``lease`` the packer's."""
+    """The keys of a table's packs, under ``prefix``; ``documents`` is that of what is packed."""
 
     documents: str
     prefix: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def ops(ask: Callable[[], Any], statements: int = 1) -> tuple[Any, StorageOps]:
     with profile_queries() as queries:
         answer = ask()
     assert len(queries.profiles) == statements
-    return answer, queries.profiles[-1].storage_ops
+    return answer, replace(queries.profiles[-1].storage_ops, system=0)  # every half a minute one looks for packs
 
 
 UNORDERED = Article.objects.order_by()
