@@ -42,7 +42,9 @@ def test_check_keeps_what_it_has_found_of_each_table(filled: Site) -> None:
     assert set(found) == {"articles", "authors"}
     articles = found["articles"]
     assert before <= articles.at <= datetime.now(UTC)
-    indexes = {index.name: 0.0 for index in filled.schema(Article).indexes}
+    schema = filled.schema(Article)
+    orders = [f"{index.name} (order)" for index in (*schema.indexes, schema.pk_index)]
+    indexes = dict.fromkeys([*(index.name for index in schema.indexes), *orders], 0.0)
     assert replace(articles, at=before) == LastCheck(
         before,
         epoch(filled),

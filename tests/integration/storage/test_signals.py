@@ -100,7 +100,7 @@ def test_disk_that_fails_is_told(tmp_path, told, monkeypatch):
 
     store = open_store(FileSystemStorage(location=tmp_path), NAMED)
     store.put(KEY, b"x")
-    for name in ("read", "status"):
+    for name in ("read", "read_in", "status"):
         monkeypatch.setattr(files, name, fail)
     requests = {
         KEY: (lambda: store.get(KEY), lambda: store.put(KEY, b"y"), lambda: store.delete(KEY)),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.core.cache import caches
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from django_smarterbase.profiling import profile_queries
@@ -65,23 +68,31 @@ def test_page_of_the_admin_reads_session_user_and_what_it_shows(admin_client: Cl
     admin_client.get("/admin/")
     assert cost(lambda: admin_client.get("/admin/")) == Cost(3, reads=2)
     page = f"/admin/articles/author/{author.pk}/change/"
-    assert cost(lambda: admin_client.get(page)) == Cost(6, reads=15)  # the author and ten articles, some of them twice
+    assert cost(lambda: admin_client.get(page)) == Cost(6, reads=13)  # the author and ten articles, one of them twice
+
+
+def test_clearsessions_reads_and_deletes_what_has_expired() -> None:
+    for number in range(5):
+        past = timezone.now() - datetime.timedelta(days=3 - number)
+        Session.objects.create(session_key=str(number), session_data="", expire_date=past)
+    call_command("clearsessions")
+    Session.objects.create(session_key="old", session_data="", expire_date=timezone.now() - datetime.timedelta(1))
+    assert cost(lambda: call_command("clearsessions")) == Cost(1, reads=1, deletes=1)
 
 
 @pytest.mark.usefixtures("_articles")
-def test_list_of_the_admin_scans_for_filters_and_dates(admin_client: Client) -> None:
+def test_list_of_the_admin_scans_nothing(admin_client: Client) -> None:
     author = Author.objects.get(name="author 1")
     admin_client.get("/admin/")
-    scans = ("select articles.Author", "select articles.Article")  # the choices of two filters
     found = cost(lambda: admin_client.get("/admin/articles/article/", {"author__id__exact": author.pk}))
-    assert found.scans == scans
+    assert found.scans == ()
 
 
 @pytest.mark.usefixtures("shop")
 def test_page_of_the_interface_reads_what_it_shows() -> None:
     api = APIClient()
-    assert cost(lambda: api.get("/api/products/", {"category": 1})) == Cost(5, reads=10)
-    assert cost(lambda: api.get("/api/products/1/")) == Cost(2, reads=4)  # with its category and a supplier
+    assert cost(lambda: api.get("/api/products/", {"category": 1})) == Cost(5, reads=5)
+    assert cost(lambda: api.get("/api/products/1/")) == Cost(2, reads=2)  # its category and supplier are in the index
 
 
 @pytest.mark.parametrize("engine, spent", [("db", Cost(3, reads=2, writes=1)), ("cached_db", Cost(2, 1, 1))])
