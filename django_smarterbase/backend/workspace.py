@@ -246,8 +246,10 @@ class Workspace:
 
     def selected(self, query: str, params: Sequence[Any]) -> list[Value]:
         """The distinct values of the only column of a query in brackets, NULL among them."""
-        # A leading + keeps the converters that Django registers for declared types off.
-        rows = self.sqlite.execute(f"WITH found(v) AS (SELECT * FROM {query}) SELECT DISTINCT +v FROM found", params)
+        # A leading + keeps the converters that Django registers for declared types off. The collation that the value
+        # has in the query would count those as one that it likens, of which another column may equal either.
+        distinct = f"WITH found(v) AS (SELECT * FROM {query}) SELECT DISTINCT +v COLLATE BINARY FROM found"
+        rows = self.sqlite.execute(distinct, params)
         return [row[0] for row in rows]
 
     def highest(self, table: str, column: str) -> int:

@@ -118,3 +118,20 @@ def test_extremes_of_text_are_those_of_stock_sqlite(mixed: type[models.Model]) -
         return rows.aggregate(Min("plain"), Max("plain"))
 
     assert ask("default") == ask(STOCK)
+
+
+@pytest.mark.parametrize(("column", "alike"), [("folded", ["sub", "SUB"]), ("trimmed", ["sub", "sub "])])
+def test_subquery_of_texts_that_a_collation_likens_is_that_of_stock_sqlite(
+    mixed: type[models.Model], column: str, alike: list[str]
+) -> None:
+    def ask(db: str) -> list[int]:
+        rows: QuerySet[Any] = mixed._default_manager.using(db)
+        texts_of = [(name, text) for name in (column, "plain") for text in alike]
+        rows.bulk_create(mixed(pk=pk, **{name: text}) for pk, (name, text) in enumerate(texts_of, 100))
+        try:
+            texts = rows.filter(**{f"{column}__in": alike}).values(column)
+            return keys(rows.filter(plain__in=texts).order_by("pk"))
+        finally:
+            rows.filter(pk__gte=100).delete()
+
+    assert ask("default") == ask(STOCK) == [102, 103]
