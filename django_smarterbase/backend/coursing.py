@@ -37,13 +37,19 @@ def load_or_answer(
         if loader.load_pages(schema, path, execution.offset):
             return False
         course = None if loader.has_loaded(schema) else course
-    few = isinstance(course, Sifted) and course.enough is not None and course.keys is None
-    if course is not None and (few or course.step.table not in loader.index_rows):
+    if course is not None and not _is_better_of_index(course, loader):
         create_sql = wrapper.catalog.maker(loader.schema_of(course.step.table))
         return CourseRun(course, loader, request, execution, create_sql).answer()
     if not (loader.repeatable and load_enough(loader, request.course, request.sql)):
         loader.load(request.plan, execution.offset)
     return False
+
+
+def _is_better_of_index(course: Course, loader: Loader) -> bool:
+    """Whether rows are rather made of what the index knows. It names all of a table, so any few rows are read faster;
+    who refuses scans gets them of the index nevertheless."""
+    few = isinstance(course, Sifted) and course.enough is not None and course.keys is None
+    return course.step.table in loader.index_rows and not (few and loader.access != "index")
 
 
 class CourseRun:

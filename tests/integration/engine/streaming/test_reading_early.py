@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import transaction
+from django.db import connection, transaction
 
 from django_smarterbase.backend.pieces import FIRST
 from django_smarterbase.ops import StorageOps
@@ -85,3 +85,10 @@ def test_iterator_in_another_order_reads_its_rows_a_second_time(large_site: Site
     query = Article.objects.filter(title="title 7").order_by("-view_count").values_list("view_count", flat=True)
     found, spent = ops(lambda: list(query.iterator()))
     assert (found, spent.reads, spent.lists) == (list(range(1907, 0, -100)), MANY + 20, 1)
+
+
+def test_few_rows_that_the_index_knows_are_not_refused_where_no_scan_is_wanted(large_site: Site) -> None:
+    connection.resources.indexes.rebuild(large_site.schema(Article))
+    assert ops(lambda: len(UNORDERED.values_list("category")[:3]))[1].reads == FIRST
+    found, spent = ops(lambda: list(UNORDERED.require_index().values_list("category")[:3]))
+    assert (len(found), spent.reads) == (3, 0)
