@@ -24,7 +24,7 @@ from django_smarterbase.backend.locked_select import RowLocking, add_keys, selec
 from django_smarterbase.backend.requests import Request
 from django_smarterbase.hints import hints_of
 from django_smarterbase.planner.explanation import explanation_json, explanation_text
-from django_smarterbase.planner.plan import QueryPlan
+from django_smarterbase.planner.plan import KeyLookup, QueryPlan
 from django_smarterbase.planner.scopes import Scope, Statement
 
 if TYPE_CHECKING:
@@ -132,8 +132,12 @@ class NotingCompiler(compiler.SQLCompiler):
     def _index_may_suffice(self, plan: QueryPlan) -> bool:
         """Whether it is worth asking SQLite which columns the query reads: not when it selects of each table one that
         no index tells, as most do."""
-        uncovered = set()
+        if all(isinstance(step.path, KeyLookup) for step in plan.steps):
+            return False
+        uncovered: set[str] = set()
         for expression, *_ in self.select or ():
+            if uncovered.issuperset(plan.tables):
+                return False
             table = self.query.alias_map.get(expression.alias) if isinstance(expression, Col) else None
             if table is not None and table.table_name not in uncovered:
                 schema = self.connection.table_schema(table.table_name)

@@ -77,13 +77,15 @@ Course = RowByRow | InOrder | Sifted
 
 def course_of(compiler: NotingCompiler, plan: QueryPlan, sql: str, *, lazy: bool) -> Course | None:
     """The course that a compiled statement may take, or None. ``lazy`` says that its rows are asked for bit by bit."""
-    scope = _only_scope(compiler, plan, sql)
-    if scope is None or compiler.locking is not None:
+    if len(plan.steps) != 1 or compiler.locking is not None:
         return None
     step = plan.steps[0]
     if isinstance(step.path, OrderedLookup):
         step = replace(step, path=step.path.otherwise)
     if not isinstance(step.path, Scan) and not (lazy and isinstance(step.path, KeyLookup | IndexLookup)):
+        return None
+    scope = _only_scope(compiler, sql)
+    if scope is None:
         return None
     schema = compiler.connection.table_schema(step.table)
     if len(schema.pk) != 1 or schema.pk[0] not in schema.by_name:
@@ -106,10 +108,10 @@ def is_count(compiler: NotingCompiler) -> bool:
     return not (compiler.qualify is not None or query.is_sliced or query.distinct or query.combinator or query.extra)
 
 
-def _only_scope(compiler: NotingCompiler, plan: QueryPlan, sql: str) -> Scope | None:
+def _only_scope(compiler: NotingCompiler, sql: str) -> Scope | None:
     """The only FROM clause of a statement that reads one table, once, and would answer the same in pieces."""
     statement = compiler.connection.statement
-    if statement is None or len(plan.steps) != 1 or len(statement.scopes) != 1 or is_opaque(statement, sql):
+    if statement is None or len(statement.scopes) != 1 or is_opaque(statement, sql):
         return None
     scope = statement.scopes[0]
     if scope.extra_tables or [type(table) for table in scope.aliases.values()] != [BaseTable]:
