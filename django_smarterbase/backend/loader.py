@@ -150,13 +150,14 @@ class Loader:
         """Load documents: from the records of the index if these are all that is asked for, or else as they stand."""
         made, present = self.index_rows.get(schema.table), self._table(schema).present
         certain = [stem for stem in stems if stem not in in_doubt and stem not in present]
-        if made is not None and certain and schema.table not in self._untrusted:
-            try:
-                loaded = made.load(self.resources.indexes, self.workspace, certain)
+        if made is not None and certain:
+            loaded = self._asking(schema, partial(made.load, self.resources.indexes, self.workspace, certain))
+            if loaded is not None:
                 self.account.candidates += len(loaded)
                 present.update(loaded)
-            except IndexUntrusted:
-                self._untrusted.add(schema.table)
+            elif schema.table in self.account.listed:  # all of its documents are going to be read
+                self.account.index_suffices = False
+                self.refuse_scan(schema)
         self.fetch(schema, stems)
 
     def _select(self, subquery: IndexSubquery) -> list[Value]:

@@ -12,6 +12,7 @@ import pytest
 from django.core.management import call_command
 from django.db import transaction
 
+from django_smarterbase.exceptions import FullScanRefused
 from django_smarterbase.indexes.service import FallbackReason
 from django_smarterbase.indexes.sets import SetReader
 from django_smarterbase.profiling import profile_queries
@@ -207,6 +208,34 @@ def test_query_under_way_scans_when_redis_dies_in_it(
         titles = set(Article.objects.filter(author__name=ONE).values_list("title", flat=True))
     assert titles == {row.title for row in filled.where(lambda row: row.author == ONE)}
     assert queries.profiles[0].fallback_reason == FallbackReason.UNREACHABLE
+
+
+@pytest.fixture
+def _dies_before_the_records(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis dies between the two scripts of a query that it could answer alone."""
+    records = SetReader.records
+
+    def too_late(*args: object, **kwargs: object) -> object:
+        site.server.kill()
+        return records(*args, **kwargs)
+
+    monkeypatch.setattr(SetReader, "records", too_late)
+
+
+@pytest.mark.usefixtures("_dies_before_the_records")
+def test_query_of_indexed_columns_reads_what_redis_named_before_it_died(site: Site, filled: Ledger) -> None:
+    expected = sorted(author.name for author in Author.objects.scan())
+    with profile_queries() as queries:
+        assert sorted(Author.objects.values_list("name", flat=True)) == expected
+    profile = queries.profiles[0]
+    assert (profile.fallback_reason, profile.complexity) == (FallbackReason.UNREACHABLE, "O(n)")
+    assert profile.storage_ops.reads == len(expected)
+
+
+@pytest.mark.usefixtures("_dies_before_the_records")
+def test_whole_table_is_not_read_when_redis_dies_and_no_scan_is_wanted(site: Site, filled: Ledger) -> None:
+    with pytest.raises(FullScanRefused, match="Redis unreachable"):
+        list(Author.objects.require_index().values_list("name", flat=True))
 
 
 def test_new_index_answers_after_reindex_when_definitions_changed(site: Site, filled: Ledger) -> None:
