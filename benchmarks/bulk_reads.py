@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import boto3
 import orjson
+from botocore.config import Config
+from django.conf import settings
 from storages.backends.s3 import S3Storage
 
 from benchmarks.bulk_writes import configure
 from benchmarks.dataset import BODY
-from benchmarks.rclone import ACCESS_KEY, SECRET_KEY, Rclone
+from benchmarks.rclone import KEY, Rclone
 from testproject.services import RedisServer
 
 DOCUMENTS: Final = 1000
@@ -61,7 +64,7 @@ def bulk_reads() -> list[Reading]:
     with tempfile.TemporaryDirectory(prefix="smarterbase-bench-") as folder, RedisServer() as redis:
         _fill(Path(folder))
         with Rclone(Path(folder)) as server:
-            command = [sys.executable, "-m", "benchmarks.bulk_reads", server.endpoint_url, redis.url]
+            command = [sys.executable, "-m", "benchmarks.bulk_reads", server.url, redis.url]
             said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=900).stdout
     return [Reading(**{**each, "spread": tuple(each["spread"])}) for each in json.loads(said)]
 
@@ -95,7 +98,7 @@ def _measure() -> list[Reading]:
 
     fast, slow = (connections[alias].resources.store for alias in ("default", "boto3"))  # type: ignore[attr-defined]
     keys = [listed.key for listed in fast.list("bench/articles/")]
-    client = slow._client._connected()
+    client = boto3.client("s3", config=Config(max_pool_connections=_CONCURRENCY), **_boto3_options())
     pool = ThreadPoolExecutor(_CONCURRENCY)
 
     def one(key: str) -> bytes:
@@ -123,6 +126,16 @@ def _measure() -> list[Reading]:
     return [_reading(way, samples[way]) for way in ways]
 
 
+def _boto3_options() -> dict[str, Any]:
+    options = settings.STORAGES["s3"]["OPTIONS"]
+    return {
+        "endpoint_url": options["endpoint_url"],
+        "aws_access_key_id": options["access_key"],
+        "aws_secret_access_key": options["secret_key"],
+        "region_name": options["region_name"],
+    }
+
+
 def _taken(act: Callable[[], int]) -> tuple[int, tuple[float, float]]:
     begun, cpu = time.perf_counter(), time.process_time()
     found = act()
@@ -141,8 +154,8 @@ if __name__ == "__main__":
     _options = {
         "bucket_name": _BUCKET,
         "endpoint_url": _endpoint,
-        "access_key": ACCESS_KEY,
-        "secret_key": SECRET_KEY,
+        "access_key": KEY,
+        "secret_key": KEY,
         "region_name": "us-east-1",
     }
     _storages = {

