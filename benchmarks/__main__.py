@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import costs, documents, estimate, flat, machine
-from benchmarks.bulk_reads import bulk_reads
+from benchmarks.bulk_reads import ROUNDS, bulk_reads
 from benchmarks.bulk_writes import bulk_writes
 from benchmarks.engines import Place
 from benchmarks.kept import CACHE, SizeResults, digest_of_code
@@ -70,7 +70,7 @@ def main() -> int:
         results.costs = costs.measured()
     if BULK_READS in options.only:
         _say("reading from rclone's S3 server through obstore and through boto3")
-        results.readings = bulk_reads()
+        results.readings = bulk_reads(min(options.rounds, ROUNDS))
     if BULK_WRITES in options.only:
         _say("writing to a stand-in for S3, singly and in bulk (two minutes)")
         results.rates = bulk_writes()

@@ -37,7 +37,7 @@ FAST: Final = "get_many, obstore"
 POOL: Final = "boto3 in a pool of threads"
 _BUCKET: Final = "bench"
 _CONCURRENCY: Final = 16
-_ROUNDS: Final = 5
+ROUNDS: Final = 5
 
 
 class ThroughBoto3(S3Storage):
@@ -59,12 +59,12 @@ class Reading:
     spread: tuple[float, float]
 
 
-def bulk_reads() -> list[Reading]:
+def bulk_reads(rounds: int = ROUNDS) -> list[Reading]:
     """All ways, in a child process of their own."""
     with tempfile.TemporaryDirectory(prefix="smarterbase-bench-") as folder, RedisServer() as redis:
         _fill(Path(folder))
         with Rclone(Path(folder)) as server:
-            command = [sys.executable, "-m", "benchmarks.bulk_reads", server.url, redis.url]
+            command = [sys.executable, "-m", "benchmarks.bulk_reads", server.url, redis.url, str(rounds)]
             said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=900).stdout
     return [Reading(**{**each, "spread": tuple(each["spread"])}) for each in json.loads(said)]
 
@@ -91,7 +91,7 @@ def _fill(folder: Path) -> None:
         (place / f"{pk.hex}.json").write_bytes(orjson.dumps(document))
 
 
-def _measure() -> list[Reading]:
+def _measure(rounds: int) -> list[Reading]:
     from django.db import connections
 
     from testproject.articles.models import Article
@@ -115,7 +115,7 @@ def _measure() -> list[Reading]:
         "query of all articles, boto3": lambda: len(Article.objects.using("boto3")),
     }
     samples: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-    for number in range(-1, _ROUNDS):
+    for number in range(-1, rounds):
         names = list(ways)[number % len(ways) :] + list(ways)[: number % len(ways)]
         for way in names:
             found, taken = _taken(ways[way])
@@ -150,7 +150,7 @@ def _reading(way: str, samples: list[tuple[float, float]]) -> Reading:
 
 
 if __name__ == "__main__":
-    _, _endpoint, _redis = sys.argv
+    _, _endpoint, _redis, _rounds = sys.argv
     _options = {
         "bucket_name": _BUCKET,
         "endpoint_url": _endpoint,
@@ -163,4 +163,4 @@ if __name__ == "__main__":
         "boto3": {"BACKEND": "benchmarks.bulk_reads.ThroughBoto3", "OPTIONS": _options},
     }
     configure(_storages, _redis, concurrency=_CONCURRENCY)
-    print(json.dumps([asdict(each) for each in _measure()]))
+    print(json.dumps([asdict(each) for each in _measure(int(_rounds))]))

@@ -54,6 +54,13 @@ def test_growth_is_measured_when_there_are_two_sizes(tmp_path: Path) -> None:
     assert any(target["name"].endswith("600 documents to 300") for target in found["targets"])
 
 
+def test_bulk_reads_are_measured_through_obstore_and_through_boto3() -> None:
+    run = benchmarks("--only", "bulk-reads", "--rounds", "1", "--json")
+    assert run.returncode == 0, run.stderr
+    ways = {reading["way"] for reading in json.loads(run.stdout)["bulk_reads"]}
+    assert {"get_many, obstore", "get_many, boto3", "boto3 in a pool of threads"} <= ways
+
+
 def test_help_names_every_measurement() -> None:
     said = benchmarks("--help").stdout
     assert {"--sizes", "--budget", "--again", "--write-docs", "--only"} <= set(said.replace(",", " ").split())
