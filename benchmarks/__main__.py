@@ -17,12 +17,14 @@ from benchmarks.memory import footprints
 from benchmarks.operations import OPERATIONS
 from benchmarks.peers import Task, measured
 from benchmarks.report import Results, as_json, as_text
+from benchmarks.requests import requests
 from benchmarks.restart import restart
 from testproject.services import RedisServer, end_orderly
 
 MEMORY = "memory"
 RESTART = "restart"
 COSTS = "costs"
+REQUESTS = "requests"
 BULK_READS = "bulk-reads"
 BULK_WRITES = "bulk-writes"
 DESCRIPTION = """\
@@ -52,6 +54,7 @@ examples:
   python -m benchmarks --only costs                   requests and dollars on S3, for each operation
   python -m benchmarks --only memory                  what goes over 2,000 and over 200,000 documents
   python -m benchmarks --only restart                 what is left of it when Redis restarts with its data
+  python -m benchmarks --only requests                what queries over 100,000 documents ask S3 and Redis for
   python -m benchmarks --only bulk-reads              documents of S3 a second of CPU time, by obstore and by boto3
   python -m benchmarks --only bulk-writes             many documents written at once, beside one after the other, on S3
   make bench ARGS="--json" > figures.json
@@ -68,6 +71,9 @@ def main() -> int:
     if COSTS in options.only:
         _say(f"counting the requests of {costs.DOCUMENTS:,} articles on S3")
         results.costs = costs.measured()
+    if REQUESTS in options.only:
+        _say(f"counting the requests of queries over {10 * options.documents:,} articles on S3")
+        results.requests = requests(10 * options.documents)
     if BULK_READS in options.only:
         _say("reading from rclone's S3 server through obstore and through boto3")
         results.readings = bulk_reads(min(options.rounds, ROUNDS))
@@ -123,7 +129,7 @@ def _measure_apart(options: argparse.Namespace, results: Results) -> None:
 
 
 def _options() -> argparse.Namespace:
-    keys = [*(operation.key for operation in OPERATIONS), MEMORY, RESTART, COSTS, BULK_READS, BULK_WRITES]
+    keys = [*(operation.key for operation in OPERATIONS), MEMORY, RESTART, COSTS, REQUESTS, BULK_READS, BULK_WRITES]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=DESCRIPTION,

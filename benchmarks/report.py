@@ -16,6 +16,7 @@ from benchmarks.flat import Growth
 from benchmarks.kept import SizeResults
 from benchmarks.memory import GROWTH, Footprint
 from benchmarks.operations import OPERATIONS, Operation
+from benchmarks.requests import Requests
 from benchmarks.restart import Restart
 from benchmarks.rounds import Timing
 from benchmarks.targets import Verdict, of_growth, of_sizes
@@ -31,6 +32,7 @@ class Results:
     footprints: list[Footprint] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
+    requests: list[Requests] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
     rates: list[Rate] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
@@ -61,6 +63,7 @@ def as_json(results: Results) -> str:
         "growth_ms": {each.key: each.medians for each in results.growths},
         "restarts": [asdict(each) for each in results.restarts],
         "costs": [asdict(each) for each in results.costs],
+        "requests": [asdict(each) for each in results.requests],
         "bulk_reads": [asdict(each) for each in results.readings],
         "bulk_writes": [{**asdict(each), "ratio": each.ratio} for each in results.rates],
         "targets": [{**asdict(each), "met": each.is_met} for each in results.verdicts],
@@ -106,6 +109,8 @@ def as_text(results: Results) -> str:
         parts.append(_restart_table(results.restarts))
     if results.costs:
         parts.append(as_table(results.costs))
+    if results.requests:
+        parts.append(_request_table(results.requests))
     if results.readings:
         parts.append(_reading_table(results.readings))
     if results.rates:
@@ -178,6 +183,14 @@ def _restart_table(restarts: list[Restart]) -> str:
         for name, made in (("the first", each.first), (f"again (Redis loaded in {each.loading:.1f} s)", each.again)):
             figures = (made.documents, made.read, made.reused, made.listings)
             rows.append([name, *map(str, figures), f"{made.seconds:.1f}"])
+    return table(rows)
+
+
+def _request_table(requests: list[Requests]) -> str:
+    rows = [["Requests on S3", "reads", "of packs", "listings", "Redis round trips", "from packs", "rows"]]
+    for each in requests:
+        numbers = (each.reads, each.packs, each.listings, each.round_trips, each.packed, each.rows)
+        rows.append([each.query, *(f"{number:,}" for number in numbers)])
     return table(rows)
 
 

@@ -61,6 +61,30 @@ def test_bulk_reads_are_measured_through_obstore_and_through_boto3() -> None:
     assert {"get_many, obstore", "get_many, boto3", "boto3 in a pool of threads"} <= ways
 
 
+def test_requests_of_pages_ranges_and_packed_scans_do_not_grow_with_the_table() -> None:
+    run = benchmarks("--only", "requests", "--documents", "250", "--json")
+    assert run.returncode == 0, run.stderr
+    found = {each.pop("query"): each for each in json.loads(run.stdout)["requests"]}
+    page = {"reads": 20, "listings": 0, "packs": 0, "packed": 0, "round_trips": 1, "rows": 20}
+    alone = {**page, "reads": 0, "rows": 1}
+    assert found == {
+        "newest 20": page,
+        "20 from the 1,250th": page,
+        "newest 20 published": page,
+        "count() of a range": alone,
+        "exists() in a range": alone,
+        "scan by title, packed": {**alone, "reads": 1, "listings": 3, "packs": 1, "packed": 2500, "round_trips": 0},
+        "the same, three documents changed": {
+            **alone,
+            "reads": 4,
+            "listings": 3,
+            "packs": 1,
+            "packed": 2497,
+            "round_trips": 0,
+        },
+    }
+
+
 def test_help_names_every_measurement() -> None:
     said = benchmarks("--help").stdout
     assert {"--sizes", "--budget", "--again", "--write-docs", "--only"} <= set(said.replace(",", " ").split())
