@@ -113,7 +113,7 @@ def _check() -> None:
     from django.core.management import call_command
 
     with open(os.devnull, "w") as nowhere:
-        call_command("sb_check", "articles.article", stdout=nowhere)
+        call_command("sb_check", "articles.article", database=OBJECTS, stdout=nowhere)
 
 
 def _peak() -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import costs, documents
+from benchmarks import costs, documents, memory
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,6 +83,13 @@ def test_requests_of_pages_ranges_and_packed_scans_do_not_grow_with_the_table() 
             "round_trips": 0,
         },
     }
+
+
+def test_memory_of_every_statement_and_command_is_measured() -> None:
+    run = benchmarks("--only", "memory", "--documents", "300", "--json")
+    assert run.returncode == 0, run.stderr
+    measured = [(each["task"], each["documents"]) for each in json.loads(run.stdout)["memory"]]
+    assert measured == [(task, documents) for documents in (60, 6_000) for task in memory.TASKS]
 
 
 def test_help_names_every_measurement() -> None:
