@@ -46,8 +46,10 @@ class WorkspaceCursor(SQLiteCursorWrapper):
     def _run(self, query: str, params: Any, run: Callable[[str], Any]) -> None:
         self._end_stream()
         self.rows = None
-        self._following = self.wrapper.run_statement(self, query, params, _Execution(self, query, run))
-        self._unread = chain(self.rows or (), chain.from_iterable(self._following or ()))
+        following = self._following = self.wrapper.run_statement(self, query, params, _Execution(self, query, run))
+        self._unread = iter(self.rows or ())
+        if following is not None:
+            self._unread = chain(self._unread, chain.from_iterable(following))
         self.rows = None
 
     def _end_stream(self) -> None:
