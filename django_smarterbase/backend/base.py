@@ -218,7 +218,6 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         """Make the scratch table, with triggers when the statement is going to write it."""
         self.catalog.ensure(table, armed=armed)
 
-    @async_unsafe
     def index_counts(self, model: type[Model], field: Field[Any, Any]) -> dict[Any, int]:
         """``{value: documents}`` of an indexed field. See ``SmarterBaseQuerySet.index_counts``."""
         return index_counts(self, model, field)

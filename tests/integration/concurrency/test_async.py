@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
-from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.db import close_old_connections, connection, connections, transaction
 from django.db.models import F
@@ -93,15 +92,6 @@ def test_a_hundred_queries_at_once_each_get_their_own_answer(way: Way[list[str]]
         return [author.name for author in authors]
 
     assert way(everybody) == [f"author {number}" for number in range(100)]
-
-
-def test_counts_of_an_index_are_refused_where_an_event_loop_runs(ada: Author) -> None:
-    async def count() -> None:
-        Article.objects.index_counts("status")
-
-    assert Article.objects.index_counts("status") == {"draft": 1}  # and the connection is open
-    with pytest.raises(SynchronousOnlyOperation):
-        asyncio.run(count())
 
 
 @pytest.mark.parametrize("thread_sensitive", [True, False])
