@@ -6,10 +6,9 @@ they serve (never in a pool thread) and raise the counters there. ``counting()``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
+from types import TracebackType
 
 
 @dataclass(slots=True)
@@ -73,15 +72,22 @@ def redis_ops() -> RedisOps:
     return current.redis if current is not None else RedisOps()
 
 
-@contextmanager
-def counting(ops: Ops | None = None) -> Iterator[Ops]:
+class counting:  # noqa: N801 - it reads as a verb at its place of use, like contextlib.suppress
     """Count the requests made inside the block, apart from those of any surrounding block.
 
     With ``ops`` they are added to what a statement has made before: one that hands out its rows bit by bit.
     """
-    ops = Ops() if ops is None else ops
-    token = _current.set(ops)
-    try:
-        yield ops
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_outer", "ops")
+
+    def __init__(self, ops: Ops | None = None) -> None:
+        self.ops = Ops() if ops is None else ops
+
+    def __enter__(self) -> Ops:
+        self._outer: Token[Ops | None] = _current.set(self.ops)
+        return self.ops
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _current.reset(self._outer)

@@ -83,7 +83,8 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
     def session(self) -> Session:
         """The session of the open connection, which is opened when there is none, for the tenant for which this context
         works. Raises TenantInTransaction."""
-        self.ensure_connection()
+        if self.connection is None:
+            self.ensure_connection()
         if self._session is None:
             raise ImproperlyConfigured("A smarterbase connection is opened by Django, not by hand.")
         if self._session.resources.tenant != tenant_of(self.alias):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 
+from django_smarterbase.backend.rawsql import qmark
+
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
     from django_smarterbase.backend.recording import FollowingRows
@@ -43,11 +45,17 @@ class WorkspaceCursor(SQLiteCursorWrapper):
         self._run(query, first, lambda sql: super(WorkspaceCursor, self).executemany(sql, params))
         return self
 
+    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
+        """The SQL with parameters as SQLite writes them."""
+        return qmark(query) if param_names is None else super().convert_query(query, param_names=param_names)
+
     def _run(self, query: str, params: Any, run: Callable[[str], Any]) -> None:
         self._end_stream()
         self.rows = None
-        self._following = self.wrapper.run_statement(self, query, params, _Execution(self, query, run))
-        self._unread = chain(self.rows or (), chain.from_iterable(self._following or ()))
+        following = self._following = self.wrapper.run_statement(self, query, params, _Execution(self, query, run))
+        self._unread = iter(self.rows or ())
+        if following is not None:
+            self._unread = chain(self._unread, chain.from_iterable(following))
         self.rows = None
 
     def _end_stream(self) -> None:

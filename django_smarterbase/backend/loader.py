@@ -50,7 +50,7 @@ class Loader:
 
     ``access`` is the caller's wish (``hints``): "index" refuses scans, "scan" does not consult the index.
     ``repeatable`` says that what is read must be remembered, for later statements of a transaction. ``index_rows``
-    tells of which tables rows are made of what the index knows.
+    tells of which tables rows are made of what the index knows. What the loading comes to is noted in ``account``.
     """
 
     def __init__(
@@ -62,13 +62,14 @@ class Loader:
         access: Access = "any",
         *,
         repeatable: bool = True,
+        account: Account | None = None,
     ) -> None:
         self.resources = resources
         self.workspace = workspace
         self.snapshot = snapshot
         self.schema_of = schema_of
         self.access = access
-        self.account = Account()
+        self.account = Account() if account is None else account
         self.documents = Documents(resources, snapshot, self.account)
         self.index_rows: Mapping[str, IndexRows] = {}
         self.left_out = 0  # rows before those of a page, by which the statement's OFFSET is too large

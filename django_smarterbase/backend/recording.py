@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from django_smarterbase.backend.session import Session
@@ -21,42 +20,47 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 
 
-@dataclass(slots=True)
-class Run:
-    """How a statement goes, or a COMMIT: ``duration`` in ms, ``error`` the name of the exception that ended it."""
+class Run(counting):
+    """How a statement goes, or a COMMIT: ``duration`` in ms, ``error`` the name of the exception that ended it.
 
-    database: str
-    operation: Operation
-    model: str | None
-    ops: Ops = field(default_factory=Ops)
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    duration: float = 0.0
-    error: str | None = None
+    Within its block, which may be entered again, what is done is counted and timed, and what it raises is noted. By its
+    counters a statement is known to have waited for Redis in vain, so that it does not wait again.
+    """
 
-    @contextmanager
-    def going_on(self) -> Iterator[None]:
-        """Count and time what is done within the block, beside what was done before, and note what it raises.
+    __slots__ = ("_begun", "database", "duration", "error", "model", "operation", "started_at")
 
-        By its counters a statement is known to have waited for Redis in vain, so that it does not wait again.
-        """
-        begun = time.perf_counter()
-        try:
-            with counting(self.ops):
-                yield
-        except BaseException as raised:
-            self.error = type(raised).__name__
-            if isinstance(raised, ConflictError):
-                send(
-                    conflict_raised,
-                    Session,
-                    database=self.database,
-                    operation=self.operation,
-                    model=self.model,
-                    error=raised,
-                )
-            raise
-        finally:
-            self.duration += (time.perf_counter() - begun) * 1000
+    def __init__(self, database: str, operation: Operation, model: str | None) -> None:
+        super().__init__()
+        self.database = database
+        self.operation = operation
+        self.model = model
+        self.started_at = datetime.now(UTC)
+        self.duration = 0.0
+        self.error: str | None = None
+
+    def __enter__(self) -> Ops:
+        self._begun = time.perf_counter()
+        return super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        if error is not None:
+            self._note(error)
+        self.duration += (time.perf_counter() - self._begun) * 1000
+
+    def _note(self, error: BaseException) -> None:
+        self.error = type(error).__name__
+        if isinstance(error, ConflictError):
+            send(
+                conflict_raised,
+                Session,
+                database=self.database,
+                operation=self.operation,
+                model=self.model,
+                error=error,
+            )
 
 
 class FollowingRows:
@@ -77,7 +81,7 @@ class FollowingRows:
         if self._closed:
             raise StopIteration
         try:
-            with self._run.going_on():
+            with self._run:
                 rows = self._stream.next_rows()
         except BaseException:
             self.close()

@@ -104,9 +104,13 @@ class _Verification:
         has = session.wrapper.catalog.has_schema_object
         self._gone = {table for table in session.migrating if not has(table)}  # a migration has dropped or renamed them
         self._loader = Loader(
-            session.resources, session.workspace, Snapshot(), session.wrapper.table_schema, repeatable=False
+            session.resources,
+            session.workspace,
+            Snapshot(),
+            session.wrapper.table_schema,
+            repeatable=False,
+            account=session.account,
         )
-        self._loader.account = session.account
 
     def run(self) -> None:
         """Raise IntegrityError for a reference that leads nowhere, and for one to a row that goes.

@@ -156,6 +156,7 @@ class Session:
                     attempt=attempt,
                 )
                 pause(attempt)
+                self.account = Account()
         if failure is not None and isinstance(failure.error, ClaimTaken):
             raise commit_error(failure) from failure
         raise ConflictError(
@@ -212,16 +213,15 @@ class Session:
             self._empty(snapshot)
 
     def _loader(self, request: Request, snapshot: Snapshot) -> Loader:
-        loader = Loader(
+        return Loader(
             self.resources,
             self.workspace,
             snapshot,
             self.wrapper.table_schema,
             request.hints.access,
             repeatable=self.in_transaction,
+            account=self.account,
         )
-        self.account = loader.account
-        return loader
 
     def _attempt(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -123,55 +123,59 @@ class StatementRunner:
     def _run_recorded(self, request: Request, query: str, params: Any) -> FollowingRows | None:
         run = Run(self.wrapper.alias, request.operation, request.model)
         try:
-            with run.going_on():
+            with run:
                 self.wrapper.catalog.refuse_join_across(request.plan.tables)
                 self.session.run(request, self.execution)
         finally:
-            values = partial(self._filter_values, request)
-            made = _Made(request, query, params, run, self.session.account, caller_method, values)
-            if self.execution.stream is None or run.error is not None:
-                self._record(made, lambda: self._result_count(request))
-        return None if self.execution.stream is None else self._following(made, self.execution.stream)
+            made, stream = _Made(request, query, params, run, self.session.account), self.execution.stream
+            if stream is None or run.error is not None:
+                self._record(made)
+        return None if stream is None else self._following(made, stream)
 
     def _following(self, made: _Made, stream: RowStream) -> FollowingRows:
         """The rows of the stream. Who asked for what is told now, as others may read the rows."""
-        values = self._filter_values(made.request)
-        made.filter_values = lambda: values
+        made.filter_values = self._filter_values(made.request)
         if listening():
-            method = caller_method()
-            made.method = lambda: method
-        first = len(self.execution.rows or ())
-        return FollowingRows(stream, made.run, first, lambda number: self._record(made, lambda: number))
+            made.method = caller_method()
 
-    def _record(self, made: _Made, number: Callable[[], int]) -> None:
+        def ended(number: int) -> None:
+            made.number = number
+            self._record(made)
+
+        return FollowingRows(stream, made.run, len(self.execution.rows or ()), ended)
+
+    def _record(self, made: _Made) -> None:
         slow_ms = self.session.resources.options.slow_ms
         if wanted(made.run.duration, slow_ms):
-            record_made(lambda: self._profile(made, number()), slow_ms)
+            record_made(partial(self._profile, made), slow_ms)
 
-    def _profile(self, made: _Made, number: int) -> QueryProfile:
+    def _profile(self, made: _Made) -> QueryProfile:
         request, run, account, fallback = made.request, made.run, made.account, made.account.fallback_reason
+        if made.number is None:
+            made.number, made.filter_values = self._result_count(request), self._filter_values(request)
+        index_used = _index_used(account)
         return QueryProfile(
-            method=request.hints.name or made.method(),
+            method=request.hints.name or made.method or caller_method(),
             model=request.model,
             database=self.wrapper.alias,
             tenant=self.session.resources.tenant,
             operation=request.operation,
             complexity="O(n)" if account.whole_table else "O(1)",
-            index_used=_index_used(account),
+            index_used=index_used,
             started_at=run.started_at,
             duration=run.duration,
             filter_fields=request.plan.filter_fields,
             storage_ops=run.ops.storage,
             redis_ops=run.ops.redis,
             candidates=account.candidates,
-            result_count=number,
+            result_count=made.number,
             skipped_documents=account.skipped,
             fallback=fallback is not None,
             fallback_reason=fallback,
             error=run.error,
-            plan=_plan_lines(request.plan, account),
+            plan=_plan_lines(account.steps or request.plan.steps, account, index_used),
             fingerprint=fingerprint(made.query, made.params),
-            filter_values=made.filter_values(),
+            filter_values=made.filter_values,
         )
 
     def _filter_values(self, request: Request) -> tuple[str, ...] | None:
@@ -189,26 +193,26 @@ class StatementRunner:
 
 @dataclass(slots=True)
 class _Made:
-    """What the profile of a statement is made of. ``method`` and ``filter_values`` are asked for when it is."""
+    """What the profile of a statement is made of. Of one whose rows were read as they were asked for, ``number`` is how
+    many; ``method`` and ``filter_values`` have been told at its beginning."""
 
     request: Request
     query: str
     params: Any
     run: Run
     account: Account
-    method: Callable[[], str]
-    filter_values: Callable[[], tuple[str, ...] | None]
+    method: str | None = None
+    number: int | None = None
+    filter_values: tuple[str, ...] | None = None
 
 
-def _plan_lines(plan: QueryPlan, account: Account) -> tuple[str, ...]:
-    plan = replace(plan, steps=account.steps or plan.steps)
+def _plan_lines(steps: Sequence[Step], account: Account, index_used: str) -> tuple[str, ...]:
     if account.scanned:
         return (
-            *explain_text(plan, account.fallback_reason, beyond=account.beyond),
+            *explain_text(steps, account.fallback_reason, beyond=account.beyond),
             *(f"{choice.table}: {choice.why}" for choice in account.choices),
         )
-    alone = _index_used(account) if account.indexes else None
-    return tuple(explain_text(plan, alone=alone, beyond=account.beyond))
+    return tuple(explain_text(steps, alone=index_used if account.indexes else None, beyond=account.beyond))
 
 
 def _index_used(account: Account) -> str:
@@ -226,12 +230,12 @@ def commit_recorded(alias: str, session: Session) -> None:
     """
     run, written = Run(alias, "commit", None), None
     try:
-        with run.going_on():
+        with run:
             written = session.commit()
     finally:
         slow_ms = session.resources.options.slow_ms
         if written != 0 and wanted(run.duration, slow_ms):
-            record_made(lambda: _commit_profile(session, alias, written, run), slow_ms)
+            record_made(partial(_commit_profile, session, alias, written, run), slow_ms)
 
 
 def _commit_profile(session: Session, alias: str, written: int | None, run: Run) -> QueryProfile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from django_smarterbase.planner.plan import (
@@ -13,7 +13,6 @@ from django_smarterbase.planner.plan import (
     JoinLookup,
     KeyLookup,
     OrderedLookup,
-    QueryPlan,
     Scan,
     Step,
     SubqueryLookup,
@@ -45,16 +44,16 @@ class _Detail(enum.IntEnum):
 
 
 def explain_text(
-    plan: QueryPlan, fallback_reason: str | None = None, *, alone: str | None = None, beyond: bool = False
+    steps: Sequence[Step], fallback_reason: str | None = None, *, alone: str | None = None, beyond: bool = False
 ) -> Iterator[str]:
-    """The plan alone, for whoever records it: one line a step, in the order of execution. No value is in it.
+    """The steps of a plan alone, for whoever records it: one line a step, in the order of execution. No value is in it.
 
     ``alone`` names what answered in place of a scan of the table, since it knew all that was asked. ``beyond`` tells
     that an ordered index did not find its page in time.
     """
-    if not plan.steps:
+    if not steps:
         yield "Nothing is read."
-    for step in plan.steps:
+    for step in steps:
         if alone is not None and isinstance(step.path, Scan):
             yield f"{name_of(step)}: {alone} alone, O(1)"
             continue

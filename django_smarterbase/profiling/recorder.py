@@ -37,6 +37,8 @@ _GO_BETWEENS = frozenset(
     | {"asyncio", "concurrent", "contextlib", "contextvars", "functools", "runpy", "threading"}
     | {"http", "socketserver", "wsgiref", "gunicorn", "uvicorn", "daphne", "hypercorn", "waitress"}
 )
+#: The modules of such code that have been met.
+_passed_by: set[str] = set()
 
 
 def listening() -> bool:
@@ -128,13 +130,14 @@ def caller_method() -> str:
     application = "unknown"
     while frame is not None:
         module: str = frame.f_globals.get("__name__", "")
-        role = _role(module)
-        if role == "caller" and (name := _function(frame.f_code, module)):
-            return name
-        if role == "handler":
-            break
-        if role == "application" and application == "unknown":
-            application = _function(frame.f_code, module) or application
+        if module not in _passed_by:  # as most are, so this is the whole cost of most frames
+            role = _role(module)
+            if role == "caller" and (name := _function(frame.f_code, module)):
+                return name
+            if role == "handler":
+                break
+            if role == "application" and application == "unknown":
+                application = _function(frame.f_code, module) or application
         frame = frame.f_back
     return application
 
@@ -146,7 +149,10 @@ def _role(module: str) -> Literal["caller", "application", "handler", "go-betwee
         return "caller"
     if module.startswith("django.contrib."):
         return "application"
-    return "handler" if module.startswith("django.core.handlers.") else "go-between"
+    if module.startswith("django.core.handlers."):
+        return "handler"
+    _passed_by.add(module)
+    return "go-between"
 
 
 def _function(code: CodeType, module: str) -> str:

@@ -37,7 +37,7 @@ PLAN = QueryPlan(
 
 
 def test_plan_has_a_line_for_each_step_and_names_no_value() -> None:
-    assert list(explain_text(PLAN)) == [
+    assert list(explain_text(PLAN.steps)) == [
         "owners: KeyLookup of 2 primary key(s), O(1)",
         "things: IndexLookup redis:by-color, O(1), answers count(), exists() and primary keys alone",
         "things AS T2: IndexLookup redis:by-color, O(1)",
@@ -52,7 +52,7 @@ def test_plan_has_a_line_for_each_step_and_names_no_value() -> None:
 
 
 def test_plan_says_why_its_indexes_were_not_asked() -> None:
-    assert list(explain_text(QueryPlan(), "Redis unreachable")) == [
+    assert list(explain_text((), "Redis unreachable")) == [
         "Nothing is read.",
         "FALLBACK: the index is not trusted now (Redis unreachable); its steps are full scans, O(n).",
     ]

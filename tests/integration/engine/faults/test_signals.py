@@ -16,6 +16,7 @@ from django_smarterbase.backend.intents import Intent
 from django_smarterbase.backend.recovery import recovery_of
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError
+from django_smarterbase.profiling import profile_queries
 from testproject.articles.models import Article, Author
 from tests.conftest import Told
 from tests.integration.commands.site import WRITE_DEADLINE
@@ -35,6 +36,14 @@ def test_statement_that_meets_a_faster_writer_tells_that_it_begins_anew(rival: R
     assert views() == [1, 11]
     assert told.arguments("statement_retried") == [{**ARTICLE, "attempt": 1}]
     assert told.arguments("conflict_raised") == []
+
+
+def test_profile_of_a_statement_that_began_anew_is_of_its_last_attempt(rival: Rival, filled: Ledger) -> None:
+    rival(("title 2", 10), None)
+    with profile_queries() as queries:
+        Article.objects.filter(title__in=TITLES).update(view_count=F("view_count") + 1)
+    (profile,) = queries.profiles
+    assert (profile.candidates, profile.index_used, len(profile.plan)) == (2, "none:full-scan", 1)
 
 
 def test_statement_that_never_gets_through_tells_each_attempt_and_the_conflict(
