@@ -1,4 +1,4 @@
-"""The Lua scripts of the folder ``lua``, each with the functions that all of them share in front."""
+"""The Lua scripts of the folder ``lua``, each with the functions in front that it shares with others."""
 
 from __future__ import annotations
 
@@ -64,6 +64,6 @@ class Source:
 def source_of(script: Script) -> Source:
     """The script as it is sent to Redis."""
     folder = files(__package__) / "lua"
-    names = ("common", *(("reading",) if script in _READING else ()), script.value)
+    names = ("common", "reading" if script in _READING else "writing", script.value)
     text = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
     return Source(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from ..storage.keys import may_be_stem
@@ -84,8 +84,13 @@ class SetReader:
 
     def records(
         self, schema: TableSchema, indexes: Sequence[IndexDefinition], stems: Sequence[str]
-    ) -> Iterator[tuple[str, dict[str, Value]]]:
+    ) -> dict[str, dict[str, Value]]:
         """As ``IndexService.records``."""
+        return dict(self._records(schema, indexes, stems))
+
+    def _records(
+        self, schema: TableSchema, indexes: Sequence[IndexDefinition], stems: Sequence[str]
+    ) -> Iterator[tuple[str, dict[str, Value]]]:
         columns = [schema.by_name[name] for index in indexes for name in index.columns]
         known: dict[tuple[int, str], Value] = {}
         for start in range(0, len(stems), _RECORDS):
@@ -102,10 +107,12 @@ class SetReader:
                     values[columns[position].name] = known[position, code]
                 yield stem, values
 
-    def _refuse_damage(self, schema: TableSchema, stems: Iterable[str]) -> None:
+    def _refuse_damage(self, schema: TableSchema, stems: Collection[str]) -> None:
         """Raise IndexUntrusted, and withdraw the index, when it names what no document can be called."""
-        redis, wrong = self._room.redis, next((stem for stem in stems if not may_be_stem(stem)), None)
-        if redis is not None and wrong is not None:
+        if all(map(may_be_stem, stems)):
+            return
+        wrong = next(stem for stem in stems if not may_be_stem(stem))
+        if (redis := self._room.redis) is not None:
             self._withdraw(redis, schema)
             raise IndexUntrusted(FallbackReason.DRIFT, f"it names {wrong!r:.200}, which no document can be called")
 

@@ -89,14 +89,21 @@ local function candidates()
   return stems, others
 end
 
-local stems, others = candidates()
-local kept, doubtful = {}, {}
-for _, clause in ipairs(others) do prepare(clause, #stems) end
-for _, stem in ipairs(stems) do
-  if meets_all(stem, others) then
-    kept[#kept + 1] = stem
-    if is_pending(stem) then doubtful[#doubtful + 1] = stem end
+-- The candidates that meet the other clauses too, and those of them that are in doubt.
+local function judged(stems, others)
+  local kept, doubtful = {}, {}
+  for _, clause in ipairs(others) do prepare(clause, #stems) end
+  for _, stem in ipairs(stems) do
+    if meets_all(stem, others) then
+      kept[#kept + 1] = stem
+      if is_pending(stem) then doubtful[#doubtful + 1] = stem end
+    end
   end
+  return kept, doubtful
 end
+
+local kept, others = candidates()
+local doubtful = {}
+if #others > 0 or #pending_stems() > 0 then kept, doubtful = judged(kept, others) end
 local returned = wanted == 'all' or (wanted ~= 'none' and #kept <= tonumber(wanted))
 return answer(#kept - #doubtful, doubtful, returned and kept)

@@ -361,3 +361,16 @@ local function overdue_notes(deadline)
   local note = take(notes_of(epoch, stem), token)
   return note and now() - note.time > deadline and 1 or 0
 end
+
+-- {stem, ETag or "", ...} of the stems from a place in their list on.
+local function with_etags(stems, start)
+  local named = {}
+  for from = start, #stems, PIECE do
+    local till = math.min(from + PIECE - 1, #stems)
+    for i, record in ipairs(call('HMGET', key('docs', epoch), unpack(stems, from, till))) do
+      named[#named + 1] = stems[from + i - 1]
+      named[#named + 1] = record and string.match(record, '^%d+ (%S+)') or ''
+    end
+  end
+  return named
+end
