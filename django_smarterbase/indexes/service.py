@@ -12,7 +12,7 @@ from ..exceptions import IndexUnavailable
 from ..outlook import Outlook
 from ..storage.base import ObjectStore
 from ..storage.keys import Keyspace
-from ..tables import IndexCondition, IndexDefinition, IndexLeaf, TableSchema, Value, Walk
+from ..tables import IndexCondition, IndexDefinition, IndexLeaf, TableSchema, Walk
 from .answers import (
     Change,
     Counts,
@@ -24,6 +24,7 @@ from .answers import (
     Page,
     Reading,
     RebuildReport,
+    Record,
 )
 from .auto import AutoRepair
 from .checking import Auditor
@@ -56,6 +57,7 @@ __all__ = [
     "Progress",
     "Reading",
     "RebuildReport",
+    "Record",
     "TableFindings",
 ]
 
@@ -111,14 +113,20 @@ class IndexService:
         self._auto = AutoRepair(room, self._inspector, self._rebuilder)
 
     def read(
-        self, schema: TableSchema, condition: IndexCondition, *, members: bool = True, at_most: int | None = None
+        self,
+        schema: TableSchema,
+        condition: IndexCondition,
+        *,
+        members: bool = True,
+        at_most: int | None = None,
+        told: Sequence[IndexDefinition] | None = None,
     ) -> Reading:
         """The candidates for ``condition``, or with ``members=False`` only their number and those in doubt; so too when
-        there are more than ``at_most``.
+        there are more than ``at_most``. With ``told`` also what ``records`` says of them, if they are 1,000 or less.
 
         One round trip; a GET of the manifest when the lease on it has run out. Raises IndexUntrusted.
         """
-        return self._trusting(schema, self._reader.read, schema, condition, members=members, at_most=at_most)
+        return self._trusting(schema, self._reader.read, schema, condition, members=members, at_most=at_most, told=told)
 
     def walk(self, schema: TableSchema, walk: Walk, *, skip: bool = False) -> Page | None:
         """The documents of a page of an ordered index and those before it; with ``skip`` as few of these as can be.
@@ -147,7 +155,7 @@ class IndexService:
 
     def records(
         self, schema: TableSchema, indexes: Sequence[IndexDefinition], stems: Sequence[str]
-    ) -> dict[str, dict[str, Value]]:
+    ) -> dict[str, Record]:
         """``{stem: {column: value}}`` of the columns of ``indexes``, as SQLite holds them, without reading documents.
 
         Left out are documents in doubt, those of which the index knows nothing, and those with a value that its code

@@ -1,4 +1,4 @@
--- Shared by the scripts that answer a question from one epoch: it stands between common.lua and their text.
+-- Shared by the scripts that answer a question from one epoch: it stands between common.lua and their text (or telling.lua).
 --
 -- ARGV[1]  epoch (the manifest's)
 -- ARGV[2]  run_id of the server whose eviction policy the caller knows, or ""

@@ -1,4 +1,4 @@
--- Shared by the scripts that do not answer from one epoch (reading.lua): it stands between common.lua and their text.
+-- Shared by the scripts that do not answer a question from one epoch: it stands between common.lua and their text.
 
 -- Whether the stem stands where the entry says.
 local function stands(epoch, stem, entry)
