@@ -61,7 +61,7 @@ __all__ = [
     "TableFindings",
 ]
 
-P = ParamSpec("P")
+Question = ParamSpec("Question")
 Answer = TypeVar("Answer")
 
 
@@ -164,7 +164,7 @@ class IndexService:
         return self._trusting(schema, self._reader.records, schema, indexes, stems)
 
     def _trusting(
-        self, schema: TableSchema, ask: Callable[P, Answer], *question: P.args, **details: P.kwargs
+        self, schema: TableSchema, ask: Callable[Question, Answer], *question: Question.args, **details: Question.kwargs
     ) -> Answer:
         """The answer to a question about the table; note whether the index has given one."""
         try:

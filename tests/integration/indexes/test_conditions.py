@@ -164,6 +164,13 @@ def test_lost_set_of_all_documents_is_noticed_by_every_query(full: World) -> Non
     assert caught.value.reason is FallbackReason.DRIFT
 
 
+def test_what_two_sets_have_in_common_is_counted_without_what_is_in_doubt(full: World) -> None:
+    full.begin("1", "blue")
+    both = IndexCondition((*colored("red").clauses, (IndexEntry(BOTH, ("red", 1)),)))
+    reading = full.first.read(SCHEMA, both, members=False)
+    assert (reading.stems, reading.count, reading.in_doubt) == (None, 2, {"1"})
+
+
 def test_records_tell_the_values_of_certain_documents_in_one_round_trip(full: World) -> None:
     full.first.records(SCHEMA, (COLOR,), ["1"])
     with counting() as ops:
