@@ -38,12 +38,22 @@ class IndexRows:
     schema: TableSchema
     indexes: tuple[IndexDefinition, ...]
 
-    def load(self, service: IndexService, workspace: Workspace, stems: Sequence[str]) -> Collection[str]:
+    def load(
+        self,
+        service: IndexService,
+        workspace: Workspace,
+        stems: Sequence[str],
+        known: Mapping[str, Mapping[str, Value]] | None = None,
+    ) -> Collection[str]:
         """Put rows of these documents in the scratch table; returns the stems of those that could be made.
 
-        One round trip for 1,000 documents. Raises IndexUntrusted.
+        One round trip for 1,000 documents, none where their records are ``known``. Raises IndexUntrusted.
         """
-        rows = self._made_of(service.records(self.schema, self.indexes, stems))
+        if known is None:
+            records = service.records(self.schema, self.indexes, stems)
+        else:
+            records = {stem: known[stem] for stem in stems if stem in known}
+        rows = self._made_of(records)
         return rows.keys() if _insert(workspace, self.schema, list(rows.values())) else ()
 
     def _made_of(self, records: Mapping[str, Mapping[str, Value]]) -> dict[str, tuple[Value, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -139,20 +139,27 @@ class Loader:
         trusted. If the caller refuses scans, it may name them all only when none is read."""
         if schema.table not in self.index_rows or (self.access == "index" and not self.account.index_suffices):
             return False
-        reading = self.ask(schema, IndexCondition())
+        reading = self.ask(schema, IndexCondition(), told=self._told(schema))
         if reading is None:
             return False
         self.account.indexes.append(f"{schema.table}-all")
         self.account.listed.append(schema.table)
-        self._bring(schema, reading.stems or (), reading.in_doubt)
+        self._bring(schema, reading.stems or (), reading)
         return True
 
-    def _bring(self, schema: TableSchema, stems: Sequence[str], in_doubt: Collection[str] = ()) -> None:
-        """Load documents: from the records of the index if these are all that is asked for, or else as they stand."""
+    def _told(self, schema: TableSchema) -> Sequence[IndexDefinition] | None:
+        """The indexes whose records are all that is asked for of the table's documents."""
+        made = self.index_rows.get(schema.table)
+        return None if made is None else made.indexes
+
+    def _bring(self, schema: TableSchema, stems: Sequence[str], reading: Reading | None = None) -> None:
+        """Load documents that ``reading`` has named: from the records of the index if these are all that is asked for,
+        or else as they stand."""
+        in_doubt, records = (reading.in_doubt, reading.records) if reading is not None else ((), None)
         made, present = self.index_rows.get(schema.table), self._table(schema).present
         certain = [stem for stem in stems if stem not in in_doubt and stem not in present]
         if made is not None and certain:
-            loaded = self._asking(schema, partial(made.load, self.resources.indexes, self.workspace, certain))
+            loaded = self._asking(schema, partial(made.load, self.resources.indexes, self.workspace, certain, records))
             if loaded is not None:
                 self.account.candidates += len(loaded)
                 present.update(loaded)
@@ -185,7 +192,7 @@ class Loader:
         """Load what the index names; or scan, when it may not be trusted or a scan is cheaper."""
         reading = self.named(schema, condition)
         if reading is not None:
-            self._bring(schema, reading.stems or (), reading.in_doubt)
+            self._bring(schema, reading.stems or (), reading)
         else:
             self._scan_for(schema, condition)
             self.mention_missing_index(schema)
@@ -207,7 +214,7 @@ class Loader:
         """
         choosable = self.access == "any" and schema.table not in self.index_rows
         requests = self.resources.scan_requests(schema) if choosable else None
-        reading = self.ask(schema, condition, at_most=requests)
+        reading = self.ask(schema, condition, at_most=requests, told=self._told(schema))
         if reading is None or reading.stems is not None or requests is None:
             return reading
         chosen = chosen_scan(schema.table, reading.candidates, reading.documents, requests)
@@ -223,15 +230,20 @@ class Loader:
             self.resources.mention_missing_index(schema)
 
     def ask(
-        self, schema: TableSchema, condition: IndexCondition, *, members: bool = True, at_most: int | None = None
+        self,
+        schema: TableSchema,
+        condition: IndexCondition,
+        *,
+        members: bool = True,
+        at_most: int | None = None,
+        told: Sequence[IndexDefinition] | None = None,
     ) -> Reading | None:
         """What the index says; None when it may not be trusted, which the account then tells.
 
         A statement does not ask again for a table whose index it could not trust: Redis may be slow to fail.
         """
-        return self._asking(
-            schema, partial(self.resources.indexes.read, schema, condition, members=members, at_most=at_most)
-        )
+        read = partial(self.resources.indexes.read, schema, condition, members=members, at_most=at_most, told=told)
+        return self._asking(schema, read)
 
     def page(self, schema: TableSchema, walk: Walk, *, skip: bool) -> Page | None:
         """A page of an ordered index; None when that may not be trusted, or finds no end."""

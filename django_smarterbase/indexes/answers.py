@@ -9,6 +9,9 @@ from datetime import datetime
 from django_smarterbase.outlook import FallbackReason as FallbackReason
 from django_smarterbase.tables import Row, Value
 
+#: ``{column: value}`` of the columns that were asked for, as SQLite holds them.
+Record = Mapping[str, Value]
+
 
 class IndexUntrusted(Exception):  # not an error: the caller scans instead
     """The index may not answer this question; the documents must. Never leaves the package.
@@ -33,13 +36,15 @@ class Reading:
     is no candidate does not meet the condition, whatever is under way.
     ``count`` is the number of candidates *not* in doubt: each of these meets the condition for certain. The exact
     count is ``count`` plus those documents of ``in_doubt`` that, when read, meet the condition. ``documents`` is how
-    many the table has, those in doubt included.
+    many the table has, those in doubt included. ``records`` is ``{stem: {column: value}}`` as ``IndexService.records``
+    gives it; None when it was not asked for, or there are too many candidates.
     """
 
     stems: tuple[str, ...] | None
     count: int
     in_doubt: frozenset[str]
     documents: int
+    records: Mapping[str, Record] | None = None
 
     @property
     def candidates(self) -> int:

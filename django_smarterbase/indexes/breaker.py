@@ -101,6 +101,8 @@ class Breaker:
 
     def admits(self) -> bool:
         """Whether Redis may be asked now. Who gets True must call ``succeeded``, ``failed`` or ``gave_up``."""
+        if self.state is BreakerState.CLOSED:
+            return True
         with self._lock:
             if self._opened is None:
                 return True
@@ -112,6 +114,8 @@ class Breaker:
 
     def succeeded(self) -> None:
         """Redis answered: close."""
+        if self._opened is None and not self._failures and self._answering_since is not None:
+            return  # as ever: nothing to note
         with self._lock:
             before = self.state
             failures, self._failures = self._failures, 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from ..storage.keys import stem
@@ -32,18 +32,19 @@ CONDITION: Final = "(&"
 def condition_words(schema: TableSchema, condition: IndexCondition) -> list[Word]:
     """The words of a condition, without repetitions. Raises IndexUntrusted for what no index can be asked for."""
     try:
-        return list(_of_condition(schema, condition))
+        return _of_condition(schema, condition)
     except NotIndexable as problem:
         raise IndexUntrusted(FallbackReason.NOT_INDEXED, str(problem), expected=True) from problem
 
 
-def _of_condition(schema: TableSchema, condition: IndexCondition) -> Iterator[Word]:
-    yield len(condition.clauses)
+def _of_condition(schema: TableSchema, condition: IndexCondition) -> list[Word]:
+    words: list[Word] = [len(condition.clauses)]
     for clause in condition.clauses:
-        yield from _of_terms(schema, clause)
+        words += _of_terms(schema, clause)
+    return words
 
 
-def _of_terms(schema: TableSchema, terms: Iterable[IndexTerm]) -> Iterator[Word]:
+def _of_terms(schema: TableSchema, terms: Iterable[IndexTerm]) -> list[Word]:
     # Several values may have one code, and a set that is named twice would be counted twice.
     codes: dict[str, dict[str, None]] = {}
     others: dict[tuple[Word, ...], None] = {}
@@ -53,12 +54,12 @@ def _of_terms(schema: TableSchema, terms: Iterable[IndexTerm]) -> Iterator[Word]
             codes.setdefault(index, {})[code] = None
         else:
             others[_of_term(schema, term)] = None
-    yield len(codes) + len(others)
+    words: list[Word] = [len(codes) + len(others)]
     for index, found in codes.items():
-        yield from (SETS, index, len(found))
-        yield from found
-    for words in others:
-        yield from words
+        words += (SETS, index, len(found), *found)
+    for other in others:
+        words += other
+    return words
 
 
 def _of_term(schema: TableSchema, term: IndexTerm) -> tuple[Word, ...]:

@@ -35,10 +35,13 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
 _VALUE: Final = re.compile(r"(:set:[^:]+:[^:]+):.*", re.DOTALL)
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*")
+_TABLES: Final = 1000  # whose keys are remembered, since every statement names them
 _EPOCH_BYTES: Final = 8
 _TOKEN_BYTES: Final = 12
 
@@ -100,7 +103,7 @@ class IndexKeys:
 
     def table(self, table: str) -> TableKeys:
         """The keys of ``table``."""
-        return TableKeys(f"sb:{{{self._owner}:{part(table)}}}:")
+        return _keys_of(self.name, self.tenant, table)
 
     @property
     def history(self) -> HistoryKeys:
@@ -114,7 +117,16 @@ class IndexKeys:
 
     @property
     def _owner(self) -> str:
-        return part(self.name) if self.tenant is None else f"{part(self.name)}@{part(self.tenant)}"
+        return _owner(self.name, self.tenant)
+
+
+def _owner(name: str, tenant: str | None) -> str:
+    return part(name) if tenant is None else f"{part(name)}@{part(tenant)}"
+
+
+@lru_cache(maxsize=_TABLES)
+def _keys_of(name: str, tenant: str | None, table: str) -> TableKeys:
+    return TableKeys(f"sb:{{{_owner(name, tenant)}:{part(table)}}}:")
 
 
 def without_value(key: str) -> str:
@@ -124,6 +136,8 @@ def without_value(key: str) -> str:
 
 def part(text: str) -> str:
     """``text`` as a part of a key or entry: percent-encoded outside ``[A-Za-z0-9_.~-]``."""
+    if _PLAIN.fullmatch(text):
+        return text
     return quote(text, safe="", errors="surrogatepass")
 
 

@@ -1,9 +1,10 @@
-"""The Lua scripts of the folder ``lua``, each with the functions that all of them share in front."""
+"""The Lua scripts of the folder ``lua``, each with the functions in front that it shares with others."""
 
 from __future__ import annotations
 
 import enum
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -49,7 +50,14 @@ class Script(enum.Enum):
     WEIGH = "weigh"
 
 
-_READING: Final = frozenset((Script.COUNTS, Script.GROUPS, Script.READ, Script.RECORDS, Script.WALK))
+#: What stands between ``common.lua`` and the text of a script; ``writing.lua`` where nothing else is said.
+_SHARED: Final[Mapping[Script, tuple[str, ...]]] = {
+    Script.COUNTS: ("reading",),
+    Script.GROUPS: ("reading",),
+    Script.READ: ("reading", "telling"),
+    Script.RECORDS: ("reading", "telling"),
+    Script.WALK: ("reading",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,6 @@ class Source:
 def source_of(script: Script) -> Source:
     """The script as it is sent to Redis."""
     folder = files(__package__) / "lua"
-    names = ("common", *(("reading",) if script in _READING else ()), script.value)
+    names = ("common", *_SHARED.get(script, ("writing",)), script.value)
     text = "\n".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
     return Source(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

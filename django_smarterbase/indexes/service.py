@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from typing import ParamSpec, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -12,7 +12,7 @@ from ..exceptions import IndexUnavailable
 from ..outlook import Outlook
 from ..storage.base import ObjectStore
 from ..storage.keys import Keyspace
-from ..tables import IndexCondition, IndexDefinition, IndexLeaf, TableSchema, Value, Walk
+from ..tables import IndexCondition, IndexDefinition, IndexLeaf, TableSchema, Walk
 from .answers import (
     Change,
     Counts,
@@ -24,6 +24,7 @@ from .answers import (
     Page,
     Reading,
     RebuildReport,
+    Record,
 )
 from .auto import AutoRepair
 from .checking import Auditor
@@ -56,8 +57,12 @@ __all__ = [
     "Progress",
     "Reading",
     "RebuildReport",
+    "Record",
     "TableFindings",
 ]
+
+Question = ParamSpec("Question")
+Answer = TypeVar("Answer")
 
 
 class IndexService:
@@ -108,15 +113,20 @@ class IndexService:
         self._auto = AutoRepair(room, self._inspector, self._rebuilder)
 
     def read(
-        self, schema: TableSchema, condition: IndexCondition, *, members: bool = True, at_most: int | None = None
+        self,
+        schema: TableSchema,
+        condition: IndexCondition,
+        *,
+        members: bool = True,
+        at_most: int | None = None,
+        told: Sequence[IndexDefinition] | None = None,
     ) -> Reading:
         """The candidates for ``condition``, or with ``members=False`` only their number and those in doubt; so too when
-        there are more than ``at_most``.
+        there are more than ``at_most``. With ``told`` also what ``records`` says of them, if they are 1,000 or less.
 
         One round trip; a GET of the manifest when the lease on it has run out. Raises IndexUntrusted.
         """
-        with self._trusting(schema):
-            return self._reader.read(schema, condition, members=members, at_most=at_most)
+        return self._trusting(schema, self._reader.read, schema, condition, members=members, at_most=at_most, told=told)
 
     def walk(self, schema: TableSchema, walk: Walk, *, skip: bool = False) -> Page | None:
         """The documents of a page of an ordered index and those before it; with ``skip`` as few of these as can be.
@@ -125,8 +135,7 @@ class IndexService:
         proportional to the page and, with a condition, to how many documents of the index do not meet it. Raises
         IndexUntrusted.
         """
-        with self._trusting(schema):
-            return self._reader.walk(schema, walk, skip=skip)
+        return self._trusting(schema, self._reader.walk, schema, walk, skip=skip)
 
     def groups(self, schema: TableSchema, walk: Walk) -> Page | None:
         """Documents of each group of ``walk``, and all documents in doubt that may be in one.
@@ -134,8 +143,7 @@ class IndexService:
         None for more than 1,000 groups, or values of which the index does not know enough to tell groups apart. One
         round trip. Raises IndexUntrusted.
         """
-        with self._trusting(schema):
-            return self._reader.groups(schema, walk)
+        return self._trusting(schema, self._reader.groups, schema, walk)
 
     def counts(self, schema: TableSchema, index: IndexDefinition) -> Counts:
         """The number of documents for each combination of values of ``index``.
@@ -143,37 +151,31 @@ class IndexService:
         One round trip whose work is proportional to the number of combinations; values that are too long for a key
         or folded by a collation cost one read each. Raises IndexUntrusted.
         """
-        with self._trusting(schema):
-            return self._reader.counts(schema, index)
+        return self._trusting(schema, self._reader.counts, schema, index)
 
     def records(
         self, schema: TableSchema, indexes: Sequence[IndexDefinition], stems: Sequence[str]
-    ) -> dict[str, dict[str, Value]]:
+    ) -> dict[str, Record]:
         """``{stem: {column: value}}`` of the columns of ``indexes``, as SQLite holds them, without reading documents.
 
         Left out are documents in doubt, those of which the index knows nothing, and those with a value that its code
         does not tell (long, or folded by a collation). One round trip for 1,000 stems. Raises IndexUntrusted.
         """
-        with self._trusting(schema):
-            return dict(self._reader.records(schema, indexes, stems))
+        return self._trusting(schema, self._reader.records, schema, indexes, stems)
 
-    @contextmanager
-    def _trusting(self, schema: TableSchema) -> Iterator[None]:
-        """Note whether the index has answered."""
+    def _trusting(
+        self, schema: TableSchema, ask: Callable[Question, Answer], *question: Question.args, **details: Question.kwargs
+    ) -> Answer:
+        """The answer to a question about the table; note whether the index has given one."""
         try:
-            yield
+            answer = ask(*question, **details)
         except IndexUntrusted as untrusted:
-            self._lost(schema, untrusted)
+            self._room.trust_log.lost(schema.table, untrusted)
+            self._auto.consider(schema, untrusted.reason)
             raise
-        self._kept(schema)
-
-    def _lost(self, schema: TableSchema, untrusted: IndexUntrusted) -> None:
-        self._room.trust_log.lost(schema.table, untrusted)
-        self._auto.consider(schema, untrusted.reason)
-
-    def _kept(self, schema: TableSchema) -> None:
         self._room.trust_log.kept(schema.table)
         self._auto.served(schema)
+        return answer
 
     def attend(self, schema: TableSchema) -> None:
         """Give a new, empty table its index before its first write. Does nothing while Redis does not answer."""

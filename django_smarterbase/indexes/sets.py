@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from ..storage.keys import may_be_stem
 from ..tables import IndexCondition, IndexDefinition, TableSchema, Value, Walk
-from .answers import Counts, FallbackReason, IndexUntrusted, Page, Reading
+from .answers import Counts, FallbackReason, IndexUntrusted, Page, Reading, Record
 from .client import IndexDamaged, RedisClient, RedisDown
-from .conditions import condition_words
+from .conditions import Word, condition_words
 from .definitions import indexable
 from .encoding import LOSSY, NotIndexable, stored_code, value_of
 from .keys import part
@@ -35,16 +35,24 @@ class SetReader:
         self._eviction = EvictionWatch(allowed=room.options.allow_eviction)
 
     def read(
-        self, schema: TableSchema, condition: IndexCondition, *, members: bool, at_most: int | None = None
+        self,
+        schema: TableSchema,
+        condition: IndexCondition,
+        *,
+        members: bool,
+        at_most: int | None = None,
+        told: Sequence[IndexDefinition] | None = None,
     ) -> Reading:
         """As ``IndexService.read``."""
         wanted = "none" if not members else "all" if at_most is None else str(at_most)
-        answer = self._ask(schema, Script.READ, [wanted, self._room.deadline_ms, *condition_words(schema, condition)])
-        _, _, _, count, overdue, in_doubt, stems, documents = answer
+        telling = [0, 0] if told is None else [_RECORDS, *_names(told)]
+        rest = [wanted, self._room.deadline_ms, *telling, *condition_words(schema, condition)]
+        _, _, _, count, overdue, in_doubt, stems, documents, rows = self._ask(schema, Script.READ, rest)
         self._refuse_damage(schema, (*in_doubt, *(stems or ())))
         if overdue:
             self._sweeper.lend_a_hand(schema)
-        return Reading(None if stems is None else tuple(stems), count, frozenset(in_doubt), documents)
+        records = None if told is None or rows is None else dict(_values_told(schema, told, stems, rows))
+        return Reading(None if stems is None else tuple(stems), count, frozenset(in_doubt), documents, records)
 
     def walk(self, schema: TableSchema, walk: Walk, *, skip: bool) -> Page | None:
         """As ``IndexService.walk``."""
@@ -54,7 +62,7 @@ class SetReader:
 
     def groups(self, schema: TableSchema, walk: Walk) -> Page | None:
         """As ``IndexService.groups``."""
-        rest: list[str | int] = [self._room.deadline_ms, *_groups(schema, walk), _MOST_GROUPS]
+        rest: list[Word] = [self._room.deadline_ms, *_groups(schema, walk), _MOST_GROUPS]
         _, _, _, overdue, state, in_doubt, flat = self._ask(schema, Script.GROUPS, rest)
         return self._page(schema, overdue, state, 0, in_doubt, flat)
 
@@ -84,32 +92,25 @@ class SetReader:
 
     def records(
         self, schema: TableSchema, indexes: Sequence[IndexDefinition], stems: Sequence[str]
-    ) -> Iterator[tuple[str, dict[str, Value]]]:
+    ) -> dict[str, Record]:
         """As ``IndexService.records``."""
-        columns = [schema.by_name[name] for index in indexes for name in index.columns]
-        known: dict[tuple[int, str], Value] = {}
+        found: dict[str, Record] = {}
         for start in range(0, len(stems), _RECORDS):
             piece = stems[start : start + _RECORDS]
-            words: list[str | int] = [len(indexes), *(part(index.name) for index in indexes), *piece]
-            *_, rows = self._ask(schema, Script.RECORDS, words)
-            for stem, row in zip(piece, rows, strict=True):
-                if row is None or LOSSY in row:
-                    continue
-                values = {}
-                for position, code in enumerate(row.replace(" ", ",").split(",") if row else ()):
-                    if (position, code) not in known:
-                        known[position, code] = value_of(columns[position], code)
-                    values[columns[position].name] = known[position, code]
-                yield stem, values
+            *_, rows = self._ask(schema, Script.RECORDS, [*_names(indexes), *piece])
+            found.update(_values_told(schema, indexes, piece, rows))
+        return found
 
-    def _refuse_damage(self, schema: TableSchema, stems: Iterable[str]) -> None:
+    def _refuse_damage(self, schema: TableSchema, stems: Collection[str]) -> None:
         """Raise IndexUntrusted, and withdraw the index, when it names what no document can be called."""
-        redis, wrong = self._room.redis, next((stem for stem in stems if not may_be_stem(stem)), None)
-        if redis is not None and wrong is not None:
+        if all(map(may_be_stem, stems)):
+            return
+        wrong = next(stem for stem in stems if not may_be_stem(stem))
+        if (redis := self._room.redis) is not None:
             self._withdraw(redis, schema)
             raise IndexUntrusted(FallbackReason.DRIFT, f"it names {wrong!r:.200}, which no document can be called")
 
-    def _ask(self, schema: TableSchema, script: Script, rest: list[str | int]) -> list[Any]:
+    def _ask(self, schema: TableSchema, script: Script, rest: list[Word]) -> list[Any]:
         """Run a reading script. Asks again, with the manifest read anew, when another epoch turns out to be marked."""
         redis = self._room.redis
         if redis is None:
@@ -123,7 +124,7 @@ class SetReader:
         raise IndexUntrusted(FallbackReason.SUSPECT, "the manifest changes all the time")
 
     def _ask_once(
-        self, redis: RedisClient, schema: TableSchema, script: Script, rest: list[str | int], *, fresh: bool
+        self, redis: RedisClient, schema: TableSchema, script: Script, rest: list[Word], *, fresh: bool
     ) -> list[Any] | None:
         """The script's answer; None when the manifest has changed since the lease on it ran out."""
         manifest = self._room.manifest
@@ -169,7 +170,29 @@ class _Found:
         return tuple(row[column.name] for column in self._columns)
 
 
-def _groups(schema: TableSchema, walk: Walk) -> list[str | int]:
+def _names(indexes: Sequence[IndexDefinition]) -> list[Word]:
+    """Indexes as the scripts take them that tell of records."""
+    return [len(indexes), *(part(index.name) for index in indexes)]
+
+
+def _values_told(
+    schema: TableSchema, indexes: Sequence[IndexDefinition], stems: Sequence[str], rows: Sequence[str | None]
+) -> Iterator[tuple[str, Record]]:
+    """The values that the codes of records stand for, without the documents of which these do not tell all."""
+    columns = [schema.by_name[name] for index in indexes for name in index.columns]
+    known: dict[tuple[int, str], Value] = {}
+    for stem, row in zip(stems, rows, strict=True):
+        if row is None or LOSSY in row:
+            continue
+        values = {}
+        for position, code in enumerate(row.replace(" ", ",").split(",") if row else ()):
+            if (position, code) not in known:
+                known[position, code] = value_of(columns[position], code)
+            values[columns[position].name] = known[position, code]
+        yield stem, values
+
+
+def _groups(schema: TableSchema, walk: Walk) -> list[Word]:
     """Groups as the script takes them."""
     name, first, last, _null = _bounds(schema, walk)
     column = kept_order(schema, walk.index).columns[len(walk.prefix)]
@@ -183,7 +206,7 @@ def _bounds(schema: TableSchema, walk: Walk) -> tuple[str, str, str, str]:
         raise IndexUntrusted(FallbackReason.NOT_INDEXED, str(problem), expected=True) from problem
 
 
-def _walk(schema: TableSchema, walk: Walk, *, skip: bool) -> list[str | int]:
+def _walk(schema: TableSchema, walk: Walk, *, skip: bool) -> list[Word]:
     """A walk as the script takes it, but for its condition."""
     name, first, last, null = _bounds(schema, walk)
     whole = len(walk.prefix) + walk.ties if walk.ties else 0

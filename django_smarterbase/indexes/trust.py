@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ..exceptions import CorruptDocument
@@ -61,26 +61,32 @@ def check_answer(answer: list[Any]) -> None:
         raise IndexUntrusted(_STATUS[status], detail)
 
 
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    """The eviction policy of one run of a server, and when it was asked (``time.monotonic``)."""
+
+    run_id: str
+    name: str
+    asked: float
+
+
 class EvictionWatch:
     """Knows the eviction policy of the server that answered last, so that reads need not ask for it. Thread-safe."""
 
     def __init__(self, *, allowed: bool) -> None:
         self._allowed = allowed
-        self._lock = threading.Lock()
-        self._run_id = ""
-        self._policy = ""
-        self._checked = 0.0
+        self._known: _Policy | None = None  # exchanged as a whole, so that no lock is needed
 
     def known_run(self) -> str:
         """The run_id whose policy is known; "" when it is to be read again."""
-        with self._lock:
-            return self._run_id if time.monotonic() - self._checked < _RECHECK else ""
+        known = self._known
+        return known.run_id if known is not None and time.monotonic() - known.asked < _RECHECK else ""
 
     def learn(self, run_id: str, policy: str) -> None:
         """Take what a script said; ``policy`` is "" when it was not asked. Raises IndexUntrusted when keys may go."""
-        with self._lock:
-            if policy:
-                self._run_id, self._policy, self._checked = run_id, policy, time.monotonic()
-            current = self._policy if self._run_id == run_id else ""
+        if policy:
+            self._known = _Policy(run_id, policy, time.monotonic())
+        known = self._known
+        current = known.name if known is not None and known.run_id == run_id else ""
         if not self._allowed and current.startswith(EVICTING):
             raise IndexUntrusted(FallbackReason.EVICTING, f"{current}; set it to noeviction")

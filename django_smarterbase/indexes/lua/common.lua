@@ -1,4 +1,5 @@
--- Shared by every script of this folder: it stands before their text when they are loaded.
+-- Shared by every script of this folder: it stands before their text when they are loaded, followed by reading.lua for
+-- those that answer a question from one epoch, and by writing.lua for all others: a function costs each run its making.
 --
 -- KEYS[1]  the table's marker key; all other keys are the marker's with another ending (formats: indexes/keys.py),
 --          so they share its hash tag and its cluster slot. The endings come encoded from Python.
@@ -58,14 +59,9 @@ local function member_of(code, stem)
 end
 
 local function stem_of(member)
-  return string.match(member, ' (.*)$') or string.match(member, 't([^!]*)!$')
-end
-
--- Whether the stem stands where the entry says.
-local function stands(epoch, stem, entry)
-  local index, code = split_ordered(entry)
-  if index then return call('ZSCORE', order_key(epoch, index), member_of(code, stem)) ~= false end
-  return call('SISMEMBER', set_key(epoch, entry), stem) == 1
+  local blank = string.find(member, ' ', 1, true)
+  if blank then return string.sub(member, blank + 1) end
+  return string.match(member, '.*!t([^!]*)!$') or string.match(member, '^t([^!]*)!$')
 end
 
 local function now()
@@ -84,29 +80,10 @@ local function policy()
   return string.match(redis.call('INFO', 'memory'), 'maxmemory_policy:([%w-]+)') or ''
 end
 
-local function bump(epoch, field, by)
-  return call('HINCRBY', key('tally', epoch), field, by)
-end
-
 -- The epoch is trusted no more and fed no more. What it holds is left to the next rebuild's cleaning.
 local function drop(epoch)
   call('HDEL', base .. 'live', epoch)
   if call('HGET', KEYS[1], 'epoch') == epoch then call('DEL', KEYS[1]) end
-end
-
-local function parse_live(text)
-  local state, definition, run = string.match(text, '^(%S+) (%S+) (%S*)$')
-  return {state = state, definition = definition, run = run}
-end
-
-local function live(epoch)
-  local text = call('HGET', base .. 'live', epoch)
-  return text and parse_live(text) or nil
-end
-
-local function locked_by_other(stem, token, time)
-  local holder, till = string.match(call('HGET', base .. 'locks', stem) or '', '^(%S+) (%d+)$')
-  return holder and holder ~= token and tonumber(till) > time
 end
 
 local function parse_record(text)
@@ -117,12 +94,6 @@ end
 
 local function record_of(epoch, stem)
   return parse_record(call('HGET', key('docs', epoch), stem))
-end
-
-local function set_record(epoch, stem, ticket, etag, entries)
-  local text = string.format('%.0f', ticket) .. ' ' .. etag .. ' ' .. entries
-  if call('HSET', key('docs', epoch), stem, text) == 1 then bump(epoch, 'docs', 1) end
-  return {ticket = ticket, etag = etag, entries = entries}
 end
 
 local function notes_of(epoch, stem)
@@ -145,60 +116,6 @@ local function take(notes, token)
   return mine, others
 end
 
-local function store_notes(epoch, stem, notes)
-  if #notes == 0 then
-    if call('HDEL', key('pend', epoch), stem) == 1 then bump(epoch, 'pend', -1) end
-    return
-  end
-  local lines = {}
-  for i, note in ipairs(notes) do lines[i] = note.line end
-  if call('HSET', key('pend', epoch), stem, table.concat(lines, '\n')) == 1 then bump(epoch, 'pend', 1) end
-end
-
-local function add_to_set(epoch, stem, entry)
-  if call('SADD', set_key(epoch, entry), stem) == 0 then return end
-  if entry == '*' then
-    bump(epoch, 'all', 1)
-    return
-  end
-  local index, code = split_entry(entry)
-  if call('HINCRBY', key('tally', epoch) .. ':' .. index, code, 1) == 1 then bump(epoch, 'v:' .. index, 1) end
-end
-
-local function add(epoch, stem, entries)
-  for entry in string.gmatch(entries, '%S+') do
-    local index, code = split_ordered(entry)
-    if not index then
-      add_to_set(epoch, stem, entry)
-    elseif call('ZADD', order_key(epoch, index), 0, member_of(code, stem)) == 1 then
-      bump(epoch, 'o:' .. index, 1)
-    end
-  end
-end
-
-local function remove_from_set(epoch, stem, entry)
-  if call('SREM', set_key(epoch, entry), stem) == 0 then return end
-  if entry == '*' then
-    bump(epoch, 'all', -1)
-    return
-  end
-  local index, code = split_entry(entry)
-  local counts = key('tally', epoch) .. ':' .. index
-  if call('HINCRBY', counts, code, -1) == 0 then
-    call('HDEL', counts, code)
-    bump(epoch, 'v:' .. index, -1)
-  end
-end
-
-local function remove(epoch, stem, entry)
-  local index, code = split_ordered(entry)
-  if not index then
-    remove_from_set(epoch, stem, entry)
-  elseif call('ZREM', order_key(epoch, index), member_of(code, stem)) == 1 then
-    bump(epoch, 'o:' .. index, -1)
-  end
-end
-
 local function mark_entries(marked, entries)
   for entry in string.gmatch(entries, '%S+') do marked[entry] = true end
 end
@@ -208,22 +125,4 @@ local function justified(record, notes)
   if record then mark_entries(marked, record.entries) end
   for _, note in ipairs(notes) do mark_entries(marked, note.entries) end
   return marked
-end
-
--- Takes the stem out of the sets of `entries` that neither the record nor a note justifies.
-local function prune(epoch, stem, entries, record, notes)
-  local keep = justified(record, notes)
-  for entry in string.gmatch(entries, '%S+') do
-    if not keep[entry] then remove(epoch, stem, entry) end
-  end
-end
-
--- Removes a note last of all, so that a script that fails half way leaves the document in doubt. A deletion's
--- record has served its turn when nothing is under way for its document any more and no rebuild compares records.
-local function forget(epoch, stem, note, others, record, complete)
-  if call('ZREM', key('age', epoch), stem .. ' ' .. note.token) == 1 then bump(epoch, 'notes', -1) end
-  store_notes(epoch, stem, others)
-  if complete and #others == 0 and record and record.etag == '-' then
-    if call('HDEL', key('docs', epoch), stem) == 1 then bump(epoch, 'docs', -1) end
-  end
 end

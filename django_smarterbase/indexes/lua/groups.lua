@@ -66,13 +66,7 @@ local function certain(command, low, high)
   end
 end
 
-local named = {}
-local function name(stem)
-  local record = stem and record_of(epoch, stem)
-  if not record then return end
-  named[#named + 1] = stem
-  named[#named + 1] = record.etag
-end
+local found = {}
 
 local from, groups = first, 0
 while true do
@@ -83,8 +77,8 @@ while true do
   if not beginning or groups > most then return beyond() end
   local one = certain('ZRANGEBYLEX', '[' .. beginning, '(' .. after)
   local other = both_ends and certain('ZREVRANGEBYLEX', '(' .. after, '[' .. beginning) or nil
-  name(one)
-  if other ~= one then name(other) end
+  found[#found + 1] = one
+  if other ~= one then found[#found + 1] = other end
   from = after
 end
-return {'ok', run, rule, overdue, 'ended', doubtful, named}
+return {'ok', run, rule, overdue, 'ended', doubtful, with_etags(found, 1)}

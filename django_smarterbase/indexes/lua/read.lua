@@ -3,16 +3,19 @@
 -- ARGV[1]  epoch, and ARGV[2] the known run_id (reading.lua)
 -- ARGV[3]  which members to return: "all", "none", or a number: all if there are no more
 -- ARGV[4]  write deadline, ms
--- ARGV[5+] the condition (reading.lua)
+-- ARGV[5]  of how many members at most the records are told
+-- ARGV[6]  number of indexes of which they tell, the indexes, then the condition (reading.lua)
 --
--- Returns {"ok", run_id, policy or "", count, overdue, in doubt, members or false, documents}: count leaves out what is
--- in doubt; overdue is 1 when a note is older than the deadline; documents is how many there are in all. Otherwise as
--- reading.lua says.
+-- Returns {"ok", run_id, policy or "", count, overdue, in doubt, members or false, documents, {codes, ...} or false}:
+-- count leaves out what is in doubt; overdue is 1 when a note is older than the deadline; documents is how many there are
+-- in all; the codes of each member as in records.lua, false when there are too many members or none is returned.
+-- Otherwise as reading.lua says.
 
 local wanted = ARGV[3]
 local refusal = distrust()
 if refusal then return refusal end
-local clauses, wrong = read_clauses(5)
+local prefixes, start = told_indexes(6)
+local clauses, wrong = read_clauses(start)
 if not clauses then return drift(wrong) end
 
 local overdue = overdue_notes(tonumber(ARGV[4]))
@@ -22,7 +25,8 @@ for _, stem in ipairs(pending_stems()) do
 end
 
 local function answer(count, doubtful, stems)
-  return {'ok', run, rule, count, overdue, doubtful, stems, documents}
+  local rows = stems and #stems <= tonumber(ARGV[5]) and told(prefixes, stems, 1)
+  return {'ok', run, rule, count, overdue, doubtful, stems, documents, rows}
 end
 
 local function sets_of_all()
@@ -89,14 +93,21 @@ local function candidates()
   return stems, others
 end
 
-local stems, others = candidates()
-local kept, doubtful = {}, {}
-for _, clause in ipairs(others) do prepare(clause, #stems) end
-for _, stem in ipairs(stems) do
-  if meets_all(stem, others) then
-    kept[#kept + 1] = stem
-    if is_pending(stem) then doubtful[#doubtful + 1] = stem end
+-- The candidates that meet the other clauses too, and those of them that are in doubt.
+local function judged(stems, others)
+  local kept, doubtful = {}, {}
+  for _, clause in ipairs(others) do prepare(clause, #stems) end
+  for _, stem in ipairs(stems) do
+    if meets_all(stem, others) then
+      kept[#kept + 1] = stem
+      if is_pending(stem) then doubtful[#doubtful + 1] = stem end
+    end
   end
+  return kept, doubtful
 end
+
+local kept, others = candidates()
+local doubtful = {}
+if #others > 0 or #pending_stems() > 0 then kept, doubtful = judged(kept, others) end
 local returned = wanted == 'all' or (wanted ~= 'none' and #kept <= tonumber(wanted))
 return answer(#kept - #doubtful, doubtful, returned and kept)

@@ -1,4 +1,4 @@
--- Shared by the scripts that answer a question from one epoch: it stands between common.lua and their text.
+-- Shared by the scripts that answer a question from one epoch: it stands between common.lua and their text (or telling.lua).
 --
 -- ARGV[1]  epoch (the manifest's)
 -- ARGV[2]  run_id of the server whose eviction policy the caller knows, or ""
@@ -360,4 +360,17 @@ local function overdue_notes(deadline)
   local stem, token = string.match(oldest, '^(%S+) (%S+)$')
   local note = take(notes_of(epoch, stem), token)
   return note and now() - note.time > deadline and 1 or 0
+end
+
+-- {stem, ETag or "", ...} of the stems from a place in their list on.
+local function with_etags(stems, start)
+  local named = {}
+  for from = start, #stems, PIECE do
+    local till = math.min(from + PIECE - 1, #stems)
+    for i, record in ipairs(call('HMGET', key('docs', epoch), unpack(stems, from, till))) do
+      named[#named + 1] = stems[from + i - 1]
+      named[#named + 1] = record and string.match(record, '^%d+ (%S+)') or ''
+    end
+  end
+  return named
 end

@@ -8,26 +8,5 @@
 
 local refusal = distrust()
 if refusal then return refusal end
-
-local prefixes = {}
-for i = 1, tonumber(ARGV[3]) do prefixes[i] = ' ' .. ARGV[3 + i] .. ':' end
-
-local function codes(record)
-  if record.etag == '-' then return false end
-  local text, found = ' ' .. record.entries, {}
-  for i, prefix in ipairs(prefixes) do
-    local _, last = string.find(text, prefix, 1, true)
-    if not last then return false end
-    found[i] = string.match(text, '^%S+', last + 1)
-  end
-  return table.concat(found, ' ')
-end
-
-local rows = {}
-for from = 4 + #prefixes, #ARGV, 1000 do
-  local till = math.min(from + 999, #ARGV)
-  for i, text in ipairs(call('HMGET', key('docs', epoch), unpack(ARGV, from, till))) do
-    rows[#rows + 1] = text and not is_pending(ARGV[from + i - 1]) and codes(parse_record(text))
-  end
-end
-return {'ok', run, rule, rows}
+local prefixes, start = told_indexes(3)
+return {'ok', run, rule, told(prefixes, ARGV, start)}

@@ -60,7 +60,8 @@ local function place_of(stem, code)
   return at and at >= 0 and at < total and (at - begin) % total or nil
 end
 
--- The beginning of a code that it shares with all that must not be torn from it; nil when it stands for itself.
+-- The beginning of a code (or of a member, which begins with one) that it shares with all that must not be torn from it;
+-- nil when it stands for itself.
 local function bond(code)
   local position = string.find(code, '"', 1, true)
   local ending = 0
@@ -73,6 +74,7 @@ local function bound_to(code, tie)
   return tie and string.sub(code, 1, #tie) == tie
 end
 
+-- Stems, and for each its member, or its code.
 local certain, codes, doubtful, is_doubtful = {}, {}, {}, {}
 local function doubt(stem)
   if not is_doubtful[stem] then doubtful[#doubtful + 1] = stem end
@@ -91,7 +93,7 @@ local function jump()
   local start = math.min(from - #places, total)
   if start <= 0 then return 0, 0 end
   for _, member in ipairs(members_at(start - 1, 2)) do
-    if bond(string.match(member, '^%S+')) then return 0, 0 end
+    if bond(member) then return 0, 0 end
   end
   local left_out = start
   for _, one in ipairs(places) do
@@ -107,25 +109,27 @@ end
 local function walk()
   local left_out, place = jump()
   local visited, tie = 0, nil
+  local size = #clauses == 0 and math.min(CHUNK, upto - left_out + 1) or CHUNK
   while place < total do
-    local found = members_at(place, CHUNK)
+    local found = members_at(place, size)
     for _, member in ipairs(found) do
-      local stem, code = stem_of(member), string.match(member, '^%S+')
+      local stem = stem_of(member)
       if left_out + #certain >= upto then
         tie = tie or bond(codes[#codes])
-        if not bound_to(code, tie) then return 'more', left_out end
+        if not bound_to(member, tie) then return 'more', left_out end
       end
       if meets_all(stem, clauses) then
         if is_pending(stem) then
           doubt(stem)
         else
           certain[#certain + 1] = stem
-          codes[#codes + 1] = code
+          codes[#codes + 1] = member
         end
       end
     end
     place = place + #found
     visited = visited + #found
+    size = CHUNK
     if #clauses > 0 and visited > MOST_VISITED then return 'beyond', 0 end
   end
   return 'ended', left_out
@@ -216,11 +220,6 @@ end
 local state, left_out = find()
 local overdue = overdue_notes(tonumber(ARGV[3]))
 if state == 'beyond' then return {'ok', run, rule, overdue, state, 0, {}, {}} end
-local named, start = {}, 1
+local start = 1
 left_out, start = trimmed(left_out)
-for i = start, #certain do
-  local record = record_of(epoch, certain[i])
-  named[#named + 1] = certain[i]
-  named[#named + 1] = record and record.etag or ''
-end
-return {'ok', run, rule, overdue, state, left_out, doubtful, named}
+return {'ok', run, rule, overdue, state, left_out, doubtful, with_etags(certain, start)}

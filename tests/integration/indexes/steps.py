@@ -324,7 +324,7 @@ class Protocol:
         color = decode(SCHEMA, "", stored.body)["color"] if stored is not None else None
         for epoch in epochs:
             for term, holds in _terms(color):
-                answer = self.scripts.run(Script.READ, self.keys, epoch, "", "all", 1_000_000, 1, 1, *term)
+                answer = self.scripts.run(Script.READ, self.keys, epoch, "", "all", 1_000_000, 0, 0, 1, 1, *term)
                 if answer[0] != "ok":
                     # A lost index is no lie, but only a flush loses one; "other" is the one before or after.
                     assert answer[0] == "other" or self.flushed, answer
@@ -351,7 +351,7 @@ def _terms(color: str | None) -> Iterator[tuple[tuple[str | int, ...], bool]]:
 
 
 def _check_answer(term: tuple[str | int, ...], holds: bool, answer: list) -> None:
-    _, _, _, count, _, in_doubt, stems, _ = answer
+    _, _, _, count, _, in_doubt, stems, _, _ = answer
     assert not holds or STEM in stems, f"I1: the document is missed by {term}"
     assert holds or STEM not in stems or STEM in in_doubt, f"exactness: {term} has the document, and no doubt"
     assert count == (1 if holds and STEM not in in_doubt else 0)

@@ -10,6 +10,7 @@ from django.core.files.storage import InMemoryStorage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from django_smarterbase.indexes import sets
 from django_smarterbase.indexes.answers import FallbackReason, IndexUntrusted
 from django_smarterbase.ops import counting
 from django_smarterbase.storage.memory import MemoryStore
@@ -163,6 +164,13 @@ def test_lost_set_of_all_documents_is_noticed_by_every_query(full: World) -> Non
     assert caught.value.reason is FallbackReason.DRIFT
 
 
+def test_what_two_sets_have_in_common_is_counted_without_what_is_in_doubt(full: World) -> None:
+    full.begin("1", "blue")
+    both = IndexCondition((*colored("red").clauses, (IndexEntry(BOTH, ("red", 1)),)))
+    reading = full.first.read(SCHEMA, both, members=False)
+    assert (reading.stems, reading.count, reading.in_doubt) == (None, 2, {"1"})
+
+
 def test_records_tell_the_values_of_certain_documents_in_one_round_trip(full: World) -> None:
     full.first.records(SCHEMA, (COLOR,), ["1"])
     with counting() as ops:
@@ -191,6 +199,30 @@ def test_records_of_an_index_that_was_lost_are_refused(full: World) -> None:
     with pytest.raises(IndexUntrusted) as caught:
         full.first.records(SCHEMA, (COLOR,), ["1"])
     assert caught.value.reason is FallbackReason.FLUSHED
+
+
+def test_reading_tells_what_is_known_of_its_certain_candidates_in_the_same_round_trip(full: World) -> None:
+    full.begin("1", "blue")
+    full.first.read(SCHEMA, EVERYTHING, told=(COLOR,))
+    with counting() as ops:
+        reading = full.first.read(SCHEMA, colored("red"), told=(BOTH, COLOR))
+    assert set(reading.stems or ()) == {"1", "2", "3"}
+    assert reading.records == full.first.records(SCHEMA, (BOTH, COLOR), ["1", "2", "3"])
+    assert reading.records == {"2": {"color": "red", "size": 1}, "3": {"color": "red", "size": 1}}
+    assert (ops.redis.round_trips, ops.storage.total) == (1, 0)
+    assert full.first.read(SCHEMA, colored("red"), told=()).records == {"2": {}, "3": {}}
+
+
+def test_reading_tells_no_records_when_it_is_not_asked_or_has_too_many(
+    full: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert full.first.read(SCHEMA, EVERYTHING).records is None
+    assert full.first.read(SCHEMA, EVERYTHING, members=False, told=(COLOR,)).records is None
+    assert full.first.read(SCHEMA, EVERYTHING, at_most=4, told=(COLOR,)).records is None
+    monkeypatch.setattr(sets, "_RECORDS", 4)
+    assert full.first.read(SCHEMA, EVERYTHING, told=(COLOR,)).records is None
+    monkeypatch.setattr(sets, "_RECORDS", 5)
+    assert set(full.first.read(SCHEMA, EVERYTHING, told=(COLOR,)).records or ()) == {"1", "2", "3", "4", "5"}
 
 
 def test_everything_is_counted_without_what_is_in_doubt(full: World) -> None:

@@ -34,6 +34,7 @@ def filled(databases: tuple[str, str]) -> None:
         fill(db)
     assert [Author.objects.values_list("name").count(), len(Author.objects.values_list("name"))] == [7, 7]
     assert len(ARTICLES.values_list("category").distinct()) == 4
+    assert len(TAGS.filter(articles__in=[1, 2]).values("name", "articles")) > 0
     # From here on Redis knows the scripts: one that it is told for the first time takes two round trips.
 
 
@@ -58,9 +59,9 @@ ASKED: dict[str, tuple[Rows, int, int]] = {
     # As an expression a lookup has no "IS NOT NULL" beside it when it is negated.
     "a negated lookup of NULLs counted": (counted(lambda: ARTICLES.filter(~Q(Exact(F("score"), 1)))), 0, 2),
     "a negated list counted": (counted(lambda: ARTICLES.filter(~Q(In(F("score"), [1, 2])))), 0, 2),
-    "a negated comparison counted": (counted(lambda: ARTICLES.filter(~Q(GreaterThan(F("score"), 1)))), 0, 4),
+    "a negated comparison counted": (counted(lambda: ARTICLES.filter(~Q(GreaterThan(F("score"), 1)))), 0, 2),
     "a negated subquery of NULLs": (
-        listed(lambda: ARTICLES.filter(~Q(In(F("editor"), AUTHORS.filter(name="ada").values("pk").query)))), 7, 3,
+        listed(lambda: ARTICLES.filter(~Q(In(F("editor"), AUTHORS.filter(name="ada").values("pk").query)))), 7, 2,
     ),
     "a negated range counted": (counted(lambda: ARTICLES.exclude(score__gt=1)), 0, 2),
     "two sets and a negation counted": (counted(lambda: ARTICLES.filter(author=2, live=False).exclude(score=1)), 0, 2),
@@ -75,38 +76,38 @@ ASKED: dict[str, tuple[Rows, int, int]] = {
     "many values counted": (counted(lambda: ARTICLES.filter(score__in=range(2, 5000))), 0, 2),
     "many keys and an index": (listed(lambda: ARTICLES.filter(pk__in=range(10, 5000), author=2)), 1, 1),
     "a subquery and an index": (
-        listed(lambda: ARTICLES.filter(author__in=AUTHORS.filter(name="Ada"), category="news")), 0, 3,
+        listed(lambda: ARTICLES.filter(author__in=AUTHORS.filter(name="Ada"), category="news")), 0, 2,
     ),
-    "a negated subquery": (listed(lambda: ARTICLES.exclude(author__in=AUTHORS.filter(name="ada"))), 12, 3),
+    "a negated subquery": (listed(lambda: ARTICLES.exclude(author__in=AUTHORS.filter(name="ada"))), 12, 2),
     "a negated subquery without values": (
         listed(lambda: ARTICLES.exclude(author__in=AUTHORS.filter(name="no"))), 17, 2,
     ),
     "a negated subquery with a NULL": (
-        listed(lambda: ARTICLES.exclude(editor__in=AUTHORS.filter(mentor=None).values("mentor"))), 6, 3,
+        listed(lambda: ARTICLES.exclude(editor__in=AUTHORS.filter(mentor=None).values("mentor"))), 6, 2,
     ),
-    "the smaller side first": (listed(lambda: AUTHORS.filter(name="Bob", articles__live=False)), 2, 5),
+    "the smaller side first": (listed(lambda: AUTHORS.filter(name="Bob", articles__live=False)), 2, 4),
     "columns that the index knows": (
-        listed(lambda: ARTICLES.values_list("pk", "category", "score", "price", "printed")), 0, 2,
+        listed(lambda: ARTICLES.values_list("pk", "category", "score", "price", "printed")), 0, 1,
     ),
-    "columns that a composite index knows": (listed(lambda: ARTICLES.filter(live=True).values("status")), 0, 2),
+    "columns that a composite index knows": (listed(lambda: ARTICLES.filter(live=True).values("status")), 0, 1),
     "distinct values": (listed(lambda: ARTICLES.values_list("category", flat=True).distinct()), 4, 1),
     "a condition that no set answers, on columns that the index knows": (
-        counted(lambda: ARTICLES.filter(category__iexact="NEWS")), 0, 4,
+        counted(lambda: ARTICLES.filter(category__iexact="NEWS")), 0, 2,
     ),
-    "one or the other": (listed(lambda: ARTICLES.filter(Q(author=1) ^ Q(score=1)).values("pk")), 0, 2),
-    "groups": (listed(lambda: ARTICLES.values("status").annotate(n=Count("*"), m=Max("score"))), 0, 2),
-    "sums": (lambda db: ARTICLES.using(db).aggregate(Sum("price"), Max("printed"), n=Count("score")), 0, 2),
+    "one or the other": (listed(lambda: ARTICLES.filter(Q(author=1) ^ Q(score=1)).values("pk")), 0, 1),
+    "groups": (listed(lambda: ARTICLES.values("status").annotate(n=Count("*"), m=Max("score"))), 0, 1),
+    "sums": (lambda db: ARTICLES.using(db).aggregate(Sum("price"), Max("printed"), n=Count("score")), 0, 1),
     "a few columns of instances": (
-        lambda db: sorted((each.pk, each.printed) for each in ARTICLES.using(db).only("printed")), 0, 2,
+        lambda db: sorted((each.pk, each.printed) for each in ARTICLES.using(db).only("printed")), 0, 1,
     ),
-    "rows of a relation": (listed(lambda: TAGS.filter(articles__in=[1, 2]).values("name", "articles")), 0, 3),
+    "rows of a relation": (listed(lambda: TAGS.filter(articles__in=[1, 2]).values("name", "articles")), 0, 2),
     "prefetched": (
         lambda db: sorted(
             (each.pk, sorted(tag.name for tag in each.tags.all()))
             for each in ARTICLES.using(db).filter(author=2).prefetch_related("tags")
-        ), 3, 4,
+        ), 3, 3,
     ),
-    "counts of a relation": (listed(lambda: AUTHORS.values("name").annotate(n=Count("articles"))), 0, 4),
+    "counts of a relation": (listed(lambda: AUTHORS.values("name").annotate(n=Count("articles"))), 0, 2),
 }  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def authors(site: Site) -> list[Author]:
     )
     Article.objects.count()  # the server takes the text of a script once
     Article.objects.index_counts("status")
-    assert len(Author.objects.values("name")) == AUTHORS
+    assert len(Article.objects.filter(author=authors[0]).values("author__name")) == EACH
     return authors
 
 
@@ -81,7 +81,7 @@ def test_get_of_a_missing_pk_asks_for_one_object(authors: list[Author]) -> None:
 
 def test_get_by_unique_field_reads_no_object_when_all_fields_are_indexed(authors: list[Author]) -> None:
     found, spent = cost(lambda: Author.objects.get(name="author 3"))
-    assert (found.pk, spent) == (authors[3].pk, Cost(trips=2))
+    assert (found.pk, spent) == (authors[3].pk, Cost(trips=1))
 
 
 def test_author_query_reads_its_results_and_lists_nothing(authors: list[Author]) -> None:
@@ -193,18 +193,18 @@ def test_prefetch_related_reads_each_object_once(authors: list[Author]) -> None:
 
 def test_condition_on_a_joined_table_narrows_its_children(authors: list[Author]) -> None:
     found, spent = cost(lambda: list(Article.objects.filter(author__name="author 3")))
-    assert (len(found), spent) == (EACH, Cost(reads=EACH, trips=3))
+    assert (len(found), spent) == (EACH, Cost(reads=EACH, trips=2))
 
 
 def test_condition_on_children_narrows_the_joined_table(authors: list[Author]) -> None:
     Article.objects.create(author=authors[7], category="rare", title="rare")
     found, spent = cost(lambda: [a.name for a in Author.objects.filter(articles__category="rare")])
-    assert (found, spent) == (["author 7"], Cost(trips=3))
+    assert (found, spent) == (["author 7"], Cost(trips=2))
 
 
 def test_subquery_is_run_first_and_narrows(authors: list[Author]) -> None:
     found, spent = cost(lambda: list(Article.objects.filter(author__in=Author.objects.filter(name="author 3"))))
-    assert (len(found), spent) == (EACH, Cost(reads=EACH, trips=3))
+    assert (len(found), spent) == (EACH, Cost(reads=EACH, trips=2))
 
 
 def test_statements_of_a_transaction_read_an_object_once(authors: list[Author]) -> None:
