@@ -3,7 +3,7 @@
 -- ARGV[1]  epoch, and ARGV[2] the known run_id (reading.lua)
 -- ARGV[3]  which members to return: "all", "none", or a number: all if there are no more
 -- ARGV[4]  write deadline, ms
--- ARGV[5+] the condition (reading.lua)
+-- ARGV[5+] the condition, then the last argument (reading.lua)
 --
 -- Returns {"ok", run_id, policy or "", count, overdue, in doubt, members or false, documents}: count leaves out what is
 -- in doubt; overdue is 1 when a note is older than the deadline; documents is how many there are in all. Otherwise as

@@ -15,11 +15,11 @@ from django_smarterbase.indexes.encoding import (
     LOSSY,
     NotIndexable,
     code,
-    entries_of,
     sought_entry,
     stored_code,
     value_of,
 )
+from django_smarterbase.indexes.entries import entries_of
 from django_smarterbase.tables import Affinity, Column, IndexDefinition, IndexEntry, TableSchema, Value
 
 DECLARED = {
