@@ -47,7 +47,8 @@ def compared(affinity: Affinity, value: Value) -> Value:
 
 def is_true(value: Value) -> bool:
     """Whether SQLite takes a value for true where it is a condition by itself; NULL is not."""
-    return _oracle().execute("SELECT CASE WHEN ? THEN 1 ELSE 0 END", (value,)).fetchone()[0] == 1
+    (answer,) = _oracle().execute("SELECT CASE WHEN ? THEN 1 ELSE 0 END", (value,)).fetchone()
+    return bool(answer)
 
 
 def _number(text: str) -> Value:

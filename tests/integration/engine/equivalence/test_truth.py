@@ -1,27 +1,26 @@
-"""Boolean columns that hold something else: SQLite takes any value for true or false, and so the answers are its own."""
+"""Boolean columns that hold something else: whatever SQLite takes it for, the answers are those of stock SQLite."""
 
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connections, models, transaction
-from django.db.models import Case, Count, F, Max, Min, Q, QuerySet, Value, When
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Value
 from django.db.models.lookups import Exact
-from django.test.utils import isolate_apps
-from hypothesis import Phase, HealthCheck, given, settings
+from django.test import modify_settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
-from django_smarterbase.managers import SmarterBaseManager
 from django_smarterbase.profiling import profile_queries
+from django_smarterbase.storage.values import tag
 from testproject.services import RedisServer
 from tests.integration.commands.site import Site, site_in
 
+from .flags.models import Flag, Switch
 from .stock import STOCK, stock_sqlite
 
 FLAGS = ("live", "shown", "loose")
@@ -31,75 +30,37 @@ VALUES: list[Any] = [
     *(b"", b"\0", b"0", b"1", b"2x", b"a", b"\xff", b"x" * 40),
 ]
 PLAIN = (None, 0, 1)
-ROWS = 12
 
+APP = "tests.integration.engine.equivalence.flags"
+TABLE = Flag._meta.db_table
 Rows = QuerySet[Any]
-
-
-class Flagged:
-    """The model of these tests in the engine and in stock SQLite, and what changes its rows in both."""
-
-    def __init__(self, model: type[models.Model], folder: Path, site: Site) -> None:
-        self.model, self.table = model, model._meta.db_table
-        self.folder, self.site = folder / site.name / self.table, site
-
-    def rows(self, db: str) -> Rows:
-        return self.model._default_manager.using(db).order_by()
-
-    def fill(self, values: Sequence[tuple[Any, ...]]) -> None:
-        """Give rows these values of the flags by expressions, since no boolean field takes them."""
-        for db in ("default", STOCK):
-            with transaction.atomic(using=db):
-                self.rows(db).all().delete()
-                self.rows(db).bulk_create(self.model(pk=pk, author=pk % 3) for pk in range(len(values)))
-            whens = ([When(pk=pk, then=Value(flags[place])) for pk, flags in enumerate(values)] for place in range(3))
-            expressions = [Case(*cases, output_field=models.BooleanField()) for cases in whens]
-            self.rows(db).update(**dict(zip(FLAGS, expressions, strict=True)))
-
-    def fill_by_hand(self, values: Sequence[tuple[Any, ...]]) -> None:
-        """The same, but in the engine by documents that are put into its folder."""
-        self.fill(values)
-        self.rows("default").update(**dict.fromkeys(FLAGS))
-        for pk, flags in enumerate(values):
-            path = self.folder / f"{pk}.json"
-            document = json.loads(path.read_bytes())
-            path.write_text(json.dumps(document | dict(zip(FLAGS, flags, strict=True))))
-        connection: Any = connections["default"]
-        connection.resources.indexes.rebuild(connection.schema_of_model(self.model))
+Flags = Sequence[tuple[Any, Any, Any]]
 
 
 @pytest.fixture(scope="module")
-def flagged(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Iterator[Flagged]:
-    """A model with booleans in indexes of one and of several columns, and in none."""
-    folder: Path = tmp_path_factory.mktemp("objects")
-    with isolate_apps("django_smarterbase"):
-
-        class Flag(models.Model):
-            author = models.IntegerField(db_index=True)
-            live = models.BooleanField(null=True, db_index=True)
-            shown = models.BooleanField(null=True)
-            loose = models.BooleanField(null=True)
-
-            objects = SmarterBaseManager()
-
-            class Meta:
-                app_label = "django_smarterbase"
-                db_table = f"flag_{secrets.token_hex(3)}"
-                indexes = [
-                    models.Index(fields=["author", "shown"], name="by-author-shown"),
-                    models.Index(fields=["live", "shown"], name="by-live-shown"),
-                    models.Index(fields=["shown", "author"], name="by-shown-author"),
-                ]
-
+def site(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Iterator[Site]:
+    """The engine and stock SQLite, with empty tables."""
     with (
         django_db_blocker.unblock(),
+        modify_settings(INSTALLED_APPS={"append": APP}),
         RedisServer() as server,
-        site_in(folder, server) as site,
-        stock_sqlite((Flag,)),
+        site_in(tmp_path_factory.mktemp("objects"), server) as site,
+        stock_sqlite((Flag, Switch)),
     ):
-        with connections["default"].schema_editor() as editor:
-            editor.create_model(Flag)
-        yield Flagged(Flag, folder, site)
+        yield site
+
+
+def rows_of(db: str, model: type[models.Model] = Flag) -> Rows:
+    return model._default_manager.using(db).order_by()
+
+
+def fill(flags: Flags) -> None:
+    """Rows with these flags in both, by raw SQL."""
+    for db in ("default", STOCK):
+        with transaction.atomic(using=db), connections[db].cursor() as cursor:
+            cursor.execute(f"DELETE FROM {TABLE}")
+            for pk, values in enumerate(flags):
+                cursor.execute(f"INSERT INTO {TABLE} VALUES (%s, %s, %s, %s, %s)", [pk, pk % 3, *values])
 
 
 def lookups(name: str) -> st.SearchStrategy[Q]:
@@ -156,45 +117,110 @@ def answers(rows: Rows, condition: Q, order: list[str], start: int) -> dict[str,
     }
 
 
-@settings(max_examples=150, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+FLAG = st.one_of(st.sampled_from(PLAIN), st.sampled_from(VALUES))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    values=st.lists(
-        st.tuples(*[st.one_of(st.sampled_from(PLAIN), st.sampled_from(VALUES))] * 3), min_size=3, max_size=ROWS
-    ),
-    conditions=st.lists(CONDITIONS, min_size=1, max_size=4),
+    flags=st.lists(st.tuples(FLAG, FLAG, FLAG), min_size=3, max_size=12),
+    conditions=st.lists(CONDITIONS, min_size=1, max_size=3),
     order=ORDERS,
     start=st.integers(0, 4),
 )
-def test_answers_are_those_of_stock_sqlite_whatever_boolean_columns_hold(
-    flagged: Flagged, values: list[tuple[Any, ...]], conditions: list[Q], order: list[str], start: int
+def test_answers_are_those_of_stock_sqlite_whatever_raw_sql_puts_into_booleans(
+    site: Site, flags: Flags, conditions: list[Q], order: list[str], start: int
 ) -> None:
-    flagged.fill(values)
-    compare(flagged, conditions, order, start)
-
-
-@pytest.fixture
-def by_hand(flagged: Flagged) -> Flagged:
-    """Documents with all values that JSON has, side by side with others and with themselves."""
-    values = [value for value in VALUES if not isinstance(value, bytes) and value != float("inf")]
-    flagged.fill_by_hand([(value, values[-number], value) for number, value in enumerate(values)])
-    return flagged
-
-
-@settings(max_examples=100, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
-@given(condition=CONDITIONS, order=ORDERS, start=st.integers(0, 6))
-def test_answers_are_those_of_stock_sqlite_whatever_is_put_into_documents_by_hand(
-    by_hand: Flagged, condition: Q, order: list[str], start: int
-) -> None:
-    compare(by_hand, [condition], order, start)
-
-
-def compare(flagged: Flagged, conditions: list[Q], order: list[str], start: int) -> None:
+    fill(flags)
     for condition in conditions:
-        expected = answers(flagged.rows(STOCK), condition, order, start)
-        with profile_queries() as seen:
-            assert answers(flagged.rows("default"), condition, order, start) == expected
-        assert not seen.fallbacks()
-        scanned: Any = flagged.rows("default")
-        assert answers(scanned.scan(), condition, order, start) == expected
-        with transaction.atomic():
-            assert answers(flagged.rows("default"), condition, order, start) == expected
+        compare(condition, order, start)
+
+
+def test_answers_are_those_of_stock_sqlite_whatever_is_put_into_documents_by_hand(site: Site) -> None:
+    flags = [(value, VALUES[-number], value) for number, value in enumerate(VALUES)]
+    fill([(True, False, None)] * len(flags))
+    fill_by_hand(site, flags)
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(condition=CONDITIONS, order=ORDERS, start=st.integers(0, 6))
+    def run(condition: Q, order: list[str], start: int) -> None:
+        compare(condition, order, start)
+
+    run()
+
+
+def fill_by_hand(site: Site, flags: Flags) -> None:
+    """Put these flags into the documents of the engine and the rows of stock SQLite, and build the index anew."""
+    connection: Any = connections["default"]
+    for pk, values in enumerate(flags):
+        path = site.folder / connection.resources.keys.document(TABLE, str(pk))
+        written = (None if value is None else tag(value) for value in values)
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | dict(zip(FLAGS, written, strict=True))))
+        rows_of(STOCK).filter(pk=pk).update(**{name: Value(value) for name, value in zip(FLAGS, values, strict=True)})
+    connection.resources.indexes.rebuild(connection.schema_of_model(Flag))
+
+
+def compare(condition: Q, order: list[str], start: int) -> None:
+    """By the index, by a scan, and in a transaction, which reads documents where a statement alone would not."""
+    expected = answers(rows_of(STOCK), condition, order, start)
+    with profile_queries() as seen:
+        assert answers(rows_of("default"), condition, order, start) == expected
+    assert not seen.fallbacks()
+    assert answers(Flag.objects.order_by().scan(), condition, order, start) == expected
+    with transaction.atomic():
+        assert answers(rows_of("default"), condition, order, start) == expected
+
+
+@pytest.mark.parametrize(("odd", "reads"), [((), 0), ((2,), 1), ((2, "abc", 3), 2)])
+def test_index_counts_what_is_true_and_reads_documents_of_other_values_only(
+    site: Site, odd: tuple[Any, ...], reads: int
+) -> None:
+    fill([(value, True, None) for value in (True, True, False, None, *odd)])
+    assert rows_of("default").filter(live=True).count() == rows_of(STOCK).filter(live=True).count()  # Redis learns it
+    with profile_queries() as seen:
+        assert rows_of("default").filter(live=True).count() == 2 + reads
+        assert rows_of("default").filter(author=1).count() == rows_of(STOCK).filter(author=1).count()
+    truth, other = seen.profiles
+    assert (truth.index_used, truth.complexity) == ("redis:flags_flag-by-live", "O(1)")
+    assert (truth.storage_ops.reads, truth.redis_ops.round_trips) == (reads, 1)
+    assert (other.storage_ops.reads, other.redis_ops.round_trips) == (0, 1)
+
+
+def test_boolean_that_becomes_odd_and_plain_again_is_found_by_what_it_is(site: Site) -> None:
+    fill([(False, False, False)] * 3)
+    for value, expected in ((Value(2), [1]), (F("author") - 1, []), (F("author") + 1, [1]), (True, [1]), (False, [])):
+        Flag.objects.filter(pk=1).update(live=value)
+        assert [each.pk for each in Flag.objects.filter(live=True)] == expected
+    Flag.objects.bulk_update([Flag(pk=2, live=F("author") * 2)], ["live"])
+    assert [each.pk for each in Flag.objects.filter(live=True)] == [2]
+    assert Flag.objects.filter(live__in=[True]).count() == 0
+
+
+def test_index_counts_puts_values_together_that_a_boolean_field_does_not_tell_apart(site: Site) -> None:
+    fill([(value, None, None) for value in (1, 2, "2x", 0, None)])
+    assert Flag.objects.index_counts("live") == Flag.objects.scan().index_counts("live") == {True: 3, False: 1, None: 1}
+
+
+def test_lost_set_of_odd_documents_is_noticed_by_the_query_that_needs_it(site: Site) -> None:
+    fill([(2, None, None), (True, None, None)])
+    (key,) = site.redis_keys("set:*[?]live:odd")
+    with site.redis() as client:
+        client.delete(key)
+    with profile_queries() as seen:
+        assert rows_of("default").filter(author=1).count() == 1
+        assert rows_of("default").filter(live=True).count() == 2
+    assert [profile.fallback_reason for profile in seen.profiles] == [None, "index damaged"]
+    connection: Any = connections["default"]
+    connection.resources.indexes.rebuild(connection.schema_of_model(Flag))
+
+
+def test_key_that_is_a_boolean_is_found_by_its_truth(site: Site) -> None:
+    for db in ("default", STOCK):
+        with connections[db].cursor() as cursor:
+            cursor.execute("INSERT INTO flags_switch VALUES (%s, %s), (%s, %s)", [0, "off", 2, "on"])
+
+    def ask(db: str) -> list[Any]:
+        rows = rows_of(db, Switch)
+        found = (rows.filter(on=True), rows.exclude(on=True), rows.filter(on=False), rows.filter(on__in=[True]))
+        return [(sorted(each.values_list("name", flat=True)), each.count()) for each in found]
+
+    assert ask("default") == ask(STOCK) == [(["on"], 1), (["off"], 1), (["off"], 1), ([], 0)]
