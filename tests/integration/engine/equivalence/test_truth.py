@@ -185,6 +185,19 @@ def test_index_counts_what_is_true_and_reads_documents_of_other_values_only(
     assert (other.storage_ops.reads, other.redis_ops.round_trips) == (0, 1)
 
 
+@pytest.mark.parametrize(("odd", "order"), [(2, "-live"), (0.5, "live"), ("a2", "live"), (b"3", "-live")])
+def test_page_has_odd_documents_where_sqlite_sorts_them_by_their_values(site: Site, odd: Any, order: str) -> None:
+    fill([(True, True, None)] * 6 + [(odd, True, None)])
+
+    def ask(db: str) -> list[Any]:
+        rows = rows_of(db).filter(live=True).order_by(order, "pk")
+        return [[each.pk for each in page] for page in (rows[:1], rows[1:3], rows[3:5], rows[5:9])]
+
+    with profile_queries() as seen:
+        assert ask("default") == ask(STOCK)
+    assert {profile.index_used for profile in seen.profiles} == {"redis:flags_flag-by-live"}
+
+
 def test_boolean_that_becomes_odd_and_plain_again_is_found_by_what_it_is(site: Site) -> None:
     fill([(False, False, False)] * 3)
     for value, expected in ((Value(2), [1]), (F("author") - 1, []), (F("author") + 1, [1]), (True, [1]), (False, [])):
