@@ -95,6 +95,10 @@ class DocumentStore(ObjectStore):
         """The packs of a table that this process knows of. Makes no request."""
         return self._shelf.known(self._keys.packs(table))
 
+    def is_packed(self, table: str) -> bool:
+        """Whether a table has packs, for a scan that is about to begin: at most one GET in half a minute."""
+        return self.lists_etags and self._shelf.index(self._keys.packs(table)) is not None
+
     def look_at_packs(self, tables: Sequence[str]) -> dict[str, PackIndex]:
         """``{table: its packs now}`` of those tables that have any. A GET a table, in parallel. Raises
         StorageUnavailable."""
