@@ -132,6 +132,7 @@ class IndexHealthAdmin(PanelAdmin):
             ("", self.changelist_view, "changelist"),
             ("check/", self.check_view, "check"),
             ("reindex/", self.reindex_view, "reindex"),
+            ("pack/", self.pack_view, "pack"),
             ("job/<str:alias>/", self.job_view, "job"),
             ("<path:object_id>/change/", self.change_view, "change"),
         ]
@@ -161,6 +162,10 @@ class IndexHealthAdmin(PanelAdmin):
     def reindex_view(self, request: HttpRequest) -> HttpResponse:
         """Ask whether to reindex, then do it."""
         return self._ask(request, Kind.REINDEX)
+
+    def pack_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask whether to pack, then do it."""
+        return self._ask(request, Kind.PACK)
 
     def job_view(self, request: HttpRequest, alias: str) -> HttpResponse:
         """How far the last job of a database is, and what came of it; only that much with ``?part``."""

@@ -11,8 +11,9 @@ from django_smarterbase.backend.pieces import Pieces
 from django_smarterbase.backend.programs import program_of
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.sifting import HELD, Sifter
+from django_smarterbase.backend.spool import Spool
 from django_smarterbase.backend.streams import CreateSql, Row, RowStream
-from django_smarterbase.planner.plan import OrderedLookup
+from django_smarterbase.planner.plan import OrderedLookup, Scan
 from django_smarterbase.storage.keys import stem as stem_of
 
 if TYPE_CHECKING:
@@ -90,19 +91,35 @@ class CourseRun:
         if self._aggregates():
             self.loader.load(self.request.plan)
             return False
+        if isinstance(course.step.path, Scan) and self.loader.resources.store.is_packed(self._schema.table):
+            return self._in_order_of_packed(course)
         stems = self._pieces.sorted_stems(descending=course.by_pk < 0) if course.by_pk else None
         if stems is None:
-            stems = self._sorted_by_sqlite(course)
+            stems = self._sorted_by_sqlite(course, self._pieces.of(course.step.path, once=False))
         if stems is not None:
             self._give_rows(self._pieces.read(stems))
         return stems is not None
 
-    def _sorted_by_sqlite(self, course: InOrder) -> list[str] | None:
+    def _in_order_of_packed(self, course: InOrder) -> bool:
+        """As ``_in_order``, but no document is read twice: the second time it would not come from its pack."""
+        spool = Spool()
+        try:
+            stems = self._sorted_by_sqlite(course, spool.keeping(self._pieces.of(course.step.path, once=False)))
+            if stems is not None:
+                self._give_rows(self._pieces.again(stems, spool))
+                return True
+        except BaseException:
+            spool.close()
+            raise
+        spool.close()
+        return False
+
+    def _sorted_by_sqlite(self, course: InOrder, pieces: Generator[Piece]) -> list[str] | None:
         """The stems of the rows in their order; None when these are few enough to stay, and are loaded."""
         sqlite, keys = self.loader.workspace.sqlite, course.keys
         needed = program_of(sqlite, keys.sql).columns.get(self._schema.table, frozenset())
         sifter = Sifter(self.loader, self._schema, course.matching, needed=needed, held=HELD)
-        sifter.load(self._pieces.of(course.step.path, once=False))
+        sifter.load(pieces)
         if not sifter.thinned:
             return None
         stems = [stem_of(row) for row in sqlite.execute(keys.sql, keys.params)]

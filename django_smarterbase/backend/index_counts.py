@@ -47,7 +47,10 @@ def index_counts(wrapper: DatabaseWrapper, model: type[Model], field: Field[Any,
         )
     rows = _run(wrapper, schema, index, field)
     convert = _converter(wrapper, schema, field)
-    return {convert(value): count for value, count in rows}
+    counts: Counter[Any] = Counter()
+    for value, count in rows:
+        counts[convert(value)] += count  # a boolean field has many values that are true
+    return dict(counts)
 
 
 def _run(

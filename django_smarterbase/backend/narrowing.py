@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from django_smarterbase.indexes.affinity import compared
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
+from django_smarterbase.indexes.entries import is_odd
 from django_smarterbase.indexes.ordering import bounds_of, stored_order
 from django_smarterbase.storage.codec import DocumentCodec, attribute_of
 from django_smarterbase.storage.values import exact_type
@@ -23,6 +24,7 @@ from django_smarterbase.tables import (
     IndexKeys,
     IndexRange,
     IndexTerm,
+    Kind,
     Row,
     TableSchema,
     Value,
@@ -50,6 +52,7 @@ class Narrowing:
         self._outline = codec.outline
         self._names = _columns_of(schema, condition)
         self._pick = codec.picker(self._names)
+        self._booleans = [column for name in self._names if (column := schema.by_name[name]).kind is Kind.BOOL]
         self._verdicts: dict[tuple[Value, ...], bool] = {}
         tests = [_test_of_clause(schema, clause) for clause in condition.clauses]
         self._tests = [test for test in tests if test is not None]
@@ -83,6 +86,8 @@ class Narrowing:
 
     def _judge(self, row: Row) -> bool:
         try:
+            if any(is_odd(column, row[column.name]) for column in self._booleans):
+                return True  # SQLite may be asked what it takes the value for
             return all(test(row) for test in self._tests)
         except NotIndexable:
             return True
@@ -96,7 +101,7 @@ def _plainly(schema: TableSchema, clause: tuple[IndexTerm, ...]) -> _Plain | Non
         return None
     column = schema.by_name[entries[0].index.columns[0]]
     type_ = _PLAIN.get(column.affinity)
-    if type_ is None or column.collation.upper() not in ("", "BINARY"):
+    if type_ is None or column.kind is Kind.BOOL or column.collation.upper() not in ("", "BINARY"):
         return None
     return _Plain(column, type_, frozenset(compared(column.affinity, entry.values[0]) for entry in entries))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from django_smarterbase.backend.index_only import keys_of
 from django_smarterbase.backend.loader import Loader
@@ -15,6 +15,9 @@ from django_smarterbase.backend.narrowing import Narrowing
 from django_smarterbase.planner.plan import AccessPath, IndexLookup, KeyLookup, Scan
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.tables import Affinity, IndexCondition, TableSchema
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.spool import Spool
 
 FIRST: Final = 100  # documents of the first piece; each further one has twice as many, up to
 LARGEST: Final = 1000
@@ -57,6 +60,10 @@ class Pieces:
     def read(self, stems: Iterable[str]) -> Generator[Piece]:
         """The documents of these stems that there are, in their order."""
         return _cut(self._read(iter(stems)))
+
+    def again(self, stems: Iterable[str], spool: Spool) -> Generator[Piece]:
+        """The same, of which those are not read that ``spool`` has; it is closed at the end."""
+        return _cut(spool.again(stems, self._read))
 
     def _read(self, stems: Iterator[str]) -> Iterator[Document]:
         resources, table = self.loader.resources, self.schema.table

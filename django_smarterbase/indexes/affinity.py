@@ -45,6 +45,12 @@ def compared(affinity: Affinity, value: Value) -> Value:
     return value
 
 
+def is_true(value: Value) -> bool:
+    """Whether SQLite takes a value for true where it is a condition by itself; NULL is not."""
+    (answer,) = _oracle().execute("SELECT CASE WHEN ? THEN 1 ELSE 0 END", (value,)).fetchone()
+    return bool(answer)
+
+
 def _number(text: str) -> Value:
     if not _NUMBER.fullmatch(text):
         return text

@@ -32,8 +32,9 @@ class Reading:
 
     ``stems`` are the candidates in no particular order, those in doubt included: every committed document that
     meets the condition is among them. None when only the count was asked for, or there are more than were wanted.
-    ``in_doubt`` are the candidates with a write under way (or left behind by a writer that died). A document that
-    is no candidate does not meet the condition, whatever is under way.
+    ``in_doubt`` are the candidates with a write under way (or left behind by a writer that died), and those whose
+    booleans are odd (``entries``) in an index that was asked. A document that is no candidate does not meet the
+    condition, whatever is under way.
     ``count`` is the number of candidates *not* in doubt: each of these meets the condition for certain. The exact
     count is ``count`` plus those documents of ``in_doubt`` that, when read, meet the condition. ``documents`` is how
     many the table has, those in doubt included. ``records`` is ``{stem: {column: value}}`` as ``IndexService.records``
@@ -72,7 +73,8 @@ class Counts:
     """How many documents have each combination of values of an index.
 
     ``counts`` is ``{values in the order of the index's columns: documents}``, without the documents in doubt.
-    ``in_doubt`` are all stems of the table with a write under way; the caller reads these and adds them.
+    ``in_doubt`` are all stems of the table with a write under way, or that are odd there; the caller reads these and
+    adds them.
     """
 
     counts: Mapping[tuple[Value, ...], int]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from ..tables import Column, IndexDefinition, TableSchema
+from ..tables import Column, IndexDefinition, Kind, TableSchema
 from .keys import part
 
-VERSION: Final = 2  # raise it whenever an entry would be encoded differently: every index is then built anew
+VERSION: Final = 3  # raise it whenever an entry would be encoded differently: every index is then built anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,14 @@ class Facts:
     """``indexes`` are those that are kept, ``orders`` the same as ordered ones, and that of the primary key.
 
     The columns of an ordered index end with those of the primary key, which tell apart what the index does not (unless
-    no index can hold them); ``ordered_columns`` are all of them. ``definition`` is the hash of all that entries depend
-    on.
+    no index can hold them); ``ordered_columns`` are all of them. ``truths`` are columns of booleans, which may hold
+    something else (``entries``). ``definition`` is the hash of all that entries depend on.
     """
 
     indexes: Mapping[IndexDefinition, KeptIndex]
     orders: Mapping[IndexDefinition, KeptIndex]
     ordered_columns: tuple[Column, ...]
+    truths: tuple[Column, ...]
     definition: str
 
 
@@ -90,8 +91,9 @@ def _facts(schema: TableSchema) -> Facts:
         orders[schema.pk_index] = KeptIndex(">:", key)
     ordered = tuple({column.name: column for kept in orders.values() for column in kept.columns}.values())
     described = sorted([index.name, [_described(column) for column in kept.columns]] for index, kept in indexes.items())
+    truths = tuple(column for column in ordered if column.kind is Kind.BOOL and column.name not in schema.pk)
     text = json.dumps([VERSION, described, list(map(_described, key))], ensure_ascii=True, separators=(",", ":"))
-    return Facts(indexes, orders, ordered, hashlib.sha256(text.encode()).hexdigest()[:32])
+    return Facts(indexes, orders, ordered, truths, hashlib.sha256(text.encode()).hexdigest()[:32])
 
 
 def _described(column: Column) -> list[str]:

@@ -10,7 +10,8 @@ A code is a tag and text of ``[A-Za-z0-9_.~%+-]``::
     !c<encoded>    text folded by its collation, so that its value cannot be read back
 
 An *entry* is ``<index>:<code>[,<code>]``, or ``*``, which every document has, or an ordered one (``ordering``). A
-change that encodes anything differently raises ``definitions.VERSION``.
+document has one entry in each index, unless it is odd (``entries``). A change that encodes anything differently raises
+``definitions.VERSION``.
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ import hashlib
 from typing import Final
 from urllib.parse import unquote
 
-from ..tables import Affinity, Column, IndexEntry, IndexLeaf, Row, TableSchema, Value
+from ..tables import Affinity, Column, IndexEntry, IndexLeaf, TableSchema, Value
 from . import affinity
 from .collation import NotIndexable as NotIndexable
 from .collation import folded, folds
 from .definitions import facts_of
 from .keys import part
-from .ordering import odd_entries, ordered_entries, sought_range
+from .ordering import sought_range
 
-ALL: Final = "*"
 LOSSY: Final = "!"  # begins each code that does not tell its value
 
 _INLINE_TEXT = 64  # bytes
@@ -54,20 +54,6 @@ def value_of(column: Column, code: str) -> Value:
     if tag == "f":
         return float(text)
     return bytes.fromhex(text) if tag == "b" else unquote(text, errors="strict")
-
-
-def entries_of(schema: TableSchema, row: Row) -> tuple[str, ...]:
-    """All entries of a document. A column that an index names must be in ``row``. Raises NotIndexable."""
-    kept = facts_of(schema).indexes.values()
-    return (
-        ALL,
-        *(
-            index.prefix + ",".join([stored_code(column, row[column.name]) for column in index.columns])
-            for index in kept
-        ),
-        *ordered_entries(schema, row),
-        *odd_entries(schema, row),
-    )
 
 
 def sought_term(schema: TableSchema, sought: IndexLeaf) -> str:

@@ -13,7 +13,7 @@ With NAME and table percent-encoded, ``B`` the base ``sb:{<NAME>:<table>}:`` and
     B pend:E            hash {stem: pending notes}
     B age:E             sorted set of "<stem> <token>" by ticket: the pending notes, oldest first
     B all:E             set of the stems of all documents
-    B set:E:<entry>     set of the stems of the documents with this entry (``encoding.entries_of``)
+    B set:E:<entry>     set of the stems of the documents with this entry (``entries.entries_of``)
     B order:E:<index>   sorted set, all scores 0, of "<code> <stem>": an ordered index (``ordering``); the primary key's
                         has the index ""
     B seen:E            set of the stems that a rebuild's listing has shown; with a check's token for E, those that

@@ -15,7 +15,7 @@ the same for different values.
 
 An *ordered entry* is ``><index>:`` and the codes of the index's columns, then those of the primary key, which tell
 apart what the index does not. The index of the primary key itself has an empty name. A document has the entry
-``?<column>:odd`` when an ordered column of dates or moments holds another text.
+``?<column>:odd`` when an ordered column of dates or moments holds another text; for booleans see ``entries``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,12 @@ def ordered_entries(schema: TableSchema, row: Row) -> list[str]:
     return [kept.prefix + "".join([codes[column.name] for column in kept.columns]) for kept in facts.orders.values()]
 
 
-def odd_entries(schema: TableSchema, row: Row) -> list[str]:
+def ordered_entry(kept: KeptIndex, row: Row) -> str:
+    """The entry of one ordered index. Raises NotIndexable."""
+    return kept.prefix + "".join([stored_order(column, row[column.name]) for column in kept.columns])
+
+
+def odd_moments(schema: TableSchema, row: Row) -> list[str]:
     """An entry for each ordered column of dates or moments that holds another text, so that texts which begin alike
     need not be of the same year, month or day.
     """
@@ -68,7 +73,7 @@ def odd_entries(schema: TableSchema, row: Row) -> list[str]:
 
 
 def odd_entry(column: Column) -> str:
-    """The entry of documents in which ``column`` holds a text that is no date."""
+    """The entry of documents in which ``column`` holds a text that is no date, or what is neither true nor false."""
     return f"?{part(column.name)}:odd"
 
 

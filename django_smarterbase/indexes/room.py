@@ -12,7 +12,7 @@ from ..storage.keys import Keyspace, may_be_stem
 from ..tables import Row, TableSchema
 from ..tenancy import origin
 from .client import IndexDamaged, RedisClient
-from .encoding import entries_of
+from .entries import entries_of
 from .health import TrustLog
 from .keys import IndexKeys, TableKeys, etag_text
 from .manifest import Manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from ..storage.keys import may_be_stem
@@ -13,6 +13,7 @@ from .client import IndexDamaged, RedisClient, RedisDown
 from .conditions import Word, condition_words
 from .definitions import indexable
 from .encoding import LOSSY, NotIndexable, stored_code, value_of
+from .entries import doubtful_entries
 from .keys import part
 from .ordering import kept_order, odd_entry, walk_bounds
 from .room import Room
@@ -47,7 +48,8 @@ class SetReader:
         wanted = "none" if not members else "all" if at_most is None else str(at_most)
         telling = [0, 0] if told is None else [_RECORDS, *_names(told)]
         rest = [wanted, self._room.deadline_ms, *telling, *condition_words(schema, condition)]
-        _, _, _, count, overdue, in_doubt, stems, documents, rows = self._ask(schema, Script.READ, rest)
+        answer = self._ask(schema, Script.READ, rest, condition.indexes)
+        _, _, _, count, overdue, in_doubt, stems, documents, rows = answer
         self._refuse_damage(schema, (*in_doubt, *(stems or ())))
         if overdue:
             self._sweeper.lend_a_hand(schema)
@@ -57,13 +59,14 @@ class SetReader:
     def walk(self, schema: TableSchema, walk: Walk, *, skip: bool) -> Page | None:
         """As ``IndexService.walk``."""
         rest = [self._room.deadline_ms, *_walk(schema, walk, skip=skip), *condition_words(schema, walk.condition)]
-        _, _, _, overdue, state, left_out, in_doubt, flat = self._ask(schema, Script.WALK, rest)
+        indexes = (walk.index, *walk.condition.indexes)
+        _, _, _, overdue, state, left_out, in_doubt, flat = self._ask(schema, Script.WALK, rest, indexes)
         return self._page(schema, overdue, state, left_out, in_doubt, flat)
 
     def groups(self, schema: TableSchema, walk: Walk) -> Page | None:
         """As ``IndexService.groups``."""
         rest: list[Word] = [self._room.deadline_ms, *_groups(schema, walk), _MOST_GROUPS]
-        _, _, _, overdue, state, in_doubt, flat = self._ask(schema, Script.GROUPS, rest)
+        _, _, _, overdue, state, in_doubt, flat = self._ask(schema, Script.GROUPS, rest, [walk.index])
         return self._page(schema, overdue, state, 0, in_doubt, flat)
 
     def _page(
@@ -81,7 +84,7 @@ class SetReader:
             raise IndexUntrusted(
                 FallbackReason.NOT_INDEXED, f"{schema.table} has no index {index.name!r}", expected=True
             )
-        _, _, _, in_doubt, flat = self._ask(schema, Script.COUNTS, [part(index.name)])
+        _, _, _, in_doubt, flat = self._ask(schema, Script.COUNTS, [part(index.name)], [index])
         self._refuse_damage(schema, (*in_doubt, *filter(None, flat[2::3])))
         found = _Found(self._room, schema, index)
         counts = {
@@ -110,13 +113,19 @@ class SetReader:
             self._withdraw(redis, schema)
             raise IndexUntrusted(FallbackReason.DRIFT, f"it names {wrong!r:.200}, which no document can be called")
 
-    def _ask(self, schema: TableSchema, script: Script, rest: list[Word]) -> list[Any]:
-        """Run a reading script. Asks again, with the manifest read anew, when another epoch turns out to be marked."""
+    def _ask(
+        self, schema: TableSchema, script: Script, rest: list[Word], indexes: Iterable[IndexDefinition] = ()
+    ) -> list[Any]:
+        """Run a reading script. Asks again, with the manifest read anew, when another epoch turns out to be marked.
+
+        The answer depends on where documents stand in ``indexes``, so those that stand there twice are in doubt.
+        """
         redis = self._room.redis
         if redis is None:
             raise IndexUntrusted(FallbackReason.NO_CACHE, expected=True)
+        words = [*rest, doubtful_entries(schema, indexes)]
         for attempt in range(_TRIES):
-            answer = self._ask_once(redis, schema, script, rest, fresh=attempt > 0)
+            answer = self._ask_once(redis, schema, script, words, fresh=attempt > 0)
             if answer is not None and (answer[0] != "other" or attempt == _TRIES - 1):
                 check_answer(answer)
                 return answer

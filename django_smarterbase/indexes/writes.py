@@ -16,7 +16,7 @@ from .answers import Change, ManifestEntry
 from .birth import Midwife
 from .client import Argument, IndexDamaged, RedisClient, RedisDown
 from .definitions import definition
-from .encoding import entries_of
+from .entries import entries_of
 from .keys import etag_text, new_token
 from .manifest import suspected
 from .room import Room

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from ..conf import Options
@@ -94,6 +94,16 @@ class DocumentStore(ObjectStore):
     def packs(self, table: str) -> PackIndex | None:
         """The packs of a table that this process knows of. Makes no request."""
         return self._shelf.known(self._keys.packs(table))
+
+    def is_packed(self, table: str) -> bool:
+        """Whether a table has packs, for a scan that is about to begin: at most one GET in half a minute."""
+        return self.lists_etags and self._shelf.index(self._keys.packs(table)) is not None
+
+    def look_at_packs(self, tables: Sequence[str]) -> dict[str, PackIndex]:
+        """``{table: its packs now}`` of those tables that have any. A GET a table, in parallel. Raises
+        StorageUnavailable."""
+        self._shelf.look_at_all(map(self._keys.packs, tables))
+        return {table: index for table in tables if (index := self.packs(table)) is not None}
 
     def unpack(self, table: str) -> None:
         """Delete the packs of a table, whose documents are gone: a listing, and a DELETE for each."""

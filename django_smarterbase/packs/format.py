@@ -68,6 +68,16 @@ class PackIndex:
         """How many documents are packed."""
         return sum(pack.documents for pack in self.packs)
 
+    @property
+    def size(self) -> int:
+        """How many bytes the packs have."""
+        return sum(pack.size for pack in self.packs)
+
+    @property
+    def raw_bytes(self) -> int:
+        """How many bytes they have when they are not compressed."""
+        return sum(pack.raw_bytes for pack in self.packs)
+
     @cached_property
     def _firsts(self) -> list[str]:
         return [pack.first for pack in self.packs]

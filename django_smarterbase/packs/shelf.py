@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ..exceptions import StorageUnavailable
 from ..ops import storage_ops
-from ..storage.base import ObjectStore
+from ..storage.base import ObjectStore, Stored
 from ..storage.keys import PackKeys
 from .format import Contents, Pack, PackIndex, UnusablePack, decode
 
@@ -67,6 +67,17 @@ class Shelf:
         except StorageUnavailable as problem:
             self._note(keys, keys.list_of_packs(), problem)
             return known.seen
+        return self._learnt(keys, stored)
+
+    def look_at_all(self, tables: Iterable[PackKeys]) -> None:
+        """Read the indexes of packs of several tables, one GET each, in parallel. Raises StorageUnavailable."""
+        keys_of = {keys.list_of_packs(): keys for keys in tables}
+        for key, stored in self._store.get_many(keys_of):
+            self._learnt(keys_of[key], stored)
+
+    def _learnt(self, keys: PackKeys, stored: Stored | None) -> Seen:
+        known = self._known(keys)
+        known.until = time.monotonic() + LOOK
         if stored is None:
             known.seen = Seen()
         elif stored.etag != known.seen.etag:

@@ -1,4 +1,4 @@
-"""What is asked before a check or rebuild begins, and its beginning."""
+"""What is asked before a check, rebuild or packing begins, and its beginning."""
 
 from __future__ import annotations
 
@@ -107,7 +107,11 @@ class ReindexForm(forms.Form):
     )
 
 
-FORMS: dict[Kind, type[CheckForm] | type[ReindexForm]] = {Kind.CHECK: CheckForm, Kind.REINDEX: ReindexForm}
+class PackForm(forms.Form):
+    """There is nothing to choose."""
+
+
+FORMS: dict[Kind, type[forms.Form]] = {Kind.CHECK: CheckForm, Kind.REINDEX: ReindexForm, Kind.PACK: PackForm}
 
 
 def begin(kind: Kind, target: Target, user: str, log: Callable[[str], LogEntry], **options: Any) -> bool:

@@ -1,6 +1,7 @@
 """What the page of the indexes shows: of each database its Redis, its tables and their indexes.
 
-Nothing is scanned for it: of each database two objects are read, and Redis is asked twice.
+Nothing is scanned for it: of each database two objects are read, of each table the one that tells its packs, and Redis
+is asked twice.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..indexes.definitions import indexable
 from ..indexes.service import FallbackReason, IndexState
 from ..management.lastchecks import LastCheck, LastChecks
 from ..management.tables import connection_of, tables_of
+from ..packs.format import PackIndex
 from ..planner.advice import remedy
 from ..routers import smarterbase_aliases
 from ..tables import TableSchema
@@ -57,12 +59,14 @@ class IndexRow:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One table. ``checked`` is the last check of its index as it is now: None after a rebuild."""
+    """One table. ``checked`` is the last check of its index as it is now: None after a rebuild. ``packs`` are None when
+    it has none."""
 
     database: str
     schema: TableSchema
     state: IndexState
     checked: LastCheck | None
+    packs: PackIndex | None
     indexes: tuple[IndexRow, ...]
 
     @property
@@ -119,7 +123,8 @@ class TableRow:
 class DatabaseHealth:
     """One database. ``reachable`` is None without a cache, and when nobody knows; ``since`` is since when (UTC).
 
-    ``problem`` is why it could not be looked at. ``write_deadline`` is in seconds.
+    ``problem`` is why it could not be looked at. ``write_deadline`` is in seconds. ``packable`` tells whether its
+    storage can have packs.
     """
 
     alias: str
@@ -128,6 +133,7 @@ class DatabaseHealth:
     since: datetime | None = None
     detail: str = ""
     write_deadline: float = 0.0
+    packable: bool = False
     tables: tuple[TableRow, ...] = ()
     job: Job | None = None
     problem: str = ""
@@ -136,6 +142,11 @@ class DatabaseHealth:
     def anchor(self) -> str:
         """The fragment of its address."""
         return anchor_of(self.alias)
+
+    @property
+    def has_actions(self) -> bool:
+        """Whether there is anything to be done with its tables."""
+        return self.cache is not None or self.packable
 
     @property
     def untrusted(self) -> int:
@@ -166,7 +177,11 @@ def _look(alias: str) -> DatabaseHealth:
     schemas = tables_of(alias, None)
     states = resources.indexes.states(schemas)
     checks = LastChecks(resources).read()
-    rows = [_row(alias, schema, state, checks.get(schema.table)) for schema, state in zip(schemas, states, strict=True)]
+    packs = resources.store.look_at_packs([schema.table for schema in schemas])
+    rows = [
+        _row(alias, schema, state, checks.get(schema.table), packs.get(schema.table))
+        for schema, state in zip(schemas, states, strict=True)
+    ]
     cache, down = resources.options.cache, next((each for each in states if each.reason in _DOWN), None)
     since = None
     if cache is not None:
@@ -179,17 +194,20 @@ def _look(alias: str) -> DatabaseHealth:
         since=since,
         detail="" if down is None else down.detail,
         write_deadline=resources.options.write_deadline,
+        packable=resources.store.lists_etags,
         # Those that want somebody's attention come first.
         tables=tuple(sorted(rows, key=lambda row: row.tone is not Tone.BAD)),
         job=JobBoard(resources).current(),
     )
 
 
-def _row(alias: str, schema: TableSchema, state: IndexState, checked: LastCheck | None) -> TableRow:
+def _row(
+    alias: str, schema: TableSchema, state: IndexState, checked: LastCheck | None, packs: PackIndex | None
+) -> TableRow:
     epoch = None if state.marker is None else state.marker.epoch
     if checked is not None and (not state.trusted or checked.epoch != epoch):
         checked = None
-    return TableRow(alias, schema, state, checked, tuple(_indexes(schema, state, checked)))
+    return TableRow(alias, schema, state, checked, packs, tuple(_indexes(schema, state, checked)))
 
 
 def _indexes(schema: TableSchema, state: IndexState, checked: LastCheck | None) -> Iterable[IndexRow]:

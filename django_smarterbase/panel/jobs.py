@@ -1,4 +1,4 @@
-"""A check or rebuild that was begun in the admin, as every process sees it.
+"""A check, rebuild or packing that was begun in the admin, as every process sees it.
 
 A database has one object for it, ``<NAME>/_sb/job.json``, changed by compare-and-swap. Whoever begins a job replaces
 the one before, unless that is still under way; the process at work rewrites it every second and stops when another
@@ -32,6 +32,7 @@ class Kind(enum.StrEnum):
 
     CHECK = "check"
     REINDEX = "reindex"
+    PACK = "pack"
 
 
 class Status(enum.StrEnum):
@@ -40,15 +41,18 @@ class Status(enum.StrEnum):
     QUEUED = "queued"
     READING = "reading"
     WAITING = "waiting"
+    PACKING = "packing"
     ENDED = "ended"
 
 
 class Verdict(enum.StrEnum):
-    """What became of a table: of a rebuild the first three, of a check the others, of both ``FAILED``."""
+    """What became of a table: of a rebuild the first three, of a packing the next and ``LEFT``, of a check the others,
+    of all ``FAILED``."""
 
     REBUILT = "rebuilt"
     LEFT = "left as it is"
     INTERRUPTED = "interrupted"
+    PACKED = "packed"
     SOUND = "sound"
     NO_INDEX = "no index"
     UNTRUSTED = "not trusted"
@@ -61,8 +65,8 @@ class TableProgress:
     """One table of a job. ``part`` is what is done of it, from 0 to 1, as far as anybody can tell.
 
     ``documents`` are those looked at so far, in the end those that there are; ``expected`` is how many its index held
-    before, None if nobody knew. ``figures`` are those of the rebuild or of the findings, ``{name: number}``; ``error``
-    is the message of a failure.
+    before, None if nobody knew. ``figures`` are those of the rebuild, the packing or the findings, ``{name: number}``;
+    ``error`` is the message of a failure.
     """
 
     table: str

@@ -30,15 +30,17 @@ REASONS: Final[Mapping[FallbackReason, Text]] = {
     FallbackReason.NOT_INDEXED: _("no index"),
     FallbackReason.CHANGED: _("documents changed while the index was read"),
 }
-KINDS: Final[Mapping[Kind, Text]] = {Kind.CHECK: _("Check"), Kind.REINDEX: _("Reindex")}
+KINDS: Final[Mapping[Kind, Text]] = {Kind.CHECK: _("Check"), Kind.REINDEX: _("Reindex"), Kind.PACK: _("Pack")}
 STATUSES: Final[Mapping[Status, Text]] = {
     Status.QUEUED: _("queued"),
     Status.READING: _("reading documents"),
     Status.WAITING: _("waiting for writers"),
+    Status.PACKING: _("packing documents"),
     Status.ENDED: _("done"),
 }
 VERDICTS: Final[Mapping[Verdict, Text]] = {
     Verdict.REBUILT: _("rebuilt"),
+    Verdict.PACKED: _("packed"),
     Verdict.LEFT: _("no documents, nothing to do"),
     Verdict.INTERRUPTED: _("interrupted"),
     Verdict.SOUND: _("sound"),
@@ -49,10 +51,14 @@ VERDICTS: Final[Mapping[Verdict, Text]] = {
 }
 #: What the figures of a table are called.
 FIGURES: Final = {
+    "packs": ngettext_lazy("in %(n)s pack", "in %(n)s packs", "count"),
     "read": ngettext_lazy("%(n)s document read", "%(n)s documents read", "count"),
     "reused": ngettext_lazy("%(n)s known by its ETag", "%(n)s known by their ETag", "count"),
     "mended": ngettext_lazy("%(n)s changed meanwhile", "%(n)s changed meanwhile", "count"),
     "corrupt": ngettext_lazy("%(n)s unreadable", "%(n)s unreadable", "count"),
+    "left_out": ngettext_lazy(
+        "%(n)s left out, too large or no document", "%(n)s left out, too large or no documents", "count"
+    ),
     "missing": ngettext_lazy("%(n)s entry missing", "%(n)s entries missing", "count"),
     "extra": ngettext_lazy("%(n)s entry too many", "%(n)s entries too many", "count"),
     "in_doubt": ngettext_lazy("%(n)s in doubt", "%(n)s in doubt", "count"),

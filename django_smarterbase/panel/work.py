@@ -1,4 +1,4 @@
-"""The work of a job: ``sb_reindex`` and ``sb_check`` as they are on the command line, told to a job board.
+"""The work of a job: ``sb_reindex``, its packing, and ``sb_check`` as on the command line, told to a job board.
 
 Two threads of the process that was asked for it: one does the work, the other one shows every second how far it has
 come. Both are daemons, so that no process waits for a job when it is to end; what a rebuild leaves behind then is what
@@ -22,7 +22,7 @@ from ..exceptions import SmarterBaseError, StorageUnavailable
 from ..indexes.service import TableFindings
 from ..management.check import Checker, Round, Scope, TableCheck
 from ..management.progress import NoDisplay, part_done
-from ..management.reindex import Outcome, Reindexer, Result, Work, survey
+from ..management.reindex import Outcome, Reindexer, Result, Survey, Work, survey
 from ..management.tables import models_of_tables
 from ..management.ticker import Activity, Stage
 from ..profiling.recorder import unrecorded
@@ -43,7 +43,7 @@ _VERDICTS: Final = {
 
 def start(alias: str, job: Job, board: JobBoard, ended: Callable[[Job], object]) -> None:
     """Carry out a job that was begun on ``board``, in the background. ``ended`` is called with what came of it."""
-    work = _CheckWork(alias, job) if job.kind is Kind.CHECK else _ReindexWork(alias, job)
+    work = _WORK[job.kind](alias, job)
     name = f"smarterbase-{job.kind}"
     keeper = threading.Thread(target=following(_keep), args=(work, board, ended), name=name, daemon=True)
     keeper.start()
@@ -104,8 +104,11 @@ class _Work:
 
 
 class _ReindexWork(_Work):
+    def _survey(self) -> Survey:
+        return survey([self.alias], models_of_tables(self._tables()))
+
     def _do(self) -> None:
-        found = survey([self.alias], models_of_tables(self._tables()))
+        found = self._survey()
         self.job = replace(self.job, problems=tuple(each.error for each in found.refusals))
         reindexer = Reindexer(found.tasks, full=self.job.thorough)
         results: list[Result] = []
@@ -124,6 +127,12 @@ class _ReindexWork(_Work):
         }
         of_table |= {result.task.schema.table: partial(_with_result, result=result) for result in results}
         self.change(of_table)
+
+
+class _PackWork(_ReindexWork):
+    def _survey(self) -> Survey:
+        found = survey([self.alias], models_of_tables(self._tables()), pack=True)
+        return replace(found, tasks=tuple(replace(task, has_index=False) for task in found.tasks))
 
 
 class _CheckWork(_Work):
@@ -153,6 +162,13 @@ class _CheckWork(_Work):
         problems += [f"nobody completes the transaction {key!r}" for each in found.databases for key in each.unfinished]
         self.job = replace(self.job, problems=tuple(problems))
         self.change({check.schema.table: partial(_with_check, check=check) for check in found.tables})
+
+
+_WORK: Final[Mapping[Kind, type[_Work]]] = {
+    Kind.CHECK: _CheckWork,
+    Kind.REINDEX: _ReindexWork,
+    Kind.PACK: _PackWork,
+}
 
 
 def _keep(work: _Work, board: JobBoard, ended: Callable[[Job], object]) -> None:
@@ -204,6 +220,9 @@ def _log_fields(event: str, work: _Work) -> dict[str, str]:
 
 
 def _with_work(table: TableProgress, *, work: Work, now: float) -> TableProgress:
+    if work.packed is not None and not work.ended:
+        part = min(_ALMOST, work.packed / table.expected) if table.expected else 0.0
+        return replace(table, status=Status.PACKING, documents=work.packed, part=part)
     status = Status.QUEUED
     if work.began is not None:
         status = Status.ENDED if work.ended else Status.READING if work.total is None else Status.WAITING
@@ -211,12 +230,22 @@ def _with_work(table: TableProgress, *, work: Work, now: float) -> TableProgress
 
 
 def _with_result(table: TableProgress, *, result: Result) -> TableProgress:
+    if result.outcome is Outcome.PACKED:
+        return _with_packing(table, result)
     report = result.report
     documents = report.documents if report is not None else result.task.state.documents or 0
     figures: dict[str, float] = {}
     if report is not None:
         figures = {name: getattr(report, name) for name in ("read", "reused", "mended", "corrupt", "seconds")}
     return _ended(table, documents, _VERDICTS[result.outcome], figures, result.error)
+
+
+def _with_packing(table: TableProgress, result: Result) -> TableProgress:
+    packing = result.packing
+    if packing is None:
+        return _ended(table, 0, Verdict.FAILED, {}, result.packing_error)
+    figures = {name: getattr(packing, name) for name in ("packs", "read", "left_out", "seconds")}
+    return _ended(table, packing.documents, Verdict.PACKED if packing.packs else Verdict.LEFT, figures, "")
 
 
 def _with_activity(table: TableProgress, activity: Activity) -> TableProgress:

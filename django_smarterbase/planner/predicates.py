@@ -42,6 +42,7 @@ from django_smarterbase.tables import (
     IndexEntry,
     IndexKeys,
     IndexTerm,
+    Kind,
     TableSchema,
     Value,
 )
@@ -268,7 +269,17 @@ class PredicateReader:
         if not self._is_own(lookup.lhs) or lookup.bilateral_transforms:
             return None
         column: str = lookup.lhs.target.column
-        return column
+        return column if self._compares(lookup, column) else None
+
+    def _compares(self, lookup: Any, column: str) -> bool:
+        """Whether a lookup compares the column with a value, or an index answers it as if it did.
+
+        Django compiles ``live=True`` to the column by itself, of whose truth SQLite decides: an index of booleans knows
+        that of other values, and a primary key does not.
+        """
+        if not isinstance(lookup.rhs, bool) or isinstance(lookup, IsNull) or not lookup.lhs.conditional:
+            return True
+        return self.schema.by_name[column].kind is Kind.BOOL and column not in self.schema.pk
 
     def _is_own(self, expression: Any) -> bool:
         """Whether this is a plain column of the alias."""

@@ -5,7 +5,7 @@ Under the storage's location, with NAME the database's name::
     <NAME>/<db_table>/<stem>.json                       a document
     <NAME>/_sb/manifest.json                            what is known of the indexes
     <NAME>/_sb/checks.json                              what the last check of each table has found
-    <NAME>/_sb/job.json                                 the check or rebuild that was last begun in the admin
+    <NAME>/_sb/job.json                                 the job that was last begun in the admin
     <NAME>/_sb/sequences/<db_table>.json                the last value that a sequence gave out
     <NAME>/_sb/schema/<db_table>.json                   the steps that bring old documents up to date
     <NAME>/_sb/tables/<table>.json                      the SQL of a table that raw DDL made

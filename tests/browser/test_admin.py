@@ -223,6 +223,20 @@ def test_reindex_is_confirmed_followed_and_logged(admin: Page, site: Site) -> No
     assert admin.url == f"{site.url}{HEALTH}#sb-default-articles"
 
 
+def test_packing_is_confirmed_and_its_packs_are_shown(admin: Page, site: Site) -> None:
+    admin.goto(f"{site.url}{HEALTH}")
+    expect(admin.locator("#sb-default-articles")).not_to_contain_text("unpacked")
+    admin.get_by_role("button", name="Pack articles.Article").click()
+    expect(admin.get_by_role("heading", name="Pack: articles.Article (default)")).to_be_visible()
+    admin.get_by_role("button", name="Yes, pack").click()
+    expect(admin.get_by_role("status")).to_have_text("Ended, and all is well.")
+    row = admin.get_by_role("row").filter(has=admin.get_by_role("rowheader", name="articles.Article"))
+    expect(row).to_contain_text("in 1 pack")
+    admin.get_by_role("link", name="Back to the indexes").click()
+    packs = admin.get_by_role("row").filter(has=admin.get_by_role("rowheader", name="1 pack"))
+    expect(packs).to_contain_text("made just now")
+
+
 def test_check_of_all_tables_is_followed_without_script(
     scriptless: BrowserContext, site: Site, cookies: list[Any]
 ) -> None:

@@ -2,6 +2,7 @@
 --
 -- ARGV[1]  epoch, and ARGV[2] the known run_id (reading.lua)
 -- ARGV[3]  index
+-- ARGV[4]  the last argument (reading.lua)
 --
 -- Returns {"ok", run_id, policy or "", in doubt, {code, count, sample, ...}}: the counts leave out all documents in
 -- doubt, which are all documents with a note; sample is the stem of a counted document when the code does not tell

@@ -8,6 +8,7 @@
 -- ARGV[9]  "1": the last document of each group too
 -- ARGV[10] the entry of documents whose texts must not be grouped so
 -- ARGV[11] how many groups at most
+-- ARGV[12] the last argument (reading.lua)
 --
 -- Returns {"ok", run_id, policy or "", overdue, "ended" | "beyond", in doubt, {stem, ETag, ...}}: in doubt are all
 -- documents with a note that may stand there. "beyond": there are more groups, or what the index knows of the values

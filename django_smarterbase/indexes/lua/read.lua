@@ -4,7 +4,7 @@
 -- ARGV[3]  which members to return: "all", "none", or a number: all if there are no more
 -- ARGV[4]  write deadline, ms
 -- ARGV[5]  of how many members at most the records are told
--- ARGV[6]  number of indexes of which they tell, the indexes, then the condition (reading.lua)
+-- ARGV[6]  number of indexes of which they tell, the indexes, then the condition, then the last argument (reading.lua)
 --
 -- Returns {"ok", run_id, policy or "", count, overdue, in doubt, members or false, documents, {codes, ...} or false}:
 -- count leaves out what is in doubt; overdue is 1 when a note is older than the deadline; documents is how many there are
@@ -25,7 +25,7 @@ for _, stem in ipairs(pending_stems()) do
 end
 
 local function answer(count, doubtful, stems)
-  local rows = stems and #stems <= tonumber(ARGV[5]) and told(prefixes, stems, 1)
+  local rows = stems and #stems <= tonumber(ARGV[5]) and told(prefixes, stems, 1, #stems)
   return {'ok', run, rule, count, overdue, doubtful, stems, documents, rows}
 end
 

@@ -2,6 +2,8 @@
 --
 -- ARGV[1]  epoch (the manifest's)
 -- ARGV[2]  run_id of the server whose eviction policy the caller knows, or ""
+-- ARGV[#ARGV]  the entries, separated by blanks, whose documents are in doubt as well, since they stand in indexes both
+--          by their values and by what SQLite takes these for (indexes/entries.py)
 --
 -- Their answers begin with "ok", run_id and policy (or ""). What may not be believed is answered {status, run_id,
 -- policy, detail}, status "flushed" (no marker), "other" (another epoch's marker), "restarted" or "drift" (and the
@@ -25,6 +27,7 @@ local rule = run ~= ARGV[2] and policy() or ''
 local tally = key('tally', epoch)
 local all = key('all', epoch)
 local sizes, documents = {}, 0
+local damaged_odd
 
 local function drift(what)
   drop(epoch)
@@ -47,7 +50,8 @@ local function distrust()
   if not agrees(sizes[3], call('ZCARD', key('age', epoch))) then return drift(key('age', epoch)) end
   documents = call('SCARD', all)
   if not agrees(sizes[4], documents) then return drift(all) end
-  return nil
+  local damaged = damaged_odd()
+  return damaged and drift(damaged) or nil
 end
 
 local checked = {}
@@ -109,6 +113,14 @@ local function size_of(entry)
   read_sets(index, {code}, terms)
   if damage then return nil, damage end
   return terms[1] and terms[1].size or 0
+end
+
+-- The key that is damaged of the sets that name odd documents, or nil.
+function damaged_odd()
+  for entry in string.gmatch(ARGV[#ARGV], '%S+') do
+    local _, wrong = size_of(entry)
+    if wrong then return wrong end
+  end
 end
 
 local function read_words()
@@ -188,19 +200,36 @@ local function before(code, other)
   return #code < #other
 end
 
--- The stems of the documents in doubt: asked once.
-local pending
+-- The stems of odd documents, each once: asked once.
+local odd
+local function odd_stems()
+  if odd then return odd end
+  odd = {}
+  local known = {}
+  for entry in string.gmatch(ARGV[#ARGV], '%S+') do
+    for _, stem in ipairs(call('SMEMBERS', set_key(epoch, entry))) do
+      if not known[stem] then odd[#odd + 1] = stem end
+      known[stem] = true
+    end
+  end
+  return odd
+end
+
+-- The stems of the documents in doubt, each once: asked once.
+local pending, in_doubt
 local function pending_stems()
-  if not pending then pending = tonumber(sizes[2]) > 0 and call('HKEYS', key('pend', epoch)) or {} end
+  if pending then return pending end
+  pending, in_doubt = tonumber(sizes[2]) > 0 and call('HKEYS', key('pend', epoch)) or {}, {}
+  for _, stem in ipairs(pending) do in_doubt[stem] = true end
+  for _, stem in ipairs(odd_stems()) do
+    if not in_doubt[stem] then pending[#pending + 1] = stem end
+    in_doubt[stem] = true
+  end
   return pending
 end
 
-local in_doubt
 local function is_pending(stem)
-  if not in_doubt then
-    in_doubt = {}
-    for _, each in ipairs(pending_stems()) do in_doubt[each] = true end
-  end
+  if not pending then pending_stems() end
   return in_doubt[stem]
 end
 

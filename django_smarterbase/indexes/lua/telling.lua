@@ -8,6 +8,7 @@ local function told_indexes(start)
   return prefixes, start + #prefixes + 1
 end
 
+-- Of several entries in one index the first one is that of the values (indexes/entries.py).
 local function codes_told(prefixes, record)
   if record.etag == '-' then return false end
   local text, found = ' ' .. record.entries, {}
@@ -19,12 +20,12 @@ local function codes_told(prefixes, record)
   return table.concat(found, ' ')
 end
 
--- For each stem from a place in their list on "<code>[,<code>] ..." of each index; false for a document that is in doubt,
+-- For each stem from one place in their list to another "<code>[,<code>] ..." of each index; false for a document that is in doubt,
 -- that there is not, or whose record does not tell.
-local function told(prefixes, stems, start)
+local function told(prefixes, stems, first, last)
   local rows = {}
-  for from = start, #stems, PIECE do
-    local till = math.min(from + PIECE - 1, #stems)
+  for from = first, last, PIECE do
+    local till = math.min(from + PIECE - 1, last)
     for i, record in ipairs(call('HMGET', key('docs', epoch), unpack(stems, from, till))) do
       rows[#rows + 1] = record and not is_pending(stems[from + i - 1]) and codes_told(prefixes, parse_record(record))
     end

@@ -8,7 +8,7 @@
 -- ARGV[9]  number of columns of which equal values must not be torn apart; 0 when the code tells all that counts
 -- ARGV[10] where the page begins, and ARGV[11] the number after its last document; documents in doubt do not count
 -- ARGV[12] "1": what comes before the page may be left out
--- ARGV[13] number of clauses, then for each: number of terms, terms
+-- ARGV[13] number of clauses, then for each: number of terms, terms; then the last argument (reading.lua)
 --
 -- Returns {"ok", run_id, policy or "", overdue, "more" | "ended" | "beyond", left out, in doubt, {stem, ETag, ...}}. The
 -- documents that stand before and in the page are there, but for as many as "left out" says, which stand before all
@@ -209,6 +209,15 @@ local function find()
   return state, left_out
 end
 
+-- SQLite may sort an odd document by its value where it stands here by what that is taken for, so each may be in the page.
+local function doubt_odd()
+  for _, stem in ipairs(odd_stems()) do
+    for _, code in ipairs(codes_of(entries_of(stem), index)) do
+      if is_between(code, first, last) and meets_all(stem, clauses) then doubt(stem) end
+    end
+  end
+end
+
 -- What comes before the page and need not be named, where all of it is at hand.
 local function trimmed(left_out)
   local number = math.min(from - #doubtful, #certain)
@@ -220,6 +229,7 @@ end
 local state, left_out = find()
 local overdue = overdue_notes(tonumber(ARGV[3]))
 if state == 'beyond' then return {'ok', run, rule, overdue, state, 0, {}, {}} end
+doubt_odd()
 local start = 1
 left_out, start = trimmed(left_out)
 return {'ok', run, rule, overdue, state, left_out, doubtful, with_etags(certain, start)}

@@ -324,7 +324,7 @@ class Protocol:
         color = decode(SCHEMA, "", stored.body)["color"] if stored is not None else None
         for epoch in epochs:
             for term, holds in _terms(color):
-                answer = self.scripts.run(Script.READ, self.keys, epoch, "", "all", 1_000_000, 0, 0, 1, 1, *term)
+                answer = self.scripts.run(Script.READ, self.keys, epoch, "", "all", 1_000_000, 0, 0, 1, 1, *term, "")
                 if answer[0] != "ok":
                     # A lost index is no lie, but only a flush loses one; "other" is the one before or after.
                     assert answer[0] == "other" or self.flushed, answer

@@ -18,6 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_django import DjangoDbBlocker
 
+from django_smarterbase.backend import coursing
+from django_smarterbase.backend.pieces import Piece
+from django_smarterbase.backend.spool import Spool
 from django_smarterbase.backend.upkeep import delete_documents
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.ops import StorageOps, counting
@@ -98,6 +101,69 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def pack(model: type[Model]) -> packing.PackReport:
     """Pack a table at once."""
     return connection.resources.store.pack(model._meta.db_table)
+
+
+TITLES = [f"title {number:03}" for number in range(300)]
+
+
+def fill_articles(site: Site, monkeypatch: pytest.MonkeyPatch) -> packing.PackReport:
+    """Articles with these titles, in several packs; a tenth of them are held when they are sorted."""
+    monkeypatch.setattr(packing, "SIZE", 30_000)
+    monkeypatch.setattr(coursing, "HELD", 30)
+    unindexed(site)
+    author = Author.objects.create(name="Ada")
+    Article.objects.bulk_create(Article(author=author, title=title) for title in TITLES)
+    return pack(Article)
+
+
+@pytest.mark.parametrize("order", ["-title", "-pk"])
+def test_iterator_in_an_order_costs_the_listing_and_the_packs_of_an_unchanged_table(
+    any_site: Site, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    packs = fill_articles(any_site, monkeypatch).packs
+    assert packs > 2
+    Article.objects.filter(title__in=TITLES[:3]).update(category="changed")
+    with profile_queries() as queries:
+        found = [(each.title, each.category) for each in Article.objects.order_by(order).iterator(chunk_size=20)]
+    assert [title for title, _ in found] == TITLES[::-1]
+    assert [title for title, category in found if category == "changed"] == TITLES[2::-1]
+    (profile,) = queries.profiles
+    ops = profile.storage_ops
+    assert (ops.reads, ops.packs, ops.packed) == (packs + 3, packs, len(TITLES) - 3)
+    assert ops.lists == connection.resources.store.listings(len(TITLES))
+
+
+def test_iterator_in_an_order_reads_what_no_disk_has_room_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    packs, kept, keep = fill_articles(site, monkeypatch).packs, list[int](), Spool._keep
+
+    def keep_some(self: Spool, piece: Piece) -> None:
+        if kept:
+            self._sqlite.execute("PRAGMA max_page_count = 1")  # it is full
+        keep(self, piece)
+        kept.append(len(piece))
+
+    monkeypatch.setattr(Spool, "_keep", keep_some)
+    with profile_queries() as queries:
+        found = [each.title for each in Article.objects.order_by("-title").iterator(chunk_size=20)]
+    assert found == TITLES[::-1]
+    assert len(kept) == 2
+    assert queries.profiles[0].storage_ops.reads == packs + len(TITLES)
+
+
+def test_iterator_that_is_left_lets_its_file_go(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_articles(site, monkeypatch)
+    closed, close = list[Spool](), Spool.close
+
+    def note(self: Spool) -> None:
+        closed.append(self)
+        close(self)
+
+    monkeypatch.setattr(Spool, "close", note)
+    rows = Article.objects.order_by("-title").iterator(chunk_size=10)
+    assert next(rows).title == TITLES[-1]
+    assert not closed
+    del rows
+    assert len(closed) == 1
 
 
 def test_unchanged_table_costs_its_listing_and_its_packs(any_site: Site, monkeypatch) -> None:

@@ -18,7 +18,7 @@ PROFILES = "/admin/django_smarterbase/queryprofiles/"
 METHOD = f"{PROFILES}method/?name=x"
 HEALTH = "/admin/django_smarterbase/indexhealth/"
 JOB = f"{HEALTH}job/default/"
-ACTIONS = (f"{HEALTH}check/", f"{HEALTH}reindex/")
+ACTIONS = (f"{HEALTH}check/", f"{HEALTH}reindex/", f"{HEALTH}pack/")
 LogIn = Callable[..., Client]
 
 

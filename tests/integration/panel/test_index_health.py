@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.template.defaultfilters import filesizeformat
 from django.test import Client
 from django.utils import timezone
 
+from django_smarterbase.backend.resources import Resources
 from django_smarterbase.indexes.breaker import breaker_of
 from django_smarterbase.ops import counting
 from django_smarterbase.panel.health import health_of
@@ -44,7 +47,7 @@ def test_page_shows_state_size_epoch_and_last_rebuild_of_a_table(filled: Site, r
         epoch_of(filled),
         "just now",
         "not checked",
-        "Check Reindex",
+        "Check Reindex Pack",
     ]
 
 
@@ -80,7 +83,7 @@ def test_drift_that_was_found_before_a_rebuild_is_not_shown_after_it(filled: Sit
 def test_table_that_was_never_written_to_has_no_index_and_is_no_fault(site: Site, root: Client) -> None:
     page = get(root, HEALTH)
     assert row_of(page, "articles.Author ") == [
-        "articles.Author authors", "no index", "unknown", "none", "never", "not checked", "Check Reindex",
+        "articles.Author authors", "no index", "unknown", "none", "never", "not checked", "Check Reindex Pack",
     ]  # fmt: skip
     assert "not trusted" not in text_of(page)
 
@@ -132,21 +135,46 @@ def test_page_says_since_when_redis_is_not_reachable(filled: Site, root: Client)
     filled.server.start()
 
 
-def test_page_costs_two_objects_and_two_round_trips_and_reads_no_document(filled: Site) -> None:
+def test_page_costs_two_objects_one_a_table_and_two_round_trips_and_reads_no_document(filled: Site) -> None:
     health_of("default")
     with counting() as ops:
         health = health_of("default")
     assert len(health.tables) > 5
     # The state of Django's own table of migrations is asked for apart, to know whether there is one.
-    assert (ops.redis.round_trips, ops.storage.total, ops.storage.system) == (2, 0, 4)
+    assert (ops.redis.round_trips, ops.storage.total, ops.storage.system) == (2, 0, 4 + len(health.tables))
 
 
-def test_database_without_a_cache_has_no_buttons(filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_shows_the_packs_of_a_table(filled: Site, root: Client) -> None:
+    assert "unpacked" not in text_of(get(root, HEALTH))
+    report = connection.resources.store.pack("articles")
+    size, raw = (filesizeformat(number).replace("\xa0", " ") for number in (report.packed_bytes, report.raw_bytes))
+    assert row_of(get(root, HEALTH), "1 pack") == [
+        f"1 pack {size}, {raw} unpacked", "", "4 documents", "", "made just now", "", "",
+    ]  # fmt: skip
+
+
+def test_page_shows_packs_that_another_process_has_made(filled: Site, root: Client) -> None:
+    get(root, HEALTH)
+    own = connection.resources
+    Resources("default", filled.name, own.options, own.storage).store.pack("articles")
+    assert row_of(get(root, HEALTH), "1 pack")[2] == "4 documents"
+
+
+def test_database_without_a_cache_has_buttons_to_pack_only(filled: Site, root: Client) -> None:
     filled.restart(cache=None)
     page = get(root, HEALTH)
     assert "The option cache is None" in text_of(page)
     assert row_of(page, "articles.Article ")[1] == "no index"
-    assert "formaction" not in page
+    assert row_of(page, "articles.Article ")[-1] == "Pack"
+    assert set(re.findall(r'formaction="[^"]*/(\w+)/"', page)) == {"pack"}
+
+
+def test_storage_whose_listings_tell_no_etags_has_no_button_to_pack(
+    filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection.resources.store, "lists_etags", False)
+    page = get(root, HEALTH)
+    assert set(re.findall(r'formaction="[^"]*/(\w+)/"', page)) == {"check", "reindex"}
 
 
 def test_each_database_has_a_section(filled: Site, root: Client) -> None:

@@ -1,4 +1,4 @@
-"""Check and Reindex as they are begun in the admin: asked for, followed, ended, logged, and what may go wrong."""
+"""Check, Reindex and Pack as they are begun in the admin: asked for, followed, ended, logged, and what may go wrong."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils.translation import override
 
+from django_smarterbase.exceptions import PackingFailed
 from django_smarterbase.indexes.audit import Audit
 from django_smarterbase.indexes.filling import Filling
 from django_smarterbase.management.lastchecks import LastChecks
+from django_smarterbase.packs.packing import Packing
 from django_smarterbase.panel import jobs, work
 from django_smarterbase.panel.jobs import Job, JobBoard, Kind, Status, TableProgress, Verdict
 from django_smarterbase.profiling import recorder
@@ -116,6 +118,76 @@ def test_reindex_is_asked_about_before_anything_happens(filled: Site, root: Clie
     assert "Yes, reindex" in said
     assert board().current() is None
     assert logged() == []
+
+
+def test_packing_is_asked_about_before_anything_happens(filled: Site, root: Client) -> None:
+    said = text_of(root.post(f"{HEALTH}pack/", ARTICLES).content.decode())
+    assert "Pack: articles.Article (default)" in said
+    assert "Documents 4 Cost of reading them all $0.0000016" in said
+    assert "Packing writes the documents into packs" in said
+    assert "Yes, pack" in said
+    assert board().current() is None
+    assert connection.resources.store.packs("articles") is None
+
+
+def test_packing_makes_packs_and_shows_what_came_of_it(filled: Site, root: Client) -> None:
+    epoch = filled.state(Article).entry
+    begin(root, "pack")
+    job = ended()
+    assert (job.kind, job.user, job.problems, job.went_well, job.part) == (Kind.PACK, "root", (), True, 1.0)
+    (articles,) = job.tables
+    assert (articles.verdict, articles.documents, articles.expected) == (Verdict.PACKED, 4, 4)
+    assert row_of(get(root, JOB), "articles.Article") == [
+        "articles.Article", "packed", "4", "in 1 pack, 4 documents read",
+    ]  # fmt: skip
+    assert connection.resources.store.look_at_packs(["articles", "authors"]).keys() == {"articles"}
+    assert filled.state(Article).entry == epoch  # nothing was rebuilt
+    await_log("Pack of 1 table: went well.")
+
+
+def test_packing_of_a_table_without_documents_is_nothing_to_do(filled: Site, root: Client) -> None:
+    Article.objects.all().delete()
+    begin(root, "pack")
+    assert ended().went_well
+    assert row_of(get(root, JOB), "articles.Article")[1:3] == ["no documents, nothing to do", "0"]
+
+
+def test_packing_goes_on_while_redis_is_down(filled: Site, root: Client) -> None:
+    filled.server.stop()
+    begin(root, "pack")
+    assert ended().went_well
+    filled.server.start()
+    assert connection.resources.store.look_at_packs(["articles"])["articles"].documents == 4
+
+
+def test_packing_that_fails_says_why(filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise PackingFailed("Nobody may pack here.")
+
+    monkeypatch.setattr(Packing, "run", fail)
+    begin(root, "pack")
+    job = ended()
+    assert (job.went_well, job.tables[0].verdict) == (False, Verdict.FAILED)
+    page = get(root, JOB)
+    assert row_of(page, "articles.Article")[1:] == ["failed", "0", "Nobody may pack here."]
+    assert "not every table was packed" in text_of(page)
+
+
+def test_packing_is_followed_while_it_is_under_way(filled: Site, root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "EVERY", 0.05)
+    go_on, write = threading.Event(), Packing._write
+
+    def write_and_wait(self: Packing, documents: list[Any]) -> None:
+        write(self, documents)
+        go_on.wait(PATIENCE)
+
+    monkeypatch.setattr(Packing, "_write", write_and_wait)
+    begin(root, "pack")
+    until(lambda: current().tables[0].documents == 4)
+    assert row_of(get(root, JOB), "articles.Article")[1:3] == ["packing documents", "4"]
+    assert 0 < current().part < 1
+    go_on.set()
+    assert ended().went_well
 
 
 def test_check_of_all_tables_is_asked_about_before_anything_happens(filled: Site, root: Client) -> None:

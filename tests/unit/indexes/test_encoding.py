@@ -15,12 +15,12 @@ from django_smarterbase.indexes.encoding import (
     LOSSY,
     NotIndexable,
     code,
-    entries_of,
     sought_entry,
     stored_code,
     value_of,
 )
-from django_smarterbase.tables import Affinity, Column, IndexDefinition, IndexEntry, TableSchema, Value
+from django_smarterbase.indexes.entries import doubtful_entries, entries_of
+from django_smarterbase.tables import Affinity, Column, IndexDefinition, IndexEntry, Kind, TableSchema, Value
 
 DECLARED = {
     "INTEGER": Affinity.INTEGER,
@@ -191,3 +191,42 @@ def test_definition_differs_when_entries_would(changed: TableSchema) -> None:
 def test_definition_is_the_same_when_only_other_columns_and_the_order_differ() -> None:
     more = replace(SCHEMA, columns=(*SCHEMA.columns, Column("z")), indexes=(BY_AB, BY_A))
     assert definition(more) == definition(SCHEMA)
+
+
+FLAGS = TableSchema(
+    "flags",
+    "Flag",
+    (
+        Column("id", affinity=Affinity.INTEGER),
+        Column("live", Kind.BOOL, Affinity.NUMERIC),
+        Column("size", affinity=Affinity.INTEGER),
+    ),
+    ("id",),
+    indexes=(IndexDefinition("live", ("live",)), IndexDefinition("both", ("live", "size"))),
+)
+
+
+@pytest.mark.parametrize("value", [None, 0, 1, 1.0, "1", " 0 "])
+def test_document_has_one_entry_in_each_index_while_its_booleans_are_plain(value: Value) -> None:
+    entries = entries_of(FLAGS, {"id": 5, "live": value, "size": 7})
+    assert [entry.partition(":")[0] for entry in entries] == ["*", "live", "both", ">live", ">both", ">"]
+
+
+@pytest.mark.parametrize(("value", "code", "truth"), [(2, "i2", 1), ("2x", "t2x", 1), ("a", "ta", 0), (b"", "b", 0)])
+def test_document_has_the_entries_of_what_is_odd_and_of_what_it_is_taken_for(
+    value: Value, code: str, truth: int
+) -> None:
+    entries = entries_of(FLAGS, {"id": 5, "live": value, "size": 7})
+    taken = entries_of(FLAGS, {"id": 5, "live": truth, "size": 7})
+    assert entries[:3] == ("*", f"live:{code}", f"both:{code},i7")
+    assert entries[6] == "?live:odd"
+    assert entries[7:] == (*taken[1:3], *taken[3:5])
+
+
+def test_document_has_entries_of_every_selection_of_its_odd_booleans() -> None:
+    columns = (Column("id", affinity=Affinity.INTEGER), *(Column(name, Kind.BOOL, Affinity.NUMERIC) for name in "ab"))
+    schema = TableSchema("flags", "Flag", columns, ("id",), indexes=(IndexDefinition("ab", ("a", "b")),))
+    entries = entries_of(schema, {"id": 5, "a": 2, "b": "x"})
+    assert [entry for entry in entries if entry.startswith("ab:")] == ["ab:i2,tx", "ab:i2,i0", "ab:i1,tx", "ab:i1,i0"]
+    assert doubtful_entries(schema, schema.indexes) == "?a:odd ?b:odd"
+    assert doubtful_entries(schema, [schema.pk_index]) == ""
