@@ -35,10 +35,10 @@ def load_or_answer(
     if in_pieces and may_have_course(request.plan, lazy=request.lazy):
         step = request.plan.steps[0]
         schema = loader.schema_of(step.table)
-        ordered = isinstance(step.path, OrderedLookup)
-        if ordered and loader.load_pages(schema, step.path, execution.offset):
+        path = step.path if isinstance(step.path, OrderedLookup) else None
+        if path is not None and loader.load_pages(schema, path, execution.offset):
             return False
-        course = None if ordered and loader.has_loaded(schema) else request.course
+        course = None if path is not None and loader.has_loaded(schema) else request.course
         if course is not None and not _is_better_of_index(course, loader):
             create_sql = wrapper.catalog.maker(schema)
             return CourseRun(course, loader, request, execution, create_sql).answer()

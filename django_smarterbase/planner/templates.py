@@ -138,10 +138,10 @@ class _Hiding:
         """The same tree with comparisons that do not tell what they compare with. Raises _Unfit."""
         if node.connector not in (AND, OR):
             raise _Unfit
-        children = [
+        children: list[Any] = [
             self.tree(child) if isinstance(child, WhereNode) else self._lookup(child) for child in node.children
         ]
-        return cast("WhereNode", WhereNode.create(children, node.connector, node.negated))
+        return WhereNode(children, node.connector, node.negated)
 
     def _lookup(self, lookup: Any) -> Lookup[Any]:
         if not isinstance(lookup, Lookup) or type(lookup).__module__ not in DJANGO_LOOKUPS:
