@@ -51,9 +51,15 @@ class Catalog:
 
     def of_table(self, table: str) -> TableSchema:
         """The table of this name: of a model if there is one, otherwise as it stands in the workspace."""
+        statement = self.wrapper.statement
+        if statement is not None and table in statement.schemas:
+            return self.wrapper.resources.settled(statement.schemas[table])
         model = self.model_of(table)
         if model is not None:
-            return self.of_model(model)
+            found = schema_of_model(model, self.wrapper)
+            if statement is not None:
+                statement.schemas[table] = found
+            return self.wrapper.resources.settled(found)
         schema = self._raw_schema(table)
         if schema is None:
             raise ProgrammingError(

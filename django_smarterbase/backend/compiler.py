@@ -134,16 +134,15 @@ class NotingCompiler(compiler.SQLCompiler):
         no index tells, as most do."""
         if all(isinstance(step.path, KeyLookup) for step in plan.steps):
             return False
-        uncovered: set[str] = set()
+        schemas = {table: self.connection.catalog.find(table) for table in plan.tables}
+        covered = {table: told_columns(schema) for table, schema in schemas.items() if schema is not None}
         for expression, *_ in self.select or ():
-            if uncovered.issuperset(plan.tables):
+            if not covered:
                 return False
             table = self.query.alias_map.get(expression.alias) if isinstance(expression, Col) else None
-            if table is not None and table.table_name not in uncovered:
-                schema = self.connection.table_schema(table.table_name)
-                if expression.target.column not in told_columns(schema):
-                    uncovered.add(table.table_name)
-        return not uncovered.issuperset(plan.tables)
+            if table is not None and expression.target.column not in covered.get(table.table_name, ()):
+                covered.pop(table.table_name, None)
+        return bool(covered)
 
     def _refuse_locks_inside(self) -> None:
         # An UPDATE over joins has its own query inside, and its rows are looked after as those of any UPDATE.

@@ -13,6 +13,8 @@ from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.query import Query
 from django.db.models.sql.where import WhereNode
 
+from django_smarterbase.tables import TableSchema
+
 _FROM_TABLE: Final = re.compile(r"\bFROM\s+(?!\()", re.IGNORECASE)
 
 
@@ -35,8 +37,8 @@ class Statement:
     """The scopes of one statement, in the order in which their FROM clauses were compiled, and its main model.
 
     ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells;
-    ``locks_inside`` that a subquery asks for row locks. ``models`` are those that were found for tables: ``{table:
-    model, or None for a table that no model has}``.
+    ``locks_inside`` that a subquery asks for row locks. ``models`` and ``schemas`` are what was found for tables, so
+    that it is looked for once: ``{table: model, or None if no model has it}`` and ``{table: its model's schema}``.
     """
 
     model: type[Model] | None = None
@@ -44,11 +46,13 @@ class Statement:
     opaque: bool = False
     locks_inside: bool = False
     models: dict[str, type[Model] | None] = field(default_factory=dict)
+    schemas: dict[str, TableSchema] = field(default_factory=dict)
 
     def note(self, position: int, scope: Scope) -> None:
-        """Note a scope before that at ``position``. Its model may tell of tables, so those are looked for again."""
+        """Note a scope before that at ``position``. Its model may know other tables, so all are looked for again."""
         self.scopes.insert(position, scope)
         self.models.clear()
+        self.schemas.clear()
 
 
 def is_opaque(statement: Statement, sql: str) -> bool:

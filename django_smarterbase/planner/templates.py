@@ -2,13 +2,16 @@
 
 Such a *template* is made by the planner itself, from a WHERE tree in which placeholders hide the values. So nothing in
 it depends on a value, but on which of them are equal: that is part of the key under which it is kept, and so are the
-text of the SQL and the schemas of its tables. Where the placeholders come to stand, the values are filled in.
+text of the SQL, the values that are selected, and the schemas of its tables. Where the placeholders come to stand, the
+values are filled in.
 
 A template holds whatever Django objects a statement was compiled from. With the same SQL, values and schemas SQLite
-does the same, and what narrows the one narrows the other.
+does the same, and what narrows the one narrows the other. Only what a plan tells of fields could differ, by conditions
+of which SQL does not tell, as they match everything or nothing: so their number is part of the key too.
 
 A statement has no template, and is planned each time, when it has several FROM clauses, when a parameter belongs to
-anything but a comparison of a column with values (``_Hiding`` tells), or when it locks rows, which SQL does not say.
+anything but the SELECT clause and comparisons of a column with values in WHERE (``_Hiding`` tells), or when it locks
+rows, which SQL does not say.
 """
 
 from __future__ import annotations
@@ -77,12 +80,14 @@ class Templates:
         if values is None:
             return planner(statement)
         scope = statement.scopes[0]
-        shape = shape_of(values)
+        selected = _number_selected(scope)
+        shape = shape_of(values[selected:])
         schemas = tuple(schema_of(table.table_name) for table in scope.aliases.values())
-        key = (sql, shape, *map(id, schemas))
+        key = (sql, *values[:selected], shape, _number_of_conditions(scope.where), *map(id, schemas))
         template = self._recent.find(key)
         if template is None:
-            plan = None if is_opaque(statement, sql) else _plan_of(statement, scope, values, shape, planner)
+            hiding = _Hiding(scope, shape, selected)
+            plan = None if is_opaque(statement, sql) else _plan_of(statement, hiding, values[selected:], planner)
             template = _Template(None if plan is None else _filling(plan) or (lambda _values: plan), schemas)
             self._recent.keep(key, template)
         return planner(statement) if template.fill is None else template.fill(values)
@@ -103,17 +108,26 @@ def _values(statement: Statement, params: Sequence[Any]) -> list[Value] | None:
     return values
 
 
-def _plan_of(
-    statement: Statement, scope: Scope, values: list[Value], shape: tuple[int, ...], planner: Planner
-) -> QueryPlan | None:
-    """The plan with placeholders; None when it cannot be made without the values."""
-    hiding = _Hiding(scope, shape)
+def _number_selected(scope: Scope) -> int:
+    """How many parameters the SELECT clause has, which come before all others."""
+    selected: Any = getattr(scope.compiler, "select", None) or ()
+    return sum(len(params) for _expression, (_sql, params), _alias in selected)
+
+
+def _number_of_conditions(node: WhereNode | None) -> int:
+    children = node.children if node is not None else ()
+    return sum(_number_of_conditions(child) if isinstance(child, WhereNode) else 1 for child in children)
+
+
+def _plan_of(statement: Statement, hiding: _Hiding, values: list[Value], planner: Planner) -> QueryPlan | None:
+    """The plan with placeholders; None when it cannot be made without the ``values`` of what is not selected."""
+    scope = statement.scopes[0]
     try:
         where = hiding.tree(scope.where) if scope.where is not None else None
     except _Unfit:
         return None
     if hiding.values != values:
-        return None  # some of the parameters stand outside of the WHERE clause
+        return None  # some of the parameters stand elsewhere
     return planner(replace(statement, scopes=[replace(scope, where=where)]))
 
 
@@ -126,13 +140,14 @@ class _Hiding:
 
     An AND and an OR have the SQL and the parameters of their parts one after the other, unless one of these matches
     everything or nothing, which is not dealt with here. So when the values are all the parameters that the statement
-    has, the n-th value is the n-th parameter.
+    has beside those ``selected``, which come first, the n-th value is the n-th parameter after them.
     """
 
-    def __init__(self, scope: Scope, shape: tuple[int, ...]) -> None:
+    def __init__(self, scope: Scope, shape: tuple[int, ...], selected: int) -> None:
         self.values: list[Value] = []
         self._compiler: Any = scope.compiler
         self._shape = shape
+        self._selected = selected
 
     def tree(self, node: WhereNode) -> WhereNode:
         """The same tree with comparisons that do not tell what they compare with. Raises _Unfit."""
@@ -168,7 +183,7 @@ class _Hiding:
     def _placeholders(self, params: Sequence[Any]) -> list[Placeholder]:
         first = len(self.values)
         self.values += literals(params) or ()
-        return [Placeholder(position) for position in self._shape[first : len(self.values)]]
+        return [Placeholder(self._selected + position) for position in self._shape[first : len(self.values)]]
 
 
 def _filling(part: Any) -> Callable[[Values], Any] | None:
