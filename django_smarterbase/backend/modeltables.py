@@ -156,6 +156,8 @@ def sqlite_value(prepared: Any) -> Value:
         return value
     if isinstance(prepared, bool):
         return int(prepared)
+    if isinstance(prepared, str):
+        return str.__str__(prepared)  # a member of an enumeration may call itself otherwise
     if isinstance(prepared, (memoryview, bytearray)):
         return bytes(prepared)
     if isinstance(prepared, Decimal):

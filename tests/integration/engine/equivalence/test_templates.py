@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -21,16 +20,10 @@ from django_smarterbase.profiling import profile_queries
 
 from .library.models import Article, Author, Tag
 from .questions import OF_ARTICLE, QUESTIONS, SHAPES, Question
-from .rows import fill
+from .rows import Word, fill
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:django.db.models.sql")
 ARTICLES = Article.objects.order_by()
-
-
-class Word(str, enum.Enum):  # noqa: UP042 - one that calls itself "Word.NEWS"
-    """An enumeration whose members call themselves otherwise than SQLite does."""
-
-    NEWS = "news"
 
 
 class Watched(Templates):
