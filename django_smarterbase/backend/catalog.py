@@ -29,7 +29,7 @@ from django_smarterbase.tables import Affinity, Column, ForeignKey, TableSchema
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
 
-_TEMPLATES: Final = 1000
+_TEMPLATES: Final = 500
 _UNIQUE_INDEX: Final = "CREATE UNIQUE INDEX"
 
 _templates: Final = Templates(_TEMPLATES)  # of all connections of the process
