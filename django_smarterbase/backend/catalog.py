@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -264,8 +265,9 @@ class Catalog:
 
     @contextmanager
     def seen_from(self, statement: Statement | None) -> Iterator[None]:
-        """Find tables as ``statement`` does, whose models may be those of a migration."""
-        previous, self.wrapper.statement = self.wrapper.statement, statement
+        """Find tables as ``statement`` does, whose models may be those of a migration that has gone on since."""
+        anew = None if statement is None else replace(statement, models={}, schemas={})
+        previous, self.wrapper.statement = self.wrapper.statement, anew
         try:
             yield
         finally:
