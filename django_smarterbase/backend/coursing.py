@@ -40,7 +40,7 @@ def load_or_answer(
             return False
         course = None if path is not None and loader.has_loaded(schema) else request.course
         if course is not None and not _is_better_of_index(course, loader):
-            create_sql = wrapper.catalog.maker(schema)
+            create_sql = wrapper.catalog.maker(loader.schema_of(step.table))
             return CourseRun(course, loader, request, execution, create_sql).answer()
     if not (loader.repeatable and load_enough(loader, request)):
         loader.load(request.plan, execution.offset)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.db.models import F, Max, Q, QuerySet, Value
+from django.db.models import F, Max, Model, Q, QuerySet, Value
 from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_smarterbase.backend import catalog
+from django_smarterbase.backend import catalog, compiler, modeltables
 from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.planner.templates import Planner, SchemaOf, Templates
@@ -264,3 +264,21 @@ def test_profile_shows_the_plan_with_the_values_of_its_own_statement(templates: 
     assert [first.result_count, second.result_count] == [
         sum(row.category == name for row in Article.objects.all()) for name in ("news", "essay")
     ]
+
+
+@pytest.mark.parametrize("name", ["keys", "texts", "a page", "a join"])
+def test_statement_looks_for_no_course_and_once_for_each_schema_when_the_index_finds_its_rows(
+    templates: Watched, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    courses: list[Any] = []
+    schemas: list[type[Model]] = []
+    monkeypatch.setattr(compiler, "course_of", lambda *args, **_options: courses.append(args))
+
+    def schema_of_model(model: type[Model], connection: Any) -> Any:
+        schemas.append(model)
+        return modeltables.schema_of_model(model, connection)
+
+    monkeypatch.setattr(catalog, "schema_of_model", schema_of_model)
+    ALIKE[name][0]()
+    assert courses == []
+    assert len(schemas) == len(set(schemas)) == (2 if name == "a join" else 1)
