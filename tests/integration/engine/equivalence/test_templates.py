@@ -180,8 +180,8 @@ UNLIKE: dict[str, tuple[Callable[[], QuerySet[Any]], Callable[[], QuerySet[Any]]
         lambda: ARTICLES.annotate(x=Value(2)).filter(score=1),
     ),
     "a parameter after the WHERE clause": (
-        lambda: ARTICLES.filter(score=1).order_by(F("rating") + 1),
-        lambda: ARTICLES.filter(score=1).order_by(F("rating") + 2),
+        lambda: ARTICLES.filter(score=3).order_by(F("rating") + 1),
+        lambda: ARTICLES.filter(score=3).order_by(F("rating") + 2),
     ),
     "fractions": (lambda: Tag.objects.filter(weight=1.0), lambda: Tag.objects.filter(weight=1.5)),
     "beginnings": (
