@@ -45,6 +45,21 @@ class Recent(Generic[K, V]):
                 self._values[key] = make()
             return self._values[key]
 
+    def find(self, key: K) -> V | None:
+        """The value of ``key``; None when there is none."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def keep(self, key: K, value: V) -> None:
+        """Keep a value that was made outside of the lock, as one must be whose making may come back here."""
+        with self._lock:
+            if key not in self._values and len(self._values) >= self.size:
+                self._make_room()
+            self._values[key] = value
+            self._values.move_to_end(key)
+
     def _make_room(self) -> None:
         oldest = next(iter(self._values))
         del self._values[next((key for key, value in self._values.items() if self._may_go(value)), oldest)]

@@ -189,9 +189,9 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         follow those of ``execution``, if they are read as they are asked for."""
         return StatementRunner(self, self.session, cursor, execution).run(query, params)
 
-    def plan(self, sql: str) -> QueryPlan:
-        """The plan of the statement that has just been compiled to ``sql``."""
-        return self.catalog.plan(self.statement or Statement(), sql)
+    def plan(self, sql: str, params: Sequence[Any]) -> QueryPlan:
+        """The plan of the statement that has just been compiled to ``sql`` and its parameters."""
+        return self.catalog.plan(self.statement or Statement(), sql, params)
 
     @contextmanager
     def unnoted(self) -> Iterator[None]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.apps import apps as installed_apps
 from django.apps.registry import Apps
@@ -23,14 +23,17 @@ from django_smarterbase.backend.workspace import ROWID, Workspace, quote
 from django_smarterbase.planner.obstacles import Hindrance, Obstacle, obstacles_of
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
 from django_smarterbase.planner.planner import plan_statement
-from django_smarterbase.planner.scopes import Statement
+from django_smarterbase.planner.scopes import Statement, is_opaque
+from django_smarterbase.planner.templates import Templates
 from django_smarterbase.tables import Affinity, Column, ForeignKey, TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
 
-_FROM_TABLE: Final = re.compile(r"\bFROM\s+(?!\()", re.IGNORECASE)
+_TEMPLATES: Final = 500
 _UNIQUE_INDEX: Final = "CREATE UNIQUE INDEX"
+
+_templates: Final = Templates(_TEMPLATES)  # of all connections of the process
 
 
 class Catalog:
@@ -49,9 +52,15 @@ class Catalog:
 
     def of_table(self, table: str) -> TableSchema:
         """The table of this name: of a model if there is one, otherwise as it stands in the workspace."""
+        statement = self.wrapper.statement
+        if statement is not None and table in statement.schemas:
+            return self.wrapper.resources.settled(statement.schemas[table])
         model = self.model_of(table)
         if model is not None:
-            return self.of_model(model)
+            found = schema_of_model(model, self.wrapper)
+            if statement is not None:
+                statement.schemas[table] = found
+            return self.wrapper.resources.settled(found)
         schema = self._raw_schema(table)
         if schema is None:
             raise ProgrammingError(
@@ -80,7 +89,15 @@ class Catalog:
 
     def model_of(self, table: str) -> type[Model] | None:
         """The model of a table, in the registry of the query under way (historical models have one of their own)."""
-        for model in _models_of(self.wrapper.statement):
+        statement = self.wrapper.statement
+        if statement is None:
+            return self._model_seen_from(None, table)
+        if table not in statement.models:
+            statement.models[table] = self._model_seen_from(statement, table)
+        return statement.models[table]
+
+    def _model_seen_from(self, statement: Statement | None, table: str) -> type[Model] | None:
+        for model in _models_of(statement):
             found = self._registered(model._meta.apps, table) or _own_table(model, table)
             if found is not None:
                 return found
@@ -145,8 +162,12 @@ class Catalog:
             self._creation[schema] = creation_sql(self.wrapper, model)
         return self._creation[schema]
 
-    def plan(self, statement: Statement, sql: str) -> QueryPlan:
-        """The plan of a compiled statement, which is the connection's.
+    def plan(self, statement: Statement, sql: str, params: Sequence[Any]) -> QueryPlan:
+        """The plan of a compiled statement, which is the connection's."""
+        return _templates.plan(statement, sql, params, self.find, partial(self._plan_afresh, sql))
+
+    def _plan_afresh(self, sql: str, statement: Statement) -> QueryPlan:
+        """The plan as its tables, conditions and values have it.
 
         SQL text that came in from outside (``.extra()``, ``RawSQL``) can read tables that no compiler has noted. Then
         there are more FROM clauses in the SQL than were compiled, and every table in it is scanned.
@@ -244,8 +265,9 @@ class Catalog:
 
     @contextmanager
     def seen_from(self, statement: Statement | None) -> Iterator[None]:
-        """Find tables as ``statement`` does, whose models may be those of a migration."""
-        previous, self.wrapper.statement = self.wrapper.statement, statement
+        """Find tables as ``statement`` does, whose models may be those of a migration that has gone on since."""
+        anew = None if statement is None else replace(statement, models={}, schemas={})
+        previous, self.wrapper.statement = self.wrapper.statement, anew
         try:
             yield
         finally:
@@ -270,16 +292,6 @@ def _models_of(statement: Statement | None) -> Iterator[type[Model]]:
     for scope in statement.scopes:
         if scope.query.model is not None and scope.query.model is not statement.model:
             yield scope.query.model
-
-
-def is_opaque(statement: Statement, sql: str) -> bool:
-    """Whether the SQL of a statement reads tables that no compiler has noted."""
-    if statement.opaque:
-        return True
-    # At most so many can be found, which mostly suffices and takes a fifth of the time.
-    if sql.upper().count("FROM") <= len(statement.scopes):
-        return False
-    return len(_FROM_TABLE.findall(sql)) > len(statement.scopes)
 
 
 def _of_app_not_installed(table: str) -> type[Model] | None:

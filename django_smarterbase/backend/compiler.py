@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -73,7 +73,7 @@ class NotingCompiler(compiler.SQLCompiler):
         statement = self.connection.statement
         if statement is not None:
             scope = Scope(self.query, self, where, aliases, tuple(self.query.extra_tables))
-            statement.scopes.insert(len(statement.scopes) if position is None else position, scope)
+            statement.note(len(statement.scopes) if position is None else position, scope)
 
     def compile(self, node: Any) -> Any:
         """Compile a node, and note SQL text from outside that reads tables of its own."""
@@ -106,14 +106,14 @@ class NotingCompiler(compiler.SQLCompiler):
                 del self.connection.statement.scopes[position:]  # what has no SQL reads nothing
             raise
         if outermost and sql[0]:
-            self.connection.request = self._request(sql[0])
+            self.connection.request = self._request(*sql)
         elif self.query.select_for_update and self.connection.statement is not None:
             self.connection.statement.locks_inside = True
         return sql
 
-    def _request(self, sql: str) -> Request:
+    def _request(self, sql: str, params: Sequence[Any]) -> Request:
         self._refuse_locks_inside()
-        plan = self.connection.plan(sql)
+        plan = self.connection.plan(sql, params)
         return Request(
             plan=plan,
             operation=self.operation,
@@ -122,7 +122,7 @@ class NotingCompiler(compiler.SQLCompiler):
             model=self.query.model._meta.label if self.query.model else None,
             counts=is_plain_count(self),
             locking=self.locking,
-            course=course_of(self, plan, sql, lazy=self._lazy),
+            find_course=partial(course_of, self, plan, sql, lazy=self._lazy),
             lazy=self._lazy,
             shortcut=shortcut_for(self, plan) if self.operation == "select" else None,
             index_may_suffice=self.operation == "select" and self.locking is None and self._index_may_suffice(plan),
@@ -134,16 +134,15 @@ class NotingCompiler(compiler.SQLCompiler):
         no index tells, as most do."""
         if all(isinstance(step.path, KeyLookup) for step in plan.steps):
             return False
-        uncovered: set[str] = set()
+        schemas = {table: self.connection.catalog.find(table) for table in plan.tables}
+        covered = {table: told_columns(schema) for table, schema in schemas.items() if schema is not None}
         for expression, *_ in self.select or ():
-            if uncovered.issuperset(plan.tables):
+            if not covered:
                 return False
             table = self.query.alias_map.get(expression.alias) if isinstance(expression, Col) else None
-            if table is not None and table.table_name not in uncovered:
-                schema = self.connection.table_schema(table.table_name)
-                if expression.target.column not in told_columns(schema):
-                    uncovered.add(table.table_name)
-        return not uncovered.issuperset(plan.tables)
+            if table is not None and expression.target.column not in covered.get(table.table_name, ()):
+                covered.pop(table.table_name, None)
+        return bool(covered)
 
     def _refuse_locks_inside(self) -> None:
         # An UPDATE over joins has its own query inside, and its rows are looked after as those of any UPDATE.
@@ -243,7 +242,7 @@ class SQLInsertCompiler(NotingCompiler, compiler.SQLInsertCompiler):
         schema = self.connection.table_schema(meta.db_table)
         numbered = schema.auto is not None and all(field.column != schema.auto for field in self.query.fields)
         return Request(
-            plan=self.connection.plan(""),
+            plan=self.connection.plan("", ()),
             operation="insert",
             hints=hints_of(self.query),
             written=(meta.db_table,),
@@ -274,7 +273,7 @@ class SQLDeleteCompiler(NotingCompiler, compiler.SQLDeleteCompiler):
         table = query.alias_map[query.base_table]
         statement = self.connection.statement
         if statement is not None:
-            statement.scopes.insert(position, Scope(query, self, query.where, {query.base_table: table}))
+            statement.note(position, Scope(query, self, query.where, {query.base_table: table}))
         return sql
 
 
@@ -295,7 +294,7 @@ class SQLUpdateCompiler(NotingCompiler, compiler.SQLUpdateCompiler):
             table = self.query.alias_map[self.query.base_table]
             self._note(position, {self.query.base_table: table}, self.query.where)
             if outermost:
-                self.connection.request = self._request(sql[0])
+                self.connection.request = self._request(*sql)
         return sql
 
     def execute_sql(self, result_type: Any) -> Any:

@@ -17,13 +17,12 @@ from django.core.exceptions import FullResultSet
 from django.db.models.sql.compiler import SQLAggregateCompiler
 from django.db.models.sql.datastructures import BaseTable
 
-from django_smarterbase.backend.catalog import is_opaque
 from django_smarterbase.backend.index_only import is_plain_count, pk_order, stems_tell_keys
 from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.workspace import quote
 from django_smarterbase.planner.plan import IndexLookup, KeyLookup, OrderedLookup, QueryPlan, Scan, Step
 from django_smarterbase.planner.reaching import VOLATILE
-from django_smarterbase.planner.scopes import Scope
+from django_smarterbase.planner.scopes import Scope, is_opaque
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.compiler import NotingCompiler
@@ -77,13 +76,11 @@ Course = RowByRow | InOrder | Sifted
 
 def course_of(compiler: NotingCompiler, plan: QueryPlan, sql: str, *, lazy: bool) -> Course | None:
     """The course that a compiled statement may take, or None. ``lazy`` says that its rows are asked for bit by bit."""
-    if len(plan.steps) != 1 or compiler.locking is not None:
+    if not may_have_course(plan, lazy=lazy) or compiler.locking is not None:
         return None
     step = plan.steps[0]
     if isinstance(step.path, OrderedLookup):
         step = replace(step, path=step.path.otherwise)
-    if not isinstance(step.path, Scan) and not (lazy and isinstance(step.path, KeyLookup | IndexLookup)):
-        return None
     scope = _only_scope(compiler, sql)
     if scope is None:
         return None
@@ -98,6 +95,16 @@ def course_of(compiler: NotingCompiler, plan: QueryPlan, sql: str, *, lazy: bool
     if not _is_row_by_row(compiler):
         return Sifted(step, _matching(scope, step, schema.pk[0]))
     return _rowwise(compiler, scope, step, lazy=lazy)
+
+
+def may_have_course(plan: QueryPlan, *, lazy: bool) -> bool:
+    """Whether a statement of this plan may have a course at all."""
+    if len(plan.steps) != 1:
+        return False
+    path = plan.steps[0].path
+    if isinstance(path, OrderedLookup):
+        path = path.otherwise
+    return isinstance(path, Scan) or (lazy and isinstance(path, KeyLookup | IndexLookup))
 
 
 def is_count(compiler: NotingCompiler) -> bool:

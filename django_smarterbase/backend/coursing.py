@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django_smarterbase.backend.courses import Course, InOrder, RowByRow, Sifted
+from django_smarterbase.backend.courses import Course, InOrder, RowByRow, Sifted, may_have_course
 from django_smarterbase.backend.enough import load_enough
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.pieces import Pieces
@@ -25,23 +25,25 @@ if TYPE_CHECKING:
 
 
 def load_or_answer(
-    wrapper: DatabaseWrapper, loader: Loader, request: Request, execution: Execution, course: Course | None
+    wrapper: DatabaseWrapper, loader: Loader, request: Request, execution: Execution, *, in_pieces: bool
 ) -> bool:
-    """Load what the SQL is to be run over, and say False; or put the rows in ``execution`` as ``course`` has it.
+    """Load what the SQL is to be run over, and say False; or put the rows in ``execution`` as its course has it, if it
+    may be run ``in_pieces``.
 
     In a transaction, which remembers what it reads, no course is taken; only, no more is read than the statement takes.
     Nor is one taken where the index may know all that is asked, unless that is any few rows.
     """
-    path = request.plan.steps[0].path if course is not None else None
-    if course is not None and isinstance(path, OrderedLookup):
-        schema = loader.schema_of(course.step.table)
-        if loader.load_pages(schema, path, execution.offset):
+    if in_pieces and may_have_course(request.plan, lazy=request.lazy):
+        step = request.plan.steps[0]
+        schema = loader.schema_of(step.table)
+        path = step.path if isinstance(step.path, OrderedLookup) else None
+        if path is not None and loader.load_pages(schema, path, execution.offset):
             return False
-        course = None if loader.has_loaded(schema) else course
-    if course is not None and not _is_better_of_index(course, loader):
-        create_sql = wrapper.catalog.maker(loader.schema_of(course.step.table))
-        return CourseRun(course, loader, request, execution, create_sql).answer()
-    if not (loader.repeatable and load_enough(loader, request.course, request.sql)):
+        course = None if path is not None and loader.has_loaded(schema) else request.course
+        if course is not None and not _is_better_of_index(course, loader):
+            create_sql = wrapper.catalog.maker(loader.schema_of(step.table))
+            return CourseRun(course, loader, request, execution, create_sql).answer()
+    if not (loader.repeatable and load_enough(loader, request)):
         loader.load(request.plan, execution.offset)
     return False
 

@@ -5,7 +5,9 @@ The first reading of a document counts until the transaction ends, so what is re
 
 from __future__ import annotations
 
-from django_smarterbase.backend.courses import Course, KeysSql, Sifted
+from typing import TYPE_CHECKING
+
+from django_smarterbase.backend.courses import KeysSql, Sifted
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.pieces import Pieces
 from django_smarterbase.backend.programs import program_of
@@ -14,13 +16,19 @@ from django_smarterbase.backend.workspace import quote
 from django_smarterbase.planner.plan import Scan
 from django_smarterbase.tables import TableSchema
 
+if TYPE_CHECKING:
+    from django_smarterbase.backend.requests import Request
 
-def load_enough(loader: Loader, course: Course | None, sql: str) -> bool:
-    """Load until the rows that the statement ``sql`` may take are there; False for one that takes what it can get."""
-    if not isinstance(course, Sifted) or course.enough is None or not isinstance(course.step.path, Scan):
+
+def load_enough(loader: Loader, request: Request) -> bool:
+    """Load until the rows that the statement may take are there; False for one that takes what it can get."""
+    if [type(step.path) for step in request.plan.steps] != [Scan]:
+        return False
+    course = request.course
+    if not isinstance(course, Sifted) or course.enough is None:
         return False
     sqlite, schema = loader.workspace.sqlite, loader.schema_of(course.step.table)
-    if program_of(sqlite, qmark(sql)).aggregates:
+    if program_of(sqlite, qmark(request.sql)).aggregates:
         return False
     loader.overlay(schema)
     table = loader.snapshot.table_as(loader.resources.codec(schema))

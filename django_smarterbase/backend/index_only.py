@@ -31,13 +31,13 @@ _INTEGER: Final = re.compile(r"-?[0-9]+").fullmatch
 
 def shortcut_for(compiler: NotingCompiler, plan: QueryPlan) -> Shortcut | None:
     """The shortcut that a compiled SELECT can take, or None."""
-    if isinstance(compiler, SQLAggregateCompiler):
+    if isinstance(compiler, SQLAggregateCompiler) or len(compiler.select) != 1:
         return None
     query = compiler.query
     condition = _whole_condition(compiler, plan)
     if condition is None or query.combinator or query.group_by or query.extra or query.distinct_fields:
         return None
-    if compiler.having is not None or compiler.qualify is not None or len(compiler.select) != 1:
+    if compiler.having is not None or compiler.qualify is not None:
         return None
     selected: Any = compiler.select[0][0]
     table = plan.steps[0].table

@@ -49,7 +49,9 @@ def column_name(field: Any) -> str:
 def schema_of_model(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
     """The table of ``model`` (of its concrete model, for a proxy). Kept for as long as the model class lives."""
     concrete = model._meta.concrete_model or model
-    kept = _schemas.setdefault(concrete, {})
+    kept = _schemas.get(concrete)
+    if kept is None:
+        kept = _schemas[concrete] = {}
     key = (concrete._meta.db_table, settings.USE_TZ)
     if key not in kept:
         kept[key] = _build(concrete, connection)
@@ -154,6 +156,8 @@ def sqlite_value(prepared: Any) -> Value:
         return value
     if isinstance(prepared, bool):
         return int(prepared)
+    if isinstance(prepared, str):
+        return str.__str__(prepared)  # a member of an enumeration may call itself otherwise
     if isinstance(prepared, (memoryview, bytearray)):
         return bytes(prepared)
     if isinstance(prepared, Decimal):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django_smarterbase.hints import QueryHints
@@ -40,16 +42,21 @@ class Shortcut(Protocol):
         """Put the rows in ``execution``, or say False: the statement then takes the long way."""
 
 
+def _no_course() -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Request:
     """One statement to run. ``written`` are the tables that it may change.
 
     ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
     that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see. ``counts``
-    says that the only row is a number of rows, ``locking`` which rows are to be locked. ``course`` is how it may be run
-    over a piece of its table at a time, and ``lazy`` that its rows are asked for bit by bit. ``index_may_suffice`` says
-    that of one table at least no column is selected that no index has. ``sql`` is what was compiled: other SQL that a
-    cursor is given meanwhile (by an ``execute_wrapper``) is another statement.
+    says that the only row is a number of rows, ``locking`` which rows are to be locked. ``find_course`` finds how it
+    may be run over a piece of its table at a time; its query is compiled once more for that, so it is asked only where
+    a course may be taken. ``lazy`` says that its rows are asked for bit by bit. ``index_may_suffice`` says that of one
+    table at least no column is selected that no index has. ``sql`` is what was compiled: other SQL that a cursor is
+    given meanwhile (by an ``execute_wrapper``) is another statement.
     """
 
     plan: QueryPlan
@@ -61,8 +68,13 @@ class Request:
     upsert: bool = False
     counts: bool = False
     locking: RowLocking | None = None
-    course: Course | None = None
+    find_course: Callable[[], Course | None] = _no_course
     lazy: bool = False
     shortcut: Shortcut | None = None
     index_may_suffice: bool = False
     sql: str = ""
+
+    @cached_property
+    def course(self) -> Course | None:
+        """The course that the statement may take, or None."""
+        return self.find_course()

@@ -43,7 +43,6 @@ from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
-    from django_smarterbase.backend.courses import Course
     from django_smarterbase.backend.resources import Resources
 
 logger = logging.getLogger("django_smarterbase.storage")
@@ -125,15 +124,15 @@ class Session:
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
         failure: WriteFailed | None = None
-        course = request.course
+        in_pieces = True
         standing: set[str] = set()  # keys that an attempt has changed for good: another one must not do it again
         for attempt in range(1, MAX_ATTEMPTS + 1):
             snapshot = Snapshot()
-            writes = self._attempt_alone(request, execution, snapshot, course, attempt)
+            writes = self._attempt_alone(request, execution, snapshot, attempt, in_pieces=in_pieces)
             if writes == []:
                 return  # it has only read, or found nothing to change
             if writes is None:
-                course = None  # what contradicts itself is judged by one who remembers all of it
+                in_pieces = False  # what contradicts itself is judged by one who remembers all of it
             else:
                 writes = [write for write in writes if write.key not in standing]
                 self.await_decision(write.built_on for write in writes if write.built_on is not None)
@@ -176,13 +175,13 @@ class Session:
             self.release_locks()
 
     def _attempt_alone(
-        self, request: Request, execution: Execution, snapshot: Snapshot, course: Course | None, attempt: int
+        self, request: Request, execution: Execution, snapshot: Snapshot, attempt: int, *, in_pieces: bool
     ) -> list[DocumentWrite] | None:
         """An attempt that leaves the workspace empty; None when what it read is of different moments."""
         loader = self._loader(request, snapshot)
         self.workspace.sqlite.execute("BEGIN")
         try:
-            return self._attempt(request, execution, loader, course, keys=attempt > 1)
+            return self._attempt(request, execution, loader, in_pieces=in_pieces, keys=attempt > 1)
         except ConflictError as error:
             if attempt == MAX_ATTEMPTS or isinstance(error, TransactionUndecided):
                 raise
@@ -228,14 +227,14 @@ class Session:
         request: Request,
         execution: Execution,
         loader: Loader,
-        course: Course | None = None,
         *,
+        in_pieces: bool = False,
         keys: bool,
     ) -> list[DocumentWrite]:
         if request.shortcut is not None and request.shortcut.answer(loader, execution):
             return []
         loader.index_rows = self.tables_from_index(request, execution.sql)
-        if load_or_answer(self.wrapper, loader, request, execution, course):
+        if load_or_answer(self.wrapper, loader, request, execution, in_pieces=in_pieces):
             return []
         if request.written:
             return self._write(request, execution, loader, keys=keys)

@@ -181,13 +181,13 @@ class ScopePlanner:
         residue = self.narrowings[alias].residue
         return Scan(IndexCondition(residue)) if residue else Scan()
 
-    def _by_keys(self, alias: str, pks: frozenset[Value], narrowing: Narrowing) -> AccessPath:
+    def _by_keys(self, alias: str, pks: tuple[Value, ...], narrowing: Narrowing) -> AccessPath:
         """Where there are many keys, the index is asked which of them meet the other conditions."""
         schema = self.schema_of(self.scope.aliases[alias].table_name)
         if len(pks) <= _MANY_KEYS or not narrowing.clauses or schema is None:
             return _key_lookup(pks)
-        keys = IndexKeys(tuple(sorted(pks, key=repr)))
-        return IndexLookup(IndexCondition(((keys,), *narrowing.clauses)), narrowing.exact and has_plain_key(schema))
+        condition = IndexCondition(((IndexKeys(pks),), *narrowing.clauses))
+        return IndexLookup(condition, narrowing.exact and has_plain_key(schema))
 
     def _next_joined(self, tables: dict[str, BaseTable | Join]) -> str | None:
         for alias, table in tables.items():
@@ -239,8 +239,8 @@ class ScopePlanner:
         return path
 
 
-def _key_lookup(pks: frozenset[Value]) -> KeyLookup:
-    return KeyLookup(tuple((pk,) for pk in sorted(pks, key=repr)))
+def _key_lookup(pks: tuple[Value, ...]) -> KeyLookup:
+    return KeyLookup(tuple((pk,) for pk in pks))
 
 
 def _rank(path: AccessPath) -> int:

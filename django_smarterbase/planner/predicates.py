@@ -12,7 +12,7 @@ has another value in ``x``, and not when it has none.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -52,12 +52,12 @@ from django_smarterbase.tables import (
 class Narrowing:
     """What a condition says of one alias.
 
-    ``pks`` are the only primary keys that can match (None: any); ``clauses`` must all hold; ``exact`` says that pks and
-    clauses are the whole condition; ``columns`` are those that it names. ``residue`` are equalities that must hold
-    too, of whatever columns: an entry's index is one that there might be.
+    ``pks`` are the only primary keys that can match, each once (None: any); ``clauses`` must all hold; ``exact`` says
+    that pks and clauses are the whole condition; ``columns`` are those that it names. ``residue`` are equalities that
+    must hold too, of whatever columns: an entry's index is one that there might be.
     """
 
-    pks: frozenset[Value] | None = None
+    pks: tuple[Value, ...] | None = None
     clauses: tuple[Clause, ...] = ()
     exact: bool = False
     columns: frozenset[str] = frozenset()
@@ -69,7 +69,7 @@ class Narrowing:
         return self.pks is not None or bool(self.clauses)
 
 
-NOTHING: Final = Narrowing(pks=frozenset(), exact=True)
+NOTHING: Final = Narrowing(pks=(), exact=True)
 EVERYTHING: Final = Narrowing(exact=True)
 ANYTHING: Final = Narrowing()
 
@@ -198,7 +198,7 @@ class PredicateReader:
         parts = [*found.parts, *self._not_null(found), self._covered(found.equalities, found.ranges)]
         pk_sets = [part.pks for part in parts if part.pks is not None]
         return Narrowing(
-            pks=frozenset.intersection(*pk_sets) if pk_sets else None,
+            pks=_in_all(pk_sets) if pk_sets else None,
             clauses=_one_complement(itertools.chain.from_iterable(part.clauses for part in parts)),
             exact=all(part.exact for part in parts),
             columns=columns,
@@ -221,7 +221,7 @@ class PredicateReader:
             return NOTHING
         left, pks = dict(equalities), None
         if self._is_simple_pk() and self.schema.pk[0] in left:
-            pks = frozenset(left.pop(self.schema.pk[0]))
+            pks = left.pop(self.schema.pk[0])
         clauses, complete = cover(self.schema, left, ranges or Ranges())
         return Narrowing(pks=pks, clauses=clauses, exact=complete, residue=self._residue(left))
 
@@ -240,12 +240,12 @@ class PredicateReader:
     def _disjunction(self, children: Iterable[Any], truth: bool) -> Narrowing:
         parts = [self.narrowing_of(child, truth=truth) for child in children]
         columns = frozenset(itertools.chain.from_iterable(part.columns for part in parts))
-        possible = [part for part in parts if part.pks != frozenset()]
+        possible = [part for part in parts if part.pks != ()]
         if not all(part.narrows for part in possible):
             return Narrowing(exact=any(part == EVERYTHING for part in map(_nameless, possible)), columns=columns)
         if all(part.pks is not None for part in possible):
             return Narrowing(
-                pks=frozenset(itertools.chain.from_iterable(part.pks or () for part in possible)),
+                pks=tuple(dict.fromkeys(itertools.chain.from_iterable(part.pks or () for part in possible))),
                 exact=all(part.exact and not part.clauses for part in possible),
                 columns=columns,
             )
@@ -317,6 +317,13 @@ class PredicateReader:
         return None in (literals(params) or ())
 
 
+def _in_all(pk_sets: Sequence[tuple[Value, ...]]) -> tuple[Value, ...]:
+    """The primary keys that all have, in the order of the first."""
+    first, *others = pk_sets
+    sets = list(map(frozenset, others))
+    return tuple(pk for pk in first if all(pk in each for each in sets))
+
+
 def _nameless(part: Narrowing) -> Narrowing:
     return replace(part, columns=frozenset())
 
@@ -337,7 +344,7 @@ def _terms(part: Narrowing) -> Clause:
     """A narrowing as terms of a clause."""
     if part.pks is None and len(part.clauses) == 1:
         return part.clauses[0]
-    keys: tuple[Clause, ...] = () if part.pks is None else ((IndexKeys(tuple(sorted(part.pks, key=repr))),),)
+    keys: tuple[Clause, ...] = () if part.pks is None else ((IndexKeys(part.pks),),)
     clauses = (*keys, *part.clauses)
     return clauses[0] if len(clauses) == 1 else (IndexCondition(clauses),)
 

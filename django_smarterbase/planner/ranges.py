@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -29,6 +29,7 @@ from django.db.models.lookups import (
 from django.db.models.sql.compiler import SQLCompiler
 
 from django_smarterbase.planner.calendar import zone_named
+from django_smarterbase.planner.placeholders import Placeholder
 from django_smarterbase.tables import TOLD_APART, Affinity, Column, TableSchema, Value
 
 DJANGO_LOOKUPS: Final = ("django.db.models.lookups", "django.db.models.fields.related_lookups")
@@ -120,10 +121,15 @@ def prefix_intervals(prefix: str, column: Column) -> tuple[Interval, ...]:
 
 
 def literals(params: Iterable[Any]) -> list[Value] | None:
-    """Prepared parameters as SQLite gets them; None when one of them is no value. NaN is bound as NULL."""
+    """Prepared parameters as SQLite gets them, or what stands for them; None when one of them is no value. NaN is bound
+    as NULL."""
     values: list[Value] = []
     for param in params:
-        if isinstance(param, bool):
+        if type(param) in (int, str, bytes):
+            values.append(param)
+        elif isinstance(param, Placeholder):
+            values.append(cast("Value", param))
+        elif isinstance(param, bool):
             values.append(int(param))
         elif isinstance(param, float) and math.isnan(param):
             values.append(None)
@@ -131,10 +137,11 @@ def literals(params: Iterable[Any]) -> list[Value] | None:
             values.append(str(param))
         elif isinstance(param, (memoryview, bytearray)):
             values.append(bytes(param))
-        elif type(param) in (int, float, str, bytes):
+        elif type(param) is float:
             values.append(param)
         elif isinstance(param, (str, int)):
-            values.append(str(param) if isinstance(param, str) else int(param))
+            # A member of an enumeration may call itself otherwise; SQLite gets what it is.
+            values.append(str.__str__(param) if isinstance(param, str) else int(param))
         else:
             return None
     return values

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from django.db.models import Model
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.query import Query
 from django.db.models.sql.where import WhereNode
+
+from django_smarterbase.tables import TableSchema
+
+_FROM_TABLE: Final = re.compile(r"\bFROM\s+(?!\()", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,29 @@ class Statement:
     """The scopes of one statement, in the order in which their FROM clauses were compiled, and its main model.
 
     ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells;
-    ``locks_inside`` that a subquery asks for row locks.
+    ``locks_inside`` that a subquery asks for row locks. ``models`` and ``schemas`` are what was found for tables, so
+    that it is looked for once: ``{table: model, or None if no model has it}`` and ``{table: its model's schema}``.
     """
 
     model: type[Model] | None = None
     scopes: list[Scope] = field(default_factory=list)
     opaque: bool = False
     locks_inside: bool = False
+    models: dict[str, type[Model] | None] = field(default_factory=dict)
+    schemas: dict[str, TableSchema] = field(default_factory=dict)
+
+    def note(self, position: int, scope: Scope) -> None:
+        """Note a scope before that at ``position``. Its model may know other tables, so all are looked for again."""
+        self.scopes.insert(position, scope)
+        self.models.clear()
+        self.schemas.clear()
+
+
+def is_opaque(statement: Statement, sql: str) -> bool:
+    """Whether the SQL of a statement reads tables that no compiler has noted."""
+    if statement.opaque:
+        return True
+    # At most so many can be found, which mostly suffices and takes a fifth of the time.
+    if sql.upper().count("FROM") <= len(statement.scopes):
+        return False
+    return len(_FROM_TABLE.findall(sql)) > len(statement.scopes)

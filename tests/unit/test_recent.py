@@ -22,6 +22,18 @@ def test_value_is_made_once_while_it_is_asked_for() -> None:
     assert cache.values() == ["b", "a"]
 
 
+def test_value_that_was_made_elsewhere_is_found_until_others_take_its_room() -> None:
+    cache: Recent[str, int] = Recent(2)
+    assert cache.find("a") is None
+    for number, key in enumerate("ab"):
+        cache.keep(key, number)
+    assert cache.find("a") == 0
+    cache.keep("c", 2)
+    assert [cache.find(key) for key in "abc"] == [0, None, 2]
+    cache.keep("a", 3)
+    assert cache.values() == [2, 3]
+
+
 def test_value_that_was_asked_for_least_recently_makes_room() -> None:
     cache: Recent[str, str] = Recent(2)
     assert made(cache, "a", "b", "a", "c", "a", "b") == ["a", "b", "c", "b"]

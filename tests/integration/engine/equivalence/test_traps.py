@@ -19,7 +19,7 @@ from django_smarterbase.indexes.service import Change
 from django_smarterbase.profiling import profile_queries
 
 from .library.models import Article, Author, Country, Note, Tag
-from .rows import fill
+from .rows import Word, fill
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +60,11 @@ TRAPS: dict[str, Callable[[str], Any]] = {
         articles(db, score__in=[1, 1.0, True]).count(),
         articles(db, price__in=[Decimal("1"), Decimal("1.00")]).count(),
         Tag.objects.using(db).filter(weight__in=[1, 1.0]).count(),
+    ],
+    "a member of an enumeration that calls itself otherwise than SQLite does": lambda db: [
+        rows(articles(db, category=Word.NEWS)),
+        rows(articles(db, category__in=[Word.NEWS])),
+        rows(articles(db, category__gte=Word.NEWS)),
     ],
     "a count of a column compared with two values at once": lambda db: articles(db, score=1).filter(score=2).count(),
     "NaN, which SQLite binds as NULL": lambda db: [
