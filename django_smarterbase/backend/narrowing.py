@@ -7,22 +7,22 @@ the document itself: whatever it lets pass, SQLite judges. Only the columns of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django_smarterbase.indexes.affinity import compared
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
 from django_smarterbase.indexes.ordering import bounds_of, stored_order
-from django_smarterbase.storage.codec import DocumentCodec, attribute_of
-from django_smarterbase.storage.values import exact_type
+from django_smarterbase.storage.codec import UNREADABLE, DocumentCodec
+from django_smarterbase.storage.values import Decoder
 from django_smarterbase.tables import (
     Affinity,
-    Column,
     IndexComplement,
     IndexCondition,
     IndexEntry,
     IndexKeys,
     IndexRange,
     IndexTerm,
+    Kind,
     Row,
     TableSchema,
     Value,
@@ -35,9 +35,11 @@ _PLAIN: Final[Mapping[Affinity, type[Value]]] = {Affinity.TEXT: str, Affinity.IN
 
 class _Plain(NamedTuple):
     """A clause on one column: of the values of ``type_`` it wants those that Python calls equal to one of ``wanted``,
-    which are those that SQLite calls so."""
+    which are those that SQLite calls so. ``attribute``, ``exact`` and ``decode`` are as the codec reads the column."""
 
-    column: Column
+    attribute: str
+    exact: type[Any] | None
+    decode: Decoder
     type_: type[Value]
     wanted: frozenset[Value]
 
@@ -53,27 +55,25 @@ class Narrowing:
         self._verdicts: dict[tuple[Value, ...], bool] = {}
         tests = [_test_of_clause(schema, clause) for clause in condition.clauses]
         self._tests = [test for test in tests if test is not None]
-        plain = [each for clause in condition.clauses if (each := _plainly(schema, clause)) is not None]
-        self._plain = [(self._names.index(each.column.name), each.type_, each.wanted) for each in plain]
-        self._written = [
-            (attribute_of(each.column.name), each.wanted) for each in plain if exact_type(each.column) is str
-        ]
+        self._plain = [each for clause in condition.clauses if (each := _plainly(codec, clause)) is not None]
 
     def admits(self, key: str, body: bytes) -> bool:
         """Whether the document may meet the condition."""
         raw = self._outline(key, body)
         if raw is None:
             return True
-        for attribute, texts in self._written:  # most documents end here
-            text = raw.get(attribute)
-            if type(text) is str and text not in texts:
+        for attribute, exact, decode, type_, wanted in self._plain:  # by which most documents are left out
+            value = raw.get(attribute)
+            if type(value) is not exact:
+                try:
+                    value = None if value is None else decode(value)
+                except UNREADABLE:
+                    return True
+            if type(value) is type_ and value not in wanted:
                 return False
         values = self._pick(raw)
         if values is None:
             return True
-        for place, type_, wanted in self._plain:
-            if type(values[place]) is type_ and values[place] not in wanted:
-                return False
         verdict = self._verdicts.get(values)
         if verdict is None:
             if len(self._verdicts) >= _REMEMBERED:
@@ -88,17 +88,18 @@ class Narrowing:
             return True
 
 
-def _plainly(schema: TableSchema, clause: tuple[IndexTerm, ...]) -> _Plain | None:
+def _plainly(codec: DocumentCodec, clause: tuple[IndexTerm, ...]) -> _Plain | None:
     """The clause, if it is about one column and Python can judge its values."""
     entries = [term for term in clause if isinstance(term, IndexEntry)]
     names = {entry.index.columns for entry in entries}
     if not entries or len(entries) < len(clause) or len(names) != 1 or len(entries[0].values) != 1:
         return None
-    column = schema.by_name[entries[0].index.columns[0]]
+    column = codec.schema.by_name[entries[0].index.columns[0]]
     type_ = _PLAIN.get(column.affinity)
-    if type_ is None or column.collation.upper() not in ("", "BINARY"):
+    if type_ is None or column.kind is Kind.JSON or column.collation.upper() not in ("", "BINARY"):
         return None
-    return _Plain(column, type_, frozenset(compared(column.affinity, entry.values[0]) for entry in entries))
+    wanted = frozenset(compared(column.affinity, entry.values[0]) for entry in entries)
+    return _Plain(*codec.reading(column.name), type_, wanted)
 
 
 def _columns_of(schema: TableSchema, condition: IndexCondition) -> tuple[str, ...]:

@@ -40,9 +40,12 @@ _DEEPEST: Final = 500  # levels; Python's own reader and writer of JSON end at s
 _ROUNDED: Final = 2.0**63  # from here on orjson reads a whole number as a float, unless it is unsigned and fits 64 bits
 _ROUNDED_MARK: Final = "e+"  # which such a float has in JSON text
 _GREAT_NUMBER: Final = re.compile(rb"[0-9]{19}")
+#: What reading an attribute raises that has not the form of its column.
+UNREADABLE: Final = (ValueError, TypeError, OverflowError)
 
 
 Picker = Callable[[Mapping[str, Any]], tuple[Value, ...] | None]
+_Step = tuple[Any, type[Any] | None, Decoder]
 
 
 class Document(NamedTuple):
@@ -188,10 +191,14 @@ class DocumentCodec:
         raw = _parse(key, body)
         return raw if raw.get(VERSION, _FIRST_VERSION) == self.version else None
 
+    def reading(self, column: str) -> _Step:
+        """How a column is read in an outline: its attribute, the type that is taken as it is, and what reads others,
+        null apart; that raises one of UNREADABLE."""
+        return self._readers_of(self.version).steps[list(self.schema.by_name).index(column)]
+
     def picker(self, columns: Sequence[str]) -> Picker:
         """Takes the values of ``columns`` from an outline; None when the document must be read as a whole for them."""
-        steps = self._readers_of(self.version).steps
-        readers = [steps[list(self.schema.by_name).index(column)] for column in columns]
+        readers = [self.reading(column) for column in columns]
         has_nested = any(self.schema.by_name[column].kind is Kind.JSON for column in columns)
 
         def pick(raw: Mapping[str, Any]) -> tuple[Value, ...] | None:
@@ -202,7 +209,7 @@ class DocumentCodec:
                     return None
                 try:
                     values.append(found if type(found) is exact or found is None else decode(found))
-                except (ValueError, TypeError, OverflowError):
+                except UNREADABLE:
                     return None
             if has_nested and any(type(value) is str and _ROUNDED_MARK in value for value in values):
                 return None
@@ -222,7 +229,7 @@ class DocumentCodec:
                     values.append(_stand_in(key, raw, found, readers.all[len(values)]))
                 else:
                     values.append(decode(found))
-        except (ValueError, TypeError, OverflowError) as error:
+        except UNREADABLE as error:
             reader = readers.all[len(values)]
             problem = f"its attribute {reader.attribute!r} is not a {_expected(reader.column)}"
             raise CorruptDocument(key, problem) from error
