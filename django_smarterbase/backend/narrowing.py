@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 from django_smarterbase.indexes.affinity import compared
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
 from django_smarterbase.indexes.ordering import bounds_of, stored_order
-from django_smarterbase.storage.codec import UNREADABLE, DocumentCodec
+from django_smarterbase.storage.codec import DocumentCodec
+from django_smarterbase.storage.readers import UNREADABLE
 from django_smarterbase.storage.values import Decoder
 from django_smarterbase.tables import (
     Affinity,

@@ -75,7 +75,9 @@ class Pieces:
         """The documents that the condition does not leave out."""
         narrowing = Narrowing(self.loader.resources.codec(self.schema), condition) if condition.clauses else None
         given: set[str] = set()
-        for stem, key, stored in self.loader.documents.stored(self.schema, None if narrowing is None else narrowing.admits):
+        for stem, key, stored in self.loader.documents.stored(
+            self.schema, None if narrowing is None else narrowing.admits
+        ):
             if stem in given:
                 continue
             if once:

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_smarterbase.exceptions import CorruptDocument
-from django_smarterbase.storage.codec import DocumentCodec, attribute_of, with_transaction
+from django_smarterbase.storage.codec import DocumentCodec, with_transaction
 from django_smarterbase.storage.history import Change, History
+from django_smarterbase.storage.readers import attribute_of
 from django_smarterbase.tables import Affinity, Column, Kind, TableSchema
 
 from .sqlite_values import TEXTS, VALUES, exactly
