@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
+import sys
 from collections.abc import Callable, Iterator
 
 from django_smarterbase.backend.account import Account
@@ -62,7 +62,7 @@ class Documents:
     def _meeting(self, schema: TableSchema) -> _Meet:
         """Gives the stem to each key that a scan meets, and None to that of a foreign object, which is passed over."""
         options, table = self._resources.options, self._snapshot.table(schema.table)
-        limit = math.inf if options.max_scan_objects is None else table.met + options.max_scan_objects
+        limit = sys.maxsize if options.max_scan_objects is None else table.met + options.max_scan_objects
         stem_of_key = self._resources.keys.stems_of_keys(schema.table)
 
         def meet(key: str) -> str | None:
@@ -94,11 +94,12 @@ class Documents:
             nonlocal codec, decode
             try:
                 document = decode(key, stored.body)
+                is_newer = document.version > codec.history.version
             except CorruptDocument:
-                if version_of(stored.body) <= codec.history.version:
+                is_newer = version_of(stored.body) > codec.history.version
+                if not is_newer:
                     raise
-                document = None
-            if document is None or document.version > codec.history.version:
+            if is_newer:
                 document = self._resources.decode(schema, key, stored.body)
                 codec = (
                     self._snapshot.table_as(self._resources.codec(schema)).codec or codec

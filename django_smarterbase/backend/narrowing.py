@@ -7,12 +7,12 @@ the document itself: whatever it lets pass, SQLite judges. Only the columns of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from django_smarterbase.indexes.affinity import compared
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
 from django_smarterbase.indexes.ordering import bounds_of, stored_order
-from django_smarterbase.storage.codec import DocumentCodec
+from django_smarterbase.storage.codec import FIRST_VERSION, VERSION, DocumentCodec, outline
 from django_smarterbase.storage.readers import UNREADABLE
 from django_smarterbase.storage.values import Decoder
 from django_smarterbase.tables import (
@@ -34,15 +34,9 @@ _REMEMBERED: Final = 10_000  # verdicts on values that many documents share
 _PLAIN: Final[Mapping[Affinity, type[Value]]] = {Affinity.TEXT: str, Affinity.INTEGER: int}
 
 
-class _Plain(NamedTuple):
-    """A clause on one column: of the values of ``type_`` it wants those that Python calls equal to one of ``wanted``,
-    which are those that SQLite calls so. ``attribute``, ``exact`` and ``decode`` are as the codec reads the column."""
-
-    attribute: str
-    exact: type[Any] | None
-    decode: Decoder
-    type_: type[Value]
-    wanted: frozenset[Value]
+#: A clause on one column: its reading, a type, and those values of that type which it wants, as Python calls them equal
+#: exactly when SQLite does. No class, since a loop unpacks plain tuples four times as fast: scans live there.
+_Plain = tuple[Any, type[Any] | None, Decoder, type[Value], frozenset[Value]]
 
 
 class Narrowing:
@@ -50,7 +44,7 @@ class Narrowing:
 
     def __init__(self, codec: DocumentCodec, condition: IndexCondition) -> None:
         schema = codec.schema
-        self._outline = codec.outline
+        self._version = codec.version
         self._names = _columns_of(schema, condition)
         self._pick = codec.picker(self._names)
         self._verdicts: dict[tuple[Value, ...], bool] = {}
@@ -60,8 +54,8 @@ class Narrowing:
 
     def admits(self, key: str, body: bytes) -> bool:
         """Whether the document may meet the condition."""
-        raw = self._outline(key, body)
-        if raw is None:
+        raw = outline(key, body)
+        if raw.get(VERSION, FIRST_VERSION) != self._version:
             return True
         for attribute, exact, decode, type_, wanted in self._plain:  # by which most documents are left out
             value = raw.get(attribute)
@@ -100,7 +94,7 @@ def _plainly(codec: DocumentCodec, clause: tuple[IndexTerm, ...]) -> _Plain | No
     if type_ is None or column.kind is Kind.JSON or column.collation.upper() not in ("", "BINARY"):
         return None
     wanted = frozenset(compared(column.affinity, entry.values[0]) for entry in entries)
-    return _Plain(*codec.reading(column.name), type_, wanted)
+    return (*codec.reading(column.name), type_, wanted)
 
 
 def _columns_of(schema: TableSchema, condition: IndexCondition) -> tuple[str, ...]:

@@ -73,11 +73,9 @@ class Pieces:
 
     def _scanned(self, condition: IndexCondition, *, once: bool) -> Iterator[Document]:
         """The documents that the condition does not leave out."""
-        narrowing = Narrowing(self.loader.resources.codec(self.schema), condition) if condition.clauses else None
+        admits = Narrowing(self.loader.resources.codec(self.schema), condition).admits if condition.clauses else None
         given: set[str] = set()
-        for stem, key, stored in self.loader.documents.stored(
-            self.schema, None if narrowing is None else narrowing.admits
-        ):
+        for stem, key, stored in self.loader.documents.stored(self.schema, admits):
             if stem in given:
                 continue
             if once:
@@ -111,7 +109,7 @@ def _cut(documents: Iterator[Document], met: Callable[[], int] = lambda: 0) -> G
     for document in documents:
         piece.append(document)
         weight += len(document.stored.body)
-        if max(len(piece), met() - before) >= size or weight >= HEAVIEST:
+        if len(piece) >= size or weight >= HEAVIEST or met() - before >= size:
             yield piece
             size, piece, weight, before = min(2 * size, LARGEST), Piece(), 0, met()
     if piece:

@@ -44,7 +44,7 @@ VERSION = "_v"
 REVISION = "_rev"
 CLAIMS = "_claims"
 TRANSACTION = "_txn"
-_FIRST_VERSION = 1
+FIRST_VERSION = 1
 _NO_EXTRAS: Final[Mapping[str, Any]] = MappingProxyType({})  # one for all: a scan keeps thousands of documents
 _OWN: Final = frozenset((CLAIMS, TRANSACTION, VERSION))
 _DEEPEST: Final = 500  # levels; Python's own reader and writer of JSON end at some 900, as the stack has room
@@ -75,10 +75,10 @@ def transaction_of(extras: Mapping[str, Any]) -> str | None:
 def version_of(body: bytes) -> int:
     """The version that a document was written with; that of the first ones for what is no document."""
     try:
-        version = orjson.loads(body).get(VERSION, _FIRST_VERSION)
+        version = orjson.loads(body).get(VERSION, FIRST_VERSION)
     except (orjson.JSONDecodeError, AttributeError):
-        return _FIRST_VERSION
-    return version if type(version) is int else _FIRST_VERSION
+        return FIRST_VERSION
+    return version if type(version) is int else FIRST_VERSION
 
 
 def with_transaction(body: bytes, id: str) -> bytes:
@@ -126,8 +126,10 @@ class DocumentCodec:
 
     def decode(self, key: str, body: bytes) -> Document:
         """Read a document. Raises CorruptDocument, which names ``key`` and the attribute."""
-        raw = _parse(key, body)
-        values = self._pick(raw) if self._is_of_models(raw) else None  # most documents need no more
+        raw = outline(key, body)
+        version = raw.get(VERSION, FIRST_VERSION)
+        # Most documents need no more than this.
+        values = self._pick(raw) if version == self.version and type(version) is int else None
         if values is None:
             document = self._document(key, raw)
         else:
@@ -135,10 +137,6 @@ class DocumentCodec:
         if (self._nested or document.extras) and self._may_be_rounded(document) and _GREAT_NUMBER.search(body):
             return self._document(key, json.loads(body))
         return document
-
-    def _is_of_models(self, raw: Mapping[str, Any]) -> bool:
-        version = raw.get(VERSION, _FIRST_VERSION)
-        return type(version) is int and version == self.version
 
     @cached_property
     def _pick(self) -> Picker:
@@ -166,7 +164,7 @@ class DocumentCodec:
         return any(type(leaf) is float and abs(leaf) >= _ROUNDED for leaf in _leaves(document.extras))
 
     def _document(self, key: str, raw: dict[str, Any]) -> Document:
-        version = raw.pop(VERSION, _FIRST_VERSION)
+        version = raw.pop(VERSION, FIRST_VERSION)
         if type(version) is not int:
             raise CorruptDocument(key, f"its {VERSION} is {version!r}, not a whole number")
         raw.pop(REVISION, None)
@@ -178,20 +176,13 @@ class DocumentCodec:
             drop_removed(raw, self.history.between(version, self.version))
         return Document(values, raw or _NO_EXTRAS, version)
 
-    def outline(self, key: str, body: bytes) -> dict[str, Any] | None:
-        """The attributes of a document as they are written; None for one of another version than the models'.
-
-        Raises CorruptDocument for what is no document at all.
-        """
-        raw = _parse(key, body)
-        return raw if self._is_of_models(raw) else None
-
     def reading(self, column: str) -> Reading:
-        """How a column is read in an outline."""
+        """How a column is read in the outline of a document of the models' version."""
         return self._readers_of(self.version).readings[list(self.schema.by_name).index(column)]
 
     def picker(self, columns: Sequence[str]) -> Picker:
-        """Takes the values of ``columns`` from an outline; None when the document must be read as a whole for them."""
+        """Takes the values of ``columns`` from the outline of a document of the models' version; None when it must be
+        read as a whole for them."""
         readers = [self.reading(column) for column in columns]
         has_nested = any(self.schema.by_name[column].kind is Kind.JSON for column in columns)
 
@@ -231,7 +222,7 @@ class DocumentCodec:
         return tuple(values)
 
     def _readers_of(self, version: int) -> Readers:
-        version = max(_FIRST_VERSION, min(version, self.history.version))
+        version = max(FIRST_VERSION, min(version, self.history.version))
         readers = self._readers.get(version)
         if readers is None:
             readers = self._readers[version] = Readers(self._read_in(version))
@@ -244,7 +235,8 @@ class DocumentCodec:
         return (older_reader(column, self.history, version, self.version) for column in self.schema.columns)
 
 
-def _parse(key: str, body: bytes) -> dict[str, Any]:
+def outline(key: str, body: bytes) -> dict[str, Any]:
+    """The attributes of a document as they are written. Raises CorruptDocument for what is no document at all."""
     try:
         raw = orjson.loads(body)
     except orjson.JSONDecodeError as error:
