@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 
 from django_smarterbase.backend.account import Account
@@ -16,6 +17,8 @@ from django_smarterbase.tables import Affinity, TableSchema
 
 logger = logging.getLogger("django_smarterbase.storage")
 
+_Meet = Callable[[str], str | None]
+
 
 class Documents:
     """Reads documents for one statement, whose ``account`` it keeps."""
@@ -28,50 +31,56 @@ class Documents:
     def stored(self, schema: TableSchema, admits: Admits | None = None) -> Iterator[tuple[str, str, Stored]]:
         """Each stored document of the table that ``admits`` does not refuse, as (stem, key, object). Raises
         ScanBudgetExceeded."""
-        met = self._stems(schema)
+        meet, is_wanted = self._meeting(schema), None
+        if admits is not None:
+            is_wanted, meet = self._asking_first(meet, admits), self._resources.keys.stems_of_keys(schema.table)
+        for key, stored in self._resources.store.scan(self._resources.keys.table_prefix(schema.table), is_wanted):
+            stem = meet(key)
+            if stem is not None:
+                yield stem, key, stored
+
+    def _asking_first(self, meet: _Meet, admits: Admits) -> Admits:
+        """Whether a scan gives an object at all, so that what is not wanted costs no more than to look at it."""
 
         def is_wanted(key: str, body: bytes) -> bool:
-            if met(key) is None:
+            if meet(key) is None:
                 return False
             try:
-                return admits is None or admits(key, body)
+                return admits(key, body)
             except CorruptDocument as error:
                 self.pass_over(error)
                 return False
 
-        stem_of = self._resources.keys.stems_of_keys(schema.table)
-        for key, stored in self._resources.store.scan(self._resources.keys.table_prefix(schema.table), is_wanted):
-            yield stem_of(key) or "", key, stored
+        return is_wanted
 
     def listed(self, schema: TableSchema) -> Iterator[str]:
         """The stem of each stored document of the table, none of which is read. Raises ScanBudgetExceeded."""
-        met = self._stems(schema)
+        meet = self._meeting(schema)
         listing = self._resources.store.list(self._resources.keys.table_prefix(schema.table))
-        return (stem for each in listing if (stem := met(each.key)) is not None)
+        return (stem for each in listing if (stem := meet(each.key)) is not None)
 
-    def _stems(self, schema: TableSchema) -> Callable[[str], str | None]:
+    def _meeting(self, schema: TableSchema) -> _Meet:
         """Gives the stem to each key that a scan meets, and None to that of a foreign object, which is passed over."""
-        limit, seen, table = self._resources.options.max_scan_objects, 0, self._snapshot.table(schema.table)
+        options, table = self._resources.options, self._snapshot.table(schema.table)
+        limit = sys.maxsize if options.max_scan_objects is None else table.met + options.max_scan_objects
         stem_of_key = self._resources.keys.stems_of_keys(schema.table)
 
-        def stem_of(key: str) -> str | None:
-            nonlocal seen
+        def meet(key: str) -> str | None:
             stem = stem_of_key(key)
             if stem is None:
                 self._account.skipped += 1
                 self._log_skipped(f"The object {key!r} is not a document of {schema.label} and is passed over.", key)
                 return None
-            seen += 1
-            if limit is not None and seen > limit:
+            table.met += 1
+            if table.met > limit:
                 raise ScanBudgetExceeded(
-                    f"{schema.label}: a scan met more than {limit} documents (option max_scan_objects). Filter by the "
-                    "primary key or an indexed field, bring the index back with manage.py sb_reindex "
-                    f"{schema.label}, or raise the limit."
+                    f"{schema.label}: a scan met more than {options.max_scan_objects} documents (option "
+                    "max_scan_objects). Filter by the primary key or an indexed field, bring the index back with "
+                    f"manage.py sb_reindex {schema.label}, or raise the limit."
                 )
-            table.met = True
             return stem
 
-        return stem_of
+        return meet
 
     def reader(self, schema: TableSchema) -> Callable[[str, str, Stored], Known]:
         """Reads (stem, key, object) of a table; what is the same for all its documents is looked up once, here. What it
@@ -85,11 +94,12 @@ class Documents:
             nonlocal codec, decode
             try:
                 document = decode(key, stored.body)
+                is_newer = document.version > codec.history.version
             except CorruptDocument:
-                if version_of(stored.body) <= codec.history.version:
+                is_newer = version_of(stored.body) > codec.history.version
+                if not is_newer:
                     raise
-                document = None
-            if document is None or document.version > codec.history.version:
+            if is_newer:
                 document = self._resources.decode(schema, key, stored.body)
                 codec = (
                     self._snapshot.table_as(self._resources.codec(schema)).codec or codec

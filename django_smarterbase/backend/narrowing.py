@@ -7,17 +7,17 @@ the document itself: whatever it lets pass, SQLite judges. Only the columns of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 from django_smarterbase.indexes.affinity import compared
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
 from django_smarterbase.indexes.entries import is_odd
 from django_smarterbase.indexes.ordering import bounds_of, stored_order
-from django_smarterbase.storage.codec import DocumentCodec, attribute_of
-from django_smarterbase.storage.values import exact_type
+from django_smarterbase.storage.codec import FIRST_VERSION, VERSION, DocumentCodec, outline
+from django_smarterbase.storage.readers import UNREADABLE
+from django_smarterbase.storage.values import Decoder
 from django_smarterbase.tables import (
     Affinity,
-    Column,
     IndexComplement,
     IndexCondition,
     IndexEntry,
@@ -35,13 +35,9 @@ _REMEMBERED: Final = 10_000  # verdicts on values that many documents share
 _PLAIN: Final[Mapping[Affinity, type[Value]]] = {Affinity.TEXT: str, Affinity.INTEGER: int}
 
 
-class _Plain(NamedTuple):
-    """A clause on one column: of the values of ``type_`` it wants those that Python calls equal to one of ``wanted``,
-    which are those that SQLite calls so."""
-
-    column: Column
-    type_: type[Value]
-    wanted: frozenset[Value]
+#: A clause on one column: its reading, a type, and those values of that type which it wants, as Python calls them equal
+#: exactly when SQLite does. No class, since a loop unpacks plain tuples four times as fast: scans live there.
+_Plain = tuple[Any, type[Any] | None, Decoder, type[Value], frozenset[Value]]
 
 
 class Narrowing:
@@ -49,34 +45,32 @@ class Narrowing:
 
     def __init__(self, codec: DocumentCodec, condition: IndexCondition) -> None:
         schema = codec.schema
-        self._outline = codec.outline
+        self._version = codec.version
         self._names = _columns_of(schema, condition)
         self._pick = codec.picker(self._names)
         self._booleans = [column for name in self._names if (column := schema.by_name[name]).kind is Kind.BOOL]
         self._verdicts: dict[tuple[Value, ...], bool] = {}
         tests = [_test_of_clause(schema, clause) for clause in condition.clauses]
         self._tests = [test for test in tests if test is not None]
-        plain = [each for clause in condition.clauses if (each := _plainly(schema, clause)) is not None]
-        self._plain = [(self._names.index(each.column.name), each.type_, each.wanted) for each in plain]
-        self._written = [
-            (attribute_of(each.column.name), each.wanted) for each in plain if exact_type(each.column) is str
-        ]
+        self._plain = [each for clause in condition.clauses if (each := _plainly(codec, clause)) is not None]
 
     def admits(self, key: str, body: bytes) -> bool:
         """Whether the document may meet the condition."""
-        raw = self._outline(key, body)
-        if raw is None:
+        raw = outline(key, body)
+        if raw.get(VERSION, FIRST_VERSION) != self._version:
             return True
-        for attribute, texts in self._written:  # most documents end here
-            text = raw.get(attribute)
-            if type(text) is str and text not in texts:
+        for attribute, exact, decode, type_, wanted in self._plain:  # by which most documents are left out
+            value = raw.get(attribute)
+            if type(value) is not exact:
+                try:
+                    value = None if value is None else decode(value)
+                except UNREADABLE:
+                    return True
+            if type(value) is type_ and value not in wanted:
                 return False
         values = self._pick(raw)
         if values is None:
             return True
-        for place, type_, wanted in self._plain:
-            if type(values[place]) is type_ and values[place] not in wanted:
-                return False
         verdict = self._verdicts.get(values)
         if verdict is None:
             if len(self._verdicts) >= _REMEMBERED:
@@ -93,17 +87,19 @@ class Narrowing:
             return True
 
 
-def _plainly(schema: TableSchema, clause: tuple[IndexTerm, ...]) -> _Plain | None:
+def _plainly(codec: DocumentCodec, clause: tuple[IndexTerm, ...]) -> _Plain | None:
     """The clause, if it is about one column and Python can judge its values."""
     entries = [term for term in clause if isinstance(term, IndexEntry)]
     names = {entry.index.columns for entry in entries}
     if not entries or len(entries) < len(clause) or len(names) != 1 or len(entries[0].values) != 1:
         return None
-    column = schema.by_name[entries[0].index.columns[0]]
+    column = codec.schema.by_name[entries[0].index.columns[0]]
     type_ = _PLAIN.get(column.affinity)
-    if type_ is None or column.kind is Kind.BOOL or column.collation.upper() not in ("", "BINARY"):
+    judged_elsewhere = column.kind in (Kind.BOOL, Kind.JSON)
+    if type_ is None or judged_elsewhere or column.collation.upper() not in ("", "BINARY"):
         return None
-    return _Plain(column, type_, frozenset(compared(column.affinity, entry.values[0]) for entry in entries))
+    wanted = frozenset(compared(column.affinity, entry.values[0]) for entry in entries)
+    return (*codec.reading(column.name), type_, wanted)
 
 
 def _columns_of(schema: TableSchema, condition: IndexCondition) -> tuple[str, ...]:

@@ -75,8 +75,20 @@ class Pieces:
     def _scan(self, condition: IndexCondition, *, once: bool) -> Generator[Piece]:
         self.loader.refuse_scan(self.schema)
         self.loader.account.scanned.append(self.schema.table)
-        scanned = _Scanned(self, condition)
-        return _cut(scanned.documents(once=once), lambda: scanned.met)
+        table = self.loader.snapshot.table(self.schema.table)
+        return _cut(self._scanned(condition, once=once), lambda: table.met)
+
+    def _scanned(self, condition: IndexCondition, *, once: bool) -> Iterator[Document]:
+        """The documents that the condition does not leave out."""
+        admits = Narrowing(self.loader.resources.codec(self.schema), condition).admits if condition.clauses else None
+        given: set[str] = set()
+        for stem, key, stored in self.loader.documents.stored(self.schema, admits):
+            if stem in given:
+                continue
+            if once:
+                given.add(stem)
+            yield Document(stem, key, stored)
+        self.loader.mention_missing_index(self.schema)
 
     def _counted(self, pieces: Generator[Piece]) -> Generator[Piece]:
         for piece in pieces:
@@ -98,38 +110,13 @@ class Pieces:
         return [stems[position] for position in order]
 
 
-class _Scanned:
-    """The documents of a table that a condition does not leave out; ``met`` is the number of all that were read."""
-
-    def __init__(self, pieces: Pieces, condition: IndexCondition) -> None:
-        self.met = 0
-        self._pieces = pieces
-        codec = pieces.loader.resources.codec(pieces.schema)
-        self._narrowing = Narrowing(codec, condition) if condition.clauses else None
-
-    def _admits(self, key: str, body: bytes) -> bool:
-        self.met += 1
-        return self._narrowing is None or self._narrowing.admits(key, body)
-
-    def documents(self, *, once: bool) -> Iterator[Document]:
-        loader, schema = self._pieces.loader, self._pieces.schema
-        given: set[str] = set()
-        for stem, key, stored in loader.documents.stored(schema, self._admits):
-            if stem in given:
-                continue
-            if once:
-                given.add(stem)
-            yield Document(stem, key, stored)
-        loader.mention_missing_index(schema)
-
-
 def _cut(documents: Iterator[Document], met: Callable[[], int] = lambda: 0) -> Generator[Piece]:
     """Pieces of so many documents, or of fewer when so many have been ``met``."""
-    size, piece, weight, before = FIRST, Piece(), 0, 0
+    size, piece, weight, before = FIRST, Piece(), 0, met()
     for document in documents:
         piece.append(document)
         weight += len(document.stored.body)
-        if max(len(piece), met() - before) >= size or weight >= HEAVIEST:
+        if len(piece) >= size or weight >= HEAVIEST or met() - before >= size:
             yield piece
             size, piece, weight, before = min(2 * size, LARGEST), Piece(), 0, met()
     if piece:

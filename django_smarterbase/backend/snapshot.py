@@ -26,13 +26,13 @@ class Known(NamedTuple):
 class TableSnapshot:
     """One table. ``known`` is ``{stem: Known}``, its values as ``codec`` has them, or None where there was no document;
     ``present`` are the stems that stand in the scratch table (or were changed there); ``complete`` says that every
-    document is known, ``met`` that a scan has met one.
+    document is known; ``met`` is how many documents scans have met.
     """
 
     known: dict[str, Known | None] = field(default_factory=dict)
     present: set[str] = field(default_factory=set)
     complete: bool = False
-    met: bool = False
+    met: int = 0
     overlaid: bool = False
     codec: DocumentCodec | None = None
 

@@ -61,6 +61,7 @@ _LOCK_STRIPES = 256
 _EXACT_INTEGER = 2.0**63  # SQLite's integers end here; a float beyond it equals none of them
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+_PLAIN_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{_LIMIT}}}{re.escape(SUFFIX)}").fullmatch
 _STEM = re.compile(r"[A-Za-z0-9_.%!=-]+")
 _HASHED = re.compile(rf"[A-Za-z0-9_.%!=-]{{{_KEPT}}}=h[0-9a-f]{{64}}")
 _NOT_A_NAME = frozenset(("", ".", ".."))
@@ -219,20 +220,17 @@ class Keyspace:
 
     def stem_of_key(self, table: str, key: str) -> str | None:
         """The stem of a document's key; None for a foreign object, which no document of ``table`` can have as key."""
-        return self.stems_of_keys(table)(key)
+        return self.stems_of_keys(table)(key) if key.startswith(self.table_prefix(table)) else None
 
     def stems_of_keys(self, table: str) -> Callable[[str], str | None]:
-        """``stem_of_key`` of one table, for many keys."""
-        prefix = self.table_prefix(table)
-        start, end = len(prefix), -len(SUFFIX)
+        """``stem_of_key`` for many keys of one table, which all begin with its ``table_prefix``."""
+        start, end = len(self.table_prefix(table)), -len(SUFFIX)
 
         def stem_of_key(key: str) -> str | None:
-            if not (key.startswith(prefix) and key.endswith(SUFFIX)):
-                return None
+            if _PLAIN_NAME(key, start) is not None:  # as most are: scans live here
+                return key[start:end]
             text = key[start:end]
-            # What most are is known at once, without another call: scans live here.
-            is_plain = text.isalnum() and text.isascii() and len(text) <= _LIMIT
-            return text if is_plain or is_stem(text) else None
+            return text if key.endswith(SUFFIX) and is_stem(text) else None
 
         return stem_of_key
 

@@ -117,6 +117,19 @@ def test_narrowing_admits_what_must_be_read_as_a_whole(body: bytes) -> None:
     assert Narrowing(codec, condition("a")).admits(KEY, body)
 
 
+@pytest.mark.parametrize(
+    ("column", "attribute"),
+    [
+        (Column("value", Kind.UUID, Affinity.TEXT), b'"no UUID"'),
+        (Column("value", affinity=Affinity.INTEGER), b'"no number"'),
+        (Column("value", Kind.DATETIME, Affinity.TEXT), b'"2026-02-30T00:00:00.000000Z"'),
+    ],
+)
+def test_narrowing_admits_what_cannot_be_read_so_that_it_is_told(column: Column, attribute: bytes) -> None:
+    codec = DocumentCodec(schema_of(column))
+    assert Narrowing(codec, condition("0" * 32, 5)).admits(KEY, b'{"id": 1, "value": %s}' % attribute)
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"no JSON", b'{"value": ' + b"[" * 600 + b"]" * 600 + b"}"])
 def test_narrowing_raises_for_what_is_no_document(body: bytes) -> None:
     codec = DocumentCodec(schema_of(Column("value", affinity=Affinity.TEXT)))

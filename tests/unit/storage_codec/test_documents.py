@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_smarterbase.exceptions import CorruptDocument
-from django_smarterbase.storage.codec import DocumentCodec, attribute_of, with_transaction
+from django_smarterbase.storage.codec import DocumentCodec, outline, with_transaction
 from django_smarterbase.storage.history import Change, History
+from django_smarterbase.storage.readers import attribute_of
 from django_smarterbase.tables import Affinity, Column, Kind, TableSchema
 
 from .sqlite_values import TEXTS, VALUES, exactly
@@ -56,6 +57,42 @@ def test_unknown_attributes_are_kept_as_they_were_when_the_document_is_written_a
     assert json.dumps(dict(again.extras)) == json.dumps(before)
 
 
+class _StepByStep(DocumentCodec):
+    """Reads no document in one go."""
+
+    _pick = staticmethod(lambda _raw: None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    raw=st.dictionaries(
+        st.sampled_from(["id", "text", "uuid", "json", "_v", "_rev", "_claims", "more", "other"]),
+        st.one_of(
+            EXTRAS, TEXTS, st.none(), st.booleans(), st.integers(-3, 3), st.just({"$text": "x"}), st.just(2.0**70)
+        ),
+    ),
+    version=st.sampled_from([None, 1, 2, 3, True]),
+)
+def test_document_that_is_read_in_one_go_is_what_it_is_when_it_is_read_step_by_step(raw, version):
+    columns = (
+        Column("id", affinity=Affinity.INTEGER, required=True),
+        Column("text", affinity=Affinity.TEXT),
+        Column("uuid", Kind.UUID, Affinity.TEXT),
+        Column("json", Kind.JSON, Affinity.TEXT),
+    )
+    body = orjson.dumps({"id": 1, "text": "a", "uuid": None, "json": [1], **raw, "_v": version} if version else raw)
+    schema = TableSchema("t", "app.T", columns, pk=("id",))
+    history = History().with_step(Change.REMOVE, "other")
+    outcomes = []
+    for codec in (DocumentCodec(schema, history), _StepByStep(schema, history)):
+        try:
+            document = codec.decode(KEY, body)
+            outcomes.append((document.values, json.dumps(dict(document.extras)), document.version))
+        except CorruptDocument as error:
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
+
+
 GREAT = ["18446744073709551616", "[-9223372036854775809,1e+30]", '{"a":{"b":[123456789012345678901234567890]}}']
 DEEP = ["[" * depth + "]" * depth for depth in (252, 253, 254, 255, 499)]
 
@@ -76,7 +113,7 @@ def test_json_column_reads_whole_numbers_beyond_64_bits_as_they_are(text):
     body = f'{{"c":{text},"_v":1}}'.encode()
     (found,) = codec.decode(KEY, body).values
     assert json.loads(found) == json.loads(text)
-    assert codec.picker(("c",))(codec.outline(KEY, body)) is None
+    assert codec.picker(("c",))(outline(KEY, body)) is None
 
 
 @pytest.mark.parametrize("name", ["id", "other"])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, transaction
 
+from django_smarterbase.backend.account import Account
+from django_smarterbase.backend.documents import Documents
+from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.exceptions import FullScanRefused, IndexUnavailable, ScanBudgetExceeded
 from django_smarterbase.profiling import profile_queries
 from testproject.articles.models import Article
@@ -28,6 +33,15 @@ def test_scan_over_the_budget_is_refused_with_model_limit_and_remedy(site: Site,
 def test_scan_within_the_budget_is_done(site: Site, filled: Ledger) -> None:
     site.restart(max_scan_objects=40)
     assert len(Article.objects.filter(view_count__gte=0)) == 40
+
+
+def test_each_scan_of_a_transaction_has_the_whole_budget(site: Site, filled: Ledger) -> None:
+    site.restart(max_scan_objects=40)
+    wrapper: Any = connection
+    wrapper.ensure_connection()
+    documents = Documents(wrapper.resources, Snapshot(), Account())
+    next(documents.stored(wrapper.schema_of_model(Article)))
+    assert len(list(documents.stored(wrapper.schema_of_model(Article)))) == 40
 
 
 def test_query_by_index_is_not_concerned_by_the_budget_until_the_index_is_lost(site: Site, filled: Ledger) -> None:
