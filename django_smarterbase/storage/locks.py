@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..exceptions import StorageUnavailable
@@ -21,10 +21,11 @@ _LONGEST_PAUSE = 0.005
 
 
 @contextmanager
-def locked(path: str, operation: int, wait: float) -> Iterator[int]:
+def locked(path: str, operation: int, wait: float, waiting: Callable[[], None] = lambda: None) -> Iterator[int]:
     """Hold the lock file ``path`` (made when missing) by LOCK_SH or LOCK_EX; gives its descriptor.
 
-    Raises StorageUnavailable after ``wait`` seconds: a writer that waits for ever could write after its deadline.
+    ``waiting`` is called each time that it is not to be had, every 5 ms at least. Raises StorageUnavailable after
+    ``wait`` seconds: a writer that waits for ever could write after its deadline.
     """
     deadline = time.monotonic() + wait
     pause = _FIRST_PAUSE
@@ -38,6 +39,7 @@ def locked(path: str, operation: int, wait: float) -> Iterator[int]:
                 f"Another process has held the lock file {path!r} for more than {wait:g} seconds. Look for a stopped "
                 "process that has it open, and end it."
             )
+        waiting()
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import queue
 import shutil
 import stat
 import tempfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -83,6 +85,63 @@ def test_listing_under_way_gives_what_is_replaced_behind_its_back(volatile_store
         volatile_store.put(key, b"new")
     found += listing
     assert {entry[0] for entry in found} == set(keys)
+
+
+def test_listing_gets_its_turn_when_writers_come_without_a_gap(root):
+    fence, ended, relieved = Fence(str(root), PREFIX, 2.0), threading.Event(), queue.SimpleQueue()
+
+    def replace_without_end():
+        while not ended.is_set():
+            with fence.replacing("1"):
+                if not relieved.empty():
+                    relieved.get().set()
+                successor = threading.Event()
+                relieved.put(successor)
+                successor.wait(0.2)  # but for one that gives way
+
+    threads = [threading.Thread(target=replace_without_end) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.1)
+        for _ in range(5):
+            with fence.listing():
+                pass
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_writer_goes_on_when_who_waits_to_list_never_comes(root):
+    fence, ended = Fence(str(root), PREFIX, 0.4), threading.Event()
+    waiting = Path(fence._file("waiting"))
+    waiting.parent.mkdir(parents=True)
+
+    def wait_without_end():
+        while not ended.wait(0.001):
+            waiting.touch()
+
+    thread = threading.Thread(target=wait_without_end)
+    thread.start()
+    try:
+        with fence.replacing("1"):
+            pass
+    finally:
+        ended.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("moved", [-3600.0, 3600.0])
+def test_writer_gives_way_to_nobody_when_the_touch_is_of_another_time(root, moved, monkeypatch):
+    fence = Fence(str(root), PREFIX, 0.4)
+    waiting = Path(fence._file("waiting"))
+    waiting.parent.mkdir(parents=True)
+    waiting.touch()
+    os.utime(waiting, (time.time() + moved,) * 2)
+    monkeypatch.setattr("django_smarterbase.storage.fence.time.sleep", pytest.fail)
+    with fence.replacing("1"):
+        pass
 
 
 def test_listing_gives_each_file_once_when_nothing_is_replaced_meanwhile(store):
