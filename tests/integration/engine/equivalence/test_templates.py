@@ -183,6 +183,10 @@ UNLIKE: dict[str, tuple[Callable[[], QuerySet[Any]], Callable[[], QuerySet[Any]]
         lambda: ARTICLES.filter(score=3).order_by(F("rating") + 1),
         lambda: ARTICLES.filter(score=3).order_by(F("rating") + 2),
     ),
+    "a truth that is text, and one that may be equal to it": (
+        lambda: ARTICLES.filter(Q(live=True) | Q(live__in=[False])),
+        lambda: ARTICLES.filter(Q(live=True) | Q(live__in=[True])),
+    ),
     "fractions": (lambda: Tag.objects.filter(weight=1.0), lambda: Tag.objects.filter(weight=1.5)),
     "beginnings": (
         lambda: ARTICLES.filter(category__startswith="n"),
