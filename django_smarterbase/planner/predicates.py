@@ -270,7 +270,9 @@ class PredicateReader:
         comparison = comparison_of(lookup, self.schema, self.compiler, self.connection)
         if comparison is None or not self._is_own(comparison.column):
             return "", None
-        return comparison.column.target.column or "", comparison
+        column = comparison.column.target.column or ""
+        bounds = itertools.chain.from_iterable((each.lower, each.upper) for each in comparison.intervals)
+        return ("", None) if self._are_fractions_as_text(column, bounds) else (column, comparison)
 
     def column_of(self, lookup: Any) -> str | None:
         """The column that a lookup of Django itself constrains, when it is a plain column of the alias."""
@@ -315,8 +317,15 @@ class PredicateReader:
         except FullResultSet:
             return None
         values = literals(params) if are_placeholders(sql, params) else None
+        if values is None or self._are_fractions_as_text(lookup.lhs.target.column, values):
+            return None
         # SQLite binds NaN as NULL, which equals nothing.
-        return None if values is None else tuple(dict.fromkeys(value for value in values if value is not None))
+        return tuple(dict.fromkeys(value for value in values if value is not None))
+
+    def _are_fractions_as_text(self, column: str, values: Iterable[Value]) -> bool:
+        """Whether SQLite takes the texts of floats: it tells "1.0" from "1", while the planner would take one for the
+        other, as Python does."""
+        return self.schema.by_name[column].affinity is Affinity.TEXT and any(type(value) is float for value in values)
 
     def _compares_with_null(self, lookup: Any) -> bool:
         """Whether there is a NaN on the right: then the lookup is false for no row."""
