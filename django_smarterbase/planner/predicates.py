@@ -36,6 +36,7 @@ from django_smarterbase.planner.ranges import (
 )
 from django_smarterbase.planner.reaching import BINARY, has_plain_key, query_of, single_index, subquery_term
 from django_smarterbase.tables import (
+    Affinity,
     IndexComplement,
     IndexCondition,
     IndexDefinition,
@@ -46,6 +47,9 @@ from django_smarterbase.tables import (
     TableSchema,
     Value,
 )
+
+#: The type of the values that a column holds as they are, and that Python calls equal exactly when SQLite does.
+_ALIKE: Final = {Affinity.INTEGER: int, Affinity.TEXT: str}
 
 
 @dataclass(frozen=True)
@@ -197,13 +201,19 @@ class PredicateReader:
     def _combined(self, found: _Conjunction, columns: frozenset[str]) -> Narrowing:
         parts = [*found.parts, *self._not_null(found), self._covered(found.equalities, found.ranges)]
         pk_sets = [part.pks for part in parts if part.pks is not None]
+        comparable = len(pk_sets) < 2 or self._are_comparable(itertools.chain.from_iterable(pk_sets))
         return Narrowing(
-            pks=_in_all(pk_sets) if pk_sets else None,
+            pks=(_in_all(pk_sets) if comparable else min(pk_sets, key=len)) if pk_sets else None,
             clauses=_one_complement(itertools.chain.from_iterable(part.clauses for part in parts)),
-            exact=all(part.exact for part in parts),
+            exact=comparable and all(part.exact for part in parts),
             columns=columns,
             residue=tuple(itertools.chain.from_iterable(part.residue for part in parts)),
         )
+
+    def _are_comparable(self, pks: Iterable[Value]) -> bool:
+        """Whether Python calls primary keys equal exactly when SQLite does; to a decimal, "1" and "1.00" are one."""
+        alike = _ALIKE.get(self.schema.by_name[self.schema.pk[0]].affinity)
+        return all(type(pk) is alike for pk in pks)
 
     def _not_null(self, found: _Conjunction) -> Iterator[Narrowing]:
         """What other conditions on the column do not say already. NULL is in no range."""
@@ -260,7 +270,9 @@ class PredicateReader:
         comparison = comparison_of(lookup, self.schema, self.compiler, self.connection)
         if comparison is None or not self._is_own(comparison.column):
             return "", None
-        return comparison.column.target.column or "", comparison
+        column = comparison.column.target.column or ""
+        bounds = itertools.chain.from_iterable((each.lower, each.upper) for each in comparison.intervals)
+        return ("", None) if self._are_fractions_as_text(column, bounds) else (column, comparison)
 
     def column_of(self, lookup: Any) -> str | None:
         """The column that a lookup of Django itself constrains, when it is a plain column of the alias."""
@@ -305,8 +317,15 @@ class PredicateReader:
         except FullResultSet:
             return None
         values = literals(params) if are_placeholders(sql, params) else None
+        if values is None or self._are_fractions_as_text(lookup.lhs.target.column, values):
+            return None
         # SQLite binds NaN as NULL, which equals nothing.
-        return None if values is None else tuple(dict.fromkeys(value for value in values if value is not None))
+        return tuple(dict.fromkeys(value for value in values if value is not None))
+
+    def _are_fractions_as_text(self, column: str, values: Iterable[Value]) -> bool:
+        """Whether SQLite takes the texts of floats: it tells "1.0" from "1", while the planner would take one for the
+        other, as Python does."""
+        return self.schema.by_name[column].affinity is Affinity.TEXT and any(type(value) is float for value in values)
 
     def _compares_with_null(self, lookup: Any) -> bool:
         """Whether there is a NaN on the right: then the lookup is false for no row."""

@@ -77,7 +77,9 @@ def subquery_term(
         return None
     if not all(compares_as(schema, column, _selects_text(part, connection)) for part in parts):
         return None
-    sql, params = lookup.process_rhs(compiler, connection)
+    noting: Any = connection
+    with noting.unnoted():  # it was noted when the statement was compiled
+        sql, params = lookup.process_rhs(compiler, connection)
     if VOLATILE.search(sql) is not None:
         return None
     return IndexSubquery(sql, tuple(params), column, index, _only_table(parts), negated=not truth)

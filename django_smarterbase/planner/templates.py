@@ -141,10 +141,16 @@ class _Hiding:
     An AND and an OR have the SQL and the parameters of their parts one after the other, unless one of these matches
     everything or nothing, which is not dealt with here. So when the values are all the parameters that the statement
     has beside those ``selected``, which come first, the n-th value is the n-th parameter after them.
+
+    Nor is a column dealt with that is a condition by itself and must equal values too: the planner makes an equality of
+    the one as well, and no placeholder tells whether a value is the same. Nor is a primary key that must equal values
+    twice, since the planner looks for those that are in both places.
     """
 
     def __init__(self, scope: Scope, shape: tuple[int, ...], selected: int) -> None:
         self.values: list[Value] = []
+        self._by_itself: set[Any] = set()
+        self._equalled: set[Any] = set()
         self._compiler: Any = scope.compiler
         self._shape = shape
         self._selected = selected
@@ -168,17 +174,30 @@ class _Hiding:
         except (EmptyResultSet, FullResultSet):
             raise _Unfit from None
         if not own:
+            if isinstance(lookup, Exact):
+                self._keep_apart(lookup.lhs, self._by_itself)
             return lookup  # the text of the SQL tells all of it
         if not isinstance(lookup, _COMPARISONS) or not isinstance(lookup.lhs, Col) or hasattr(lookup.rhs, "as_sql"):
             raise _Unfit
         sql, params = lookup.process_rhs(self._compiler, connection)
         if list(params) != list(own):
             raise _Unfit
+        if isinstance(lookup, (Exact, In)):
+            self._keep_apart(lookup.lhs, self._equalled)
         placeholders = self._placeholders(params)
         hidden: Any = copy.copy(lookup)
         hidden.rhs = _HIDDEN
         hidden.process_rhs = lambda *_args: (sql, placeholders)
         return cast("Lookup[Any]", hidden)
+
+    def _keep_apart(self, column: Any, columns: set[Any]) -> None:
+        """Note a column that stands by itself, or one that must equal values. Raises _Unfit for one of both, and for a
+        key that must equal values again."""
+        if column in self._equalled and column.target.primary_key:
+            raise _Unfit
+        columns.add(column)
+        if self._by_itself & self._equalled:
+            raise _Unfit
 
     def _placeholders(self, params: Sequence[Any]) -> list[Placeholder]:
         first = len(self.values)

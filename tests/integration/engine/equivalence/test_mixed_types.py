@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connections, models
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 from django.test.utils import isolate_apps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,6 +28,13 @@ VALUES: list[Any] = [
 BOUNDS = ["", "a", "B", "b ", "x" * 64, "x" * 65, "x" * 70, "é", "10"]
 
 
+class Untyped(models.Field):  # type: ignore[type-arg]
+    """A column of texts whose values are left as they are."""
+
+    def db_type(self, connection: Any) -> str:
+        return "text"
+
+
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Iterator[type[models.Model]]:
     """A model with a row of each value in each of its columns, in the engine and in stock SQLite."""
@@ -40,6 +47,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbB
             trimmed = models.CharField(max_length=100, null=True, db_index=True, db_collation="RTRIM")
             number = models.IntegerField(null=True, db_index=True)
             real = models.FloatField(null=True, db_index=True)
+            untyped = Untyped(null=True, db_index=True)
 
             class Meta:
                 app_label = "django_smarterbase"
@@ -58,7 +66,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbB
                 columns = ", ".join(COLUMNS)
                 for pk, value in enumerate(VALUES):
                     cursor.execute(
-                        f"INSERT INTO {Mixed._meta.db_table} (id, {columns}) VALUES (%s, %s, %s, %s, %s, %s)",
+                        f"INSERT INTO {Mixed._meta.db_table} (id, {columns}) VALUES (%s, %s, %s, %s, %s, %s, %s)",
                         [pk, *[value] * len(COLUMNS)],
                     )
         # Raw SQL knows no model of the table, and so none of its indexes.
@@ -67,7 +75,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbB
         yield Mixed
 
 
-COLUMNS = ("plain", "folded", "trimmed", "number", "real")
+COLUMNS = ("plain", "folded", "trimmed", "number", "real", "untyped")
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -135,3 +143,27 @@ def test_subquery_of_texts_that_a_collation_likens_is_that_of_stock_sqlite(
             rows.filter(pk__gte=100).delete()
 
     assert ask("default") == ask(STOCK) == [102, 103]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Q(untyped=1) | Q(untyped=1.0),
+        Q(untyped__gt=1.0) | Q(untyped__gt=1),
+        ~Q(untyped=1.0) & ~Q(untyped=1),
+        Q(untyped=1, pk__gte=0) & Q(untyped=1.0),
+    ],
+    ids=["one of both", "what follows", "neither", "both"],
+)
+def test_numbers_that_are_equal_and_their_texts_are_not_are_those_of_stock_sqlite(
+    mixed: type[models.Model], condition: Q
+) -> None:
+    def ask(db: str) -> tuple[list[int], int]:
+        rows: QuerySet[Any] = mixed._default_manager.using(db)
+        rows.bulk_create(mixed(pk=pk, untyped=text) for pk, text in enumerate(["1", "1.0"], 100))
+        try:
+            return keys(rows.filter(condition).order_by("pk")), rows.filter(condition).count()
+        finally:
+            rows.filter(pk__gte=100).delete()
+
+    assert ask("default") == ask(STOCK)

@@ -183,6 +183,10 @@ UNLIKE: dict[str, tuple[Callable[[], QuerySet[Any]], Callable[[], QuerySet[Any]]
         lambda: ARTICLES.filter(score=3).order_by(F("rating") + 1),
         lambda: ARTICLES.filter(score=3).order_by(F("rating") + 2),
     ),
+    "a truth that is text, and one that may be equal to it": (
+        lambda: ARTICLES.filter(Q(live=True) | Q(live__in=[False])),
+        lambda: ARTICLES.filter(Q(live=True) | Q(live__in=[True])),
+    ),
     "fractions": (lambda: Tag.objects.filter(weight=1.0), lambda: Tag.objects.filter(weight=1.5)),
     "beginnings": (
         lambda: ARTICLES.filter(category__startswith="n"),
@@ -225,6 +229,13 @@ def test_condition_of_which_sql_does_not_tell_has_its_say_in_the_profile(templat
             list(question)
         fields[question is whole] = seen.profiles[0].filter_fields
     assert fields == {False: ("category",), True: ("category", "score")}
+
+
+def test_subquery_that_leaves_no_trace_in_sql_is_no_part_of_the_plan(templates: Watched) -> None:
+    nothing, anything = ARTICLES.filter(pk__in=[]).values("author"), Tag.objects.values("pk")
+    rows = Author.objects.exclude(Q(pk__in=nothing) & Q(pk__in=anything)).order_by("pk")
+    assert list(rows.values_list("pk", flat=True)[1:3]) == [2, 3]
+    assert templates.given == 1
 
 
 def test_row_locks_have_no_template_of_the_same_sql(templates: Watched) -> None:
