@@ -30,11 +30,12 @@ class Crowd:
         self._lock = threading.Lock()
 
     def come(self, rounds: int, writers: int, meanwhile: Callable[[], None]) -> None:
-        """Each one looks at ``rounds`` articles; the first ``writers`` of them also log in and write an article.
+        """Each one looks at ``rounds`` articles or more; the first ``writers`` also log in and write an article.
 
-        ``meanwhile`` runs when a third of the articles has been looked at.
+        ``meanwhile`` runs when a third of ``rounds`` is over, and nobody leaves before it has ended: a look at busy
+        processes must not find a site that has served its last page.
         """
-        third = threading.Semaphore(0)
+        third, ended = threading.Semaphore(0), threading.Event()
 
         def person(number: int) -> None:
             client = _Client(self, random.Random(number))
@@ -43,12 +44,17 @@ class Crowd:
             for _ in range(rounds):
                 client.look()
                 third.release()
+            while not ended.is_set():
+                client.look()
 
         with ThreadPoolExecutor(PEOPLE + 1) as threads:
             people = [threads.submit(person, number) for number in range(PEOPLE)]
-            for _ in range(PEOPLE * rounds // 3):
-                assert third.acquire(timeout=PATIENCE)
-            meanwhile()
+            try:
+                for _ in range(PEOPLE * rounds // 3):
+                    assert third.acquire(timeout=PATIENCE)
+                meanwhile()
+            finally:
+                ended.set()
             for each in people:
                 each.result()
 

@@ -67,12 +67,19 @@ def crowd_of(site: Site, place: Place) -> Crowd:
 
 
 def see_that_connections_are_not_shared(site: Site, port: int) -> list[set[int]]:
-    """Each process at work has connections of its own to the service on this port; which, process by process."""
-    held = [sockets(pid, port) for pid in [site.process.pid, *descendants(site.process.pid)]]
-    busy = [ports for ports in held if ports]
-    assert len(busy) >= WORKERS
-    assert sum(map(len, busy)) == len(set().union(*busy))
-    return busy
+    """Each process at work has connections of its own to the service on this port; which, process by process.
+
+    One of them may have none for a moment, as the other has taken all that came: it looks until all have some.
+    """
+    until = time.monotonic() + DEADLINE
+    while True:
+        held = [sockets(pid, port) for pid in [site.process.pid, *descendants(site.process.pid)]]
+        busy = [ports for ports in held if ports]
+        assert sum(map(len, busy)) == len(set().union(*busy))
+        if len(busy) >= WORKERS:
+            return busy
+        assert time.monotonic() < until, f"only {len(busy)} of {WORKERS} processes ever asked port {port}"
+        time.sleep(0.05)
 
 
 def see_that_redis_knows_them(busy: list[set[int]], server: RedisServer) -> None:
