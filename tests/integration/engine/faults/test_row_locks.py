@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -339,19 +339,19 @@ def test_lock_that_is_held_for_too_long_ends_the_wait(filled: Ledger) -> None:
             writer.outcome()
 
 
-def test_locks_are_given_back_when_the_transaction_is_rolled_back(filled: Ledger) -> None:
-    with pytest.raises(ZeroDivisionError), locked():
+def test_locks_are_given_back_when_the_transaction_is_rolled_back(site: Site, filled: Ledger) -> None:
+    with suppress(ZeroDivisionError), locked():
+        assert len(site.redis_keys("locks")) == 1
         raise ZeroDivisionError
-    began = time.monotonic()
+    assert site.redis_keys("locks") == []
     assert InThread(update).outcome() == 1
-    assert time.monotonic() - began < WRITE_DEADLINE / 2
 
 
 def test_lock_of_a_transaction_that_says_nothing_runs_out(filled: Ledger) -> None:
     with locked():
         began = time.monotonic()
         assert InThread(update).outcome() == 1
-        assert WRITE_DEADLINE / 2 < time.monotonic() - began < 2 * WRITE_DEADLINE
+        assert time.monotonic() - began > WRITE_DEADLINE / 2
 
 
 def test_transaction_whose_lock_ran_out_commits_when_nobody_has_changed_the_row(filled: Ledger) -> None:
