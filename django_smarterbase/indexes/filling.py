@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 
 from ..exceptions import CorruptDocument, IndexUnavailable
 from ..storage.base import Stored
 from ..tables import TableSchema
+from .ahead import Ahead
 from .client import Argument
 from .keys import etag_text
 from .room import Image, Room
@@ -53,8 +55,10 @@ class Filling:
     def fill(self, earlier: str | None) -> None:
         """Enter every document; those whose ETag a record of the epoch ``earlier`` has are not read."""
         if earlier is None:
-            for piece in pieces(self.scanned(), PIECE):
-                self.enter(piece)
+            with Ahead() as redis:
+                for piece in pieces(self.scanned(), PIECE):
+                    redis.run(partial(self._run, Script.FILL, *self._images_of(piece)))
+                    self._advance()
         else:
             for etags in pieces(self.listed(), PIECE):
                 self.adopt(earlier, etags)
@@ -81,12 +85,7 @@ class Filling:
 
     def enter(self, piece: Iterable[tuple[str, Stored]]) -> None:
         """Enter documents as they were read, where no writer has noted anything yet."""
-        arguments: list[str] = []
-        for stem, stored in piece:
-            image = self._image(stem, stored)
-            arguments += [stem, image.etag, image.entries]
-            self.read += 1
-        self._run(Script.FILL, *arguments)
+        self._run(Script.FILL, *self._images_of(piece))
         self._advance()
 
     def adopt(self, earlier: str, etags: Iterable[tuple[str, str]]) -> None:
@@ -133,6 +132,15 @@ class Filling:
         if not again:
             return {}
         return _by_two(self._run(Script.COMPARE, *[text for stem in again for text in (stem, _NO_ETAG)]))
+
+    def _images_of(self, piece: Iterable[tuple[str, Stored]]) -> list[str]:
+        """Documents as ``fill.lua`` takes them."""
+        arguments: list[str] = []
+        for stem, stored in piece:
+            image = self._image(stem, stored)
+            arguments += [stem, image.etag, image.entries]
+            self.read += 1
+        return arguments
 
     @property
     def _prefix(self) -> str:

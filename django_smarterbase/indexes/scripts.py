@@ -52,7 +52,10 @@ class Script(enum.Enum):
 
 #: What stands between ``common.lua`` and the text of a script; ``writing.lua`` where nothing else is said.
 _SHARED: Final[Mapping[Script, tuple[str, ...]]] = {
+    Script.ADOPT: ("writing", "entering"),
+    Script.COMPARE: ("writing", "entering"),
     Script.COUNTS: ("reading",),
+    Script.FILL: ("writing", "entering"),
     Script.GROUPS: ("reading",),
     Script.READ: ("reading", "telling"),
     Script.RECORDS: ("reading", "telling"),

@@ -13,18 +13,21 @@ local function earlier_record(epoch, stem)
   return type(text) == 'string' and parse_record(text) or nil
 end
 
-local epoch, earlier, unknown = ARGV[1], ARGV[2], {}
+local epoch, earlier, stems, unknown = ARGV[1], ARGV[2], {}, {}
 if not live(epoch) or not call('HGET', key('tally', epoch), 'tick') then return 0 end
-for i = 3, #ARGV, 2 do
-  local stem, etag = ARGV[i], ARGV[i + 1]
-  if not record_of(epoch, stem) then
+for i = 3, #ARGV, 2 do stems[#stems + 1] = ARGV[i] end
+local known, etags, entries = {}, {}, {}
+for i, text in ipairs(record_texts(epoch, stems)) do
+  if not text then
+    local stem, etag = stems[i], ARGV[2 * i + 2]
     local record = earlier_record(earlier, stem)
     if record and record.etag == etag then
-      set_record(epoch, stem, 0, etag, record.entries)
-      add(epoch, stem, record.entries)
+      known[#known + 1] = stem
+      etags[#known], entries[#known] = etag, record.entries
     else
       unknown[#unknown + 1] = stem
     end
   end
 end
+enter(epoch, known, etags, entries)
 return unknown

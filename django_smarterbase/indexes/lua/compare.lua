@@ -6,14 +6,13 @@
 -- Every stem is noted as seen (key "seen"). Returns 0 when the epoch is no longer live, otherwise
 -- {stem, record or "", ...} of the documents that differ.
 
-local epoch, differing = ARGV[1], {}
+local epoch, stems, differing = ARGV[1], {}, {}
 if not live(epoch) then return 0 end
-for i = 2, #ARGV, 2 do
-  local stem, etag = ARGV[i], ARGV[i + 1]
-  call('SADD', key('seen', epoch), stem)
-  local text = call('HGET', key('docs', epoch), stem)
-  if not text or parse_record(text).etag ~= etag then
-    differing[#differing + 1] = stem
+for i = 2, #ARGV, 2 do stems[#stems + 1] = ARGV[i] end
+if #stems > 0 then call_in_parts('SADD', key('seen', epoch), stems) end
+for i, text in ipairs(record_texts(epoch, stems)) do
+  if not text or parse_record(text).etag ~= ARGV[2 * i + 1] then
+    differing[#differing + 1] = stems[i]
     differing[#differing + 1] = text or ''
   end
 end

@@ -5,13 +5,15 @@
 --
 -- Returns 1, or 0 when the epoch is no longer live.
 
-local epoch = ARGV[1]
+local epoch, stems = ARGV[1], {}
 if not live(epoch) or not call('HGET', key('tally', epoch), 'tick') then return 0 end
-for i = 2, #ARGV, 3 do
-  local stem, etag, entries = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if not record_of(epoch, stem) then
-    set_record(epoch, stem, 0, etag, entries)
-    add(epoch, stem, entries)
+for i = 2, #ARGV, 3 do stems[#stems + 1] = ARGV[i] end
+local fresh, etags, entries = {}, {}, {}
+for i, text in ipairs(record_texts(epoch, stems)) do
+  if not text then
+    fresh[#fresh + 1] = stems[i]
+    etags[#fresh], entries[#fresh] = ARGV[3 * i], ARGV[3 * i + 1]
   end
 end
+enter(epoch, fresh, etags, entries)
 return 1

@@ -42,21 +42,22 @@ local function store_notes(epoch, stem, notes)
   if call('HSET', key('pend', epoch), stem, table.concat(lines, '\n')) == 1 then bump(epoch, 'pend', 1) end
 end
 
-local function add_to_set(epoch, stem, entry)
-  if call('SADD', set_key(epoch, entry), stem) == 0 then return end
+-- Counts the members that a set has got.
+local function count_in_set(epoch, entry, added)
+  if added == 0 then return end
   if entry == '*' then
-    bump(epoch, 'all', 1)
+    bump(epoch, 'all', added)
     return
   end
   local index, code = split_entry(entry)
-  if call('HINCRBY', key('tally', epoch) .. ':' .. index, code, 1) == 1 then bump(epoch, 'v:' .. index, 1) end
+  if call('HINCRBY', key('tally', epoch) .. ':' .. index, code, added) == added then bump(epoch, 'v:' .. index, 1) end
 end
 
 local function add(epoch, stem, entries)
   for entry in string.gmatch(entries, '%S+') do
     local index, code = split_ordered(entry)
     if not index then
-      add_to_set(epoch, stem, entry)
+      count_in_set(epoch, entry, call('SADD', set_key(epoch, entry), stem))
     elseif call('ZADD', order_key(epoch, index), 0, member_of(code, stem)) == 1 then
       bump(epoch, 'o:' .. index, 1)
     end

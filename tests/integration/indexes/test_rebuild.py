@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
 from django_smarterbase.exceptions import CorruptDocument, IndexUnavailable
+from django_smarterbase.indexes import filling
 from django_smarterbase.indexes.service import FallbackReason
 from django_smarterbase.ops import counting
+from django_smarterbase.storage.base import Stored
 
 from .world import COLOR, EVERYTHING, OPTIONS, SCHEMA, World, colored
 
@@ -42,6 +46,44 @@ def test_rebuild_reads_only_what_it_does_not_know(old: World) -> None:
     assert ops.storage.reads == 2
     assert old.members("blue") == {"0", "9"}
     assert old.members("red") == {"2", "3", "4"}
+
+
+@pytest.mark.parametrize("piece", [1, 7, 2500])
+def test_rebuild_makes_the_same_index_whatever_the_pieces(
+    world: World, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    """1,200 members of one set are more than one command takes."""
+    monkeypatch.setattr(filling, "PIECE", piece)
+    colors = {str(number): ("red", "blue", "green")[number % 3 if number % 100 == 0 else 0] for number in range(1200)}
+    for pk, color in colors.items():
+        world.put(pk, color)
+    for full in (True, False):
+        report = world.first.rebuild(SCHEMA, full=full)
+        assert (report.documents, report.read, report.mended) == (1200, 1200 if full else 0, 0)
+        expected = Counter((color,) for color in colors.values())
+        assert world.first.counts(SCHEMA, COLOR).counts == expected
+        for color in ("red", "blue", "green"):
+            assert world.members(color) == {pk for pk, own in colors.items() if own == color}
+        tally = world.redis.hgetall(f"sb:{{{world.name}:things}}:tally:{report.epoch}")
+        orders = {name: int(number) for name, number in tally.items() if name.startswith(b"o:")}
+        assert (int(tally[b"docs"]), int(tally[b"all"]), int(tally[b"v:things-by-color"])) == (1200, 1200, 3)
+        assert orders
+        assert set(orders.values()) == {1200}
+
+
+def test_document_that_is_listed_twice_is_entered_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a folder may list a file that is replaced meanwhile."""
+    scan = world.store.scan
+
+    def twice(prefix: str) -> Iterator[tuple[str, Stored]]:
+        for color in ("red", "blue"):
+            world.put("1", color)
+            yield from list(scan(prefix))
+
+    monkeypatch.setattr(world.store, "scan", twice)
+    assert world.first.rebuild(SCHEMA, full=True).documents == 1
+    assert world.first.counts(SCHEMA, COLOR).counts == {("blue",): 1}
+    assert (world.members("red"), world.members("blue")) == (set(), {"1"})
 
 
 def test_full_rebuild_reads_everything(old: World) -> None:
