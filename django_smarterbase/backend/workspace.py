@@ -75,6 +75,11 @@ class Workspace:
         self._defined: set[str] = set()  # tables that a schema editor has left as they stand
         sqlite.executescript(_SETUP)
 
+    def stands(self, schema: TableSchema, *, armed: bool = False) -> bool:
+        """Whether the scratch table is known to be there as it was made for this very ``schema``."""
+        table = self._tables.get(schema.table)
+        return table is not None and table.schema is schema and (table.armed or not armed)
+
     def ensure(
         self, schema: TableSchema, create_sql: Callable[[], Sequence[str]] | None, *, armed: bool = False
     ) -> None:

@@ -18,7 +18,7 @@ from django_smarterbase.tables import TableSchema
 _FROM_TABLE: Final = re.compile(r"\bFROM\s+(?!\()", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Scope:
     """One FROM clause: the tables it joins (``{alias: BaseTable | Join}``, in order) and the WHERE over them.
 

@@ -17,7 +17,7 @@ rows, which SQL does not say.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from operator import itemgetter
 from typing import Any, Final, cast
@@ -111,7 +111,7 @@ def _values(statement: Statement, params: Sequence[Any]) -> list[Value] | None:
 def _number_selected(scope: Scope) -> int:
     """How many parameters the SELECT clause has, which come before all others."""
     selected: Any = getattr(scope.compiler, "select", None) or ()
-    return sum(len(params) for _expression, (_sql, params), _alias in selected)
+    return sum([len(params) for _expression, (_sql, params), _alias in selected])
 
 
 def _number_of_conditions(node: WhereNode | None) -> int:
@@ -210,15 +210,22 @@ def _filling(part: Any) -> Callable[[Values], Any] | None:
     if isinstance(part, Placeholder):
         return itemgetter(part.position)
     if isinstance(part, tuple):
-        return _filling_all(part, tuple)
+        return _filling_all(part, lambda *filled: filled)
     if is_dataclass(part):
         made: Any = type(part)
-        return _filling_all([getattr(part, each.name) for each in fields(part)], lambda filled: made(*filled))
+        return _filling_all([getattr(part, each.name) for each in fields(part)], made)
     return None
 
 
-def _filling_all(parts: Iterable[Any], made: Callable[[list[Any]], Any]) -> Callable[[Values], Any] | None:
-    found = [(part, _filling(part)) for part in parts]
-    if all(fill is None for _part, fill in found):
+def _filling_all(parts: Sequence[Any], made: Callable[..., Any]) -> Callable[[Values], Any] | None:
+    found = [(place, fill) for place, part in enumerate(parts) if (fill := _filling(part)) is not None]
+    if not found:
         return None
-    return lambda values: made([part if fill is None else fill(values) for part, fill in found])
+
+    def filled(values: Values) -> Any:
+        whole = list(parts)
+        for place, fill in found:
+            whole[place] = fill(values)
+        return made(*whole)
+
+    return filled
