@@ -80,10 +80,12 @@ class NotingCompiler(compiler.SQLCompiler):
         """Note one statement. A statement that is run while another is being compiled has its own."""
         return _Noting(self.connection, Statement(self.query.model))
 
-    def _note(self, position: int | None, aliases: dict[str, BaseTable | Join], where: Any) -> None:
+    def _note(
+        self, position: int | None, aliases: dict[str, BaseTable | Join], where: Any, *, assigned: int = 0
+    ) -> None:
         statement = self.connection.statement
         if statement is not None:
-            scope = Scope(self.query, self, where, aliases, tuple(self.query.extra_tables))
+            scope = Scope(self.query, self, where, aliases, tuple(self.query.extra_tables), assigned)
             statement.note(len(statement.scopes) if position is None else position, scope)
 
     def compile(self, node: Any) -> Any:
@@ -292,6 +294,14 @@ class SQLUpdateCompiler(NotingCompiler, compiler.SQLUpdateCompiler):
     """UPDATE."""
 
     operation = "update"
+    _in_where = 0  # how many parameters the WHERE clause has
+
+    def compile(self, node: Any) -> Any:
+        """Compile a node; of the WHERE clause note how many parameters it has."""
+        compiled = super().compile(node)
+        if node is self.query.where:
+            self._in_where = len(compiled[1])
+        return compiled
 
     def _written(self) -> tuple[str, ...]:
         return (self.query.get_meta().db_table,)
@@ -303,7 +313,8 @@ class SQLUpdateCompiler(NotingCompiler, compiler.SQLUpdateCompiler):
         sql: Sql = compiler.SQLUpdateCompiler.as_sql(self)
         if sql[0]:
             table = self.query.alias_map[self.query.base_table]
-            self._note(position, {self.query.base_table: table}, self.query.where)
+            assigned = len(sql[1]) - self._in_where
+            self._note(position, {self.query.base_table: table}, self.query.where, assigned=assigned)
             if outermost:
                 self.connection.request = self._request(*sql)
         return sql

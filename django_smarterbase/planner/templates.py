@@ -10,8 +10,8 @@ does the same, and what narrows the one narrows the other. Only what a plan tell
 of which SQL does not tell, as they match everything or nothing: so their number is part of the key too.
 
 A statement has no template, and is planned each time, when it has several FROM clauses, when a parameter belongs to
-anything but the SELECT clause and comparisons of a column with values in WHERE (``_Hiding`` tells), or when it locks
-rows, which SQL does not say.
+anything but the SELECT or SET clause and comparisons of a column with values in WHERE (``_Hiding`` tells), or when it
+locks rows, which SQL does not say.
 """
 
 from __future__ import annotations
@@ -94,13 +94,15 @@ class Templates:
 
 
 def _values(statement: Statement, params: Sequence[Any]) -> list[Value] | None:
-    """The parameters as SQLite gets them; None for a statement that has no template, as can be told at once.
+    """The parameters as SQLite gets them, without those that an UPDATE assigns: what it finds does not depend on them.
+    None for a statement that has no template, as can be told at once.
 
     A float has none, since it may equal an integer without being alike.
     """
-    if len(statement.scopes) != 1 or len(params) > _MOST_PARAMETERS or statement.opaque:
+    if len(statement.scopes) != 1 or statement.opaque or statement.scopes[0].query.select_for_update:
         return None
-    if statement.scopes[0].query.select_for_update:
+    params = params[statement.scopes[0].assigned :]
+    if len(params) > _MOST_PARAMETERS:
         return None
     values = literals(params)
     if values is None or not all(type(value) in (int, str) and is_told_apart(value) for value in values):
