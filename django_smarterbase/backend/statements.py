@@ -67,6 +67,8 @@ class StatementRunner:
 
     def _pass_through(self, query: str) -> None:
         """Transactions, pragmas and definitions concern the workspace alone, but for those of raw tables."""
+        if self.wrapper.defining or defines_tables(query):
+            self.session.workspace.enforce_checks(False)  # rows that are copied are as they are
         if defines_tables(query) and not self.wrapper.defining:
             self._define(query)
         else:
