@@ -230,8 +230,9 @@ class IndexCondition:
     @property
     def indexes(self) -> tuple[IndexDefinition, ...]:
         """The indexes that it asks, each once, in their order."""
-        found = (None if isinstance(term, IndexKeys) else term.index for term in self.leaves)
-        return tuple(dict.fromkeys(index for index in found if index is not None))
+        indexes = [None if isinstance(term, IndexKeys) else term.index for term in self.leaves]
+        found = [index for index in indexes if index is not None]
+        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
     @property
     def has_subquery(self) -> bool:

@@ -149,8 +149,9 @@ class Catalog:
 
     def ensure(self, table: str, *, armed: bool = False) -> None:
         """Make the scratch table."""
-        schema = self.of_table(table)
-        self.wrapper.session.workspace.ensure(schema, self.maker(schema), armed=armed)
+        schema, workspace = self.of_table(table), self.wrapper.session.workspace
+        if not workspace.stands(schema, armed=armed):
+            workspace.ensure(schema, self.maker(schema), armed=armed)
 
     def maker(self, schema: TableSchema) -> Callable[[], Sequence[str]] | None:
         """What gives the SQL of the scratch table; None for a raw table, which is taken as it stands."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,25 @@ def _has_from(node: RawSQL | ExtraWhere) -> bool:
     return "from" in text.lower()
 
 
+class _Noting:
+    """The block in which a statement is the connection's. Written out, as a generator would take three times as long
+    for each query."""
+
+    __slots__ = ("_connection", "_outer", "_statement")
+
+    def __init__(self, connection: DatabaseWrapper, statement: Statement) -> None:
+        self._connection = connection
+        self._statement = statement
+
+    def __enter__(self) -> None:
+        connection = self._connection
+        self._outer = connection.statement, connection.request
+        connection.statement, connection.request = self._statement, None
+
+    def __exit__(self, *_error: object) -> None:
+        self._connection.statement, self._connection.request = self._outer
+
+
 class NotingCompiler(compiler.SQLCompiler):
     """What the compilers have in common: the statement under way is ``connection.statement``."""
 
@@ -58,28 +76,23 @@ class NotingCompiler(compiler.SQLCompiler):
             self.noted_order_by = setup[1] or ()
         return setup
 
-    @contextmanager
-    def _statement(self) -> Iterator[Statement]:
+    def _statement(self) -> _Noting:
         """Note one statement. A statement that is run while another is being compiled has its own."""
-        outer, outer_request = self.connection.statement, self.connection.request
-        self.connection.statement = Statement(self.query.model)
-        self.connection.request = None
-        try:
-            yield self.connection.statement
-        finally:
-            self.connection.statement, self.connection.request = outer, outer_request
+        return _Noting(self.connection, Statement(self.query.model))
 
-    def _note(self, position: int | None, aliases: dict[str, BaseTable | Join], where: Any) -> None:
+    def _note(
+        self, position: int | None, aliases: dict[str, BaseTable | Join], where: Any, *, assigned: int = 0
+    ) -> None:
         statement = self.connection.statement
         if statement is not None:
-            scope = Scope(self.query, self, where, aliases, tuple(self.query.extra_tables))
+            scope = Scope(self.query, self, where, aliases, tuple(self.query.extra_tables), assigned)
             statement.note(len(statement.scopes) if position is None else position, scope)
 
     def compile(self, node: Any) -> Any:
         """Compile a node, and note SQL text from outside that reads tables of its own."""
         if isinstance(node, (RawSQL, ExtraWhere)) and _has_from(node) and self.connection.statement is not None:
             self.connection.statement.opaque = True
-        return super().compile(node)
+        return compiler.SQLCompiler.compile(self, node)
 
     def _position(self) -> int:
         statement = self.connection.statement
@@ -281,6 +294,14 @@ class SQLUpdateCompiler(NotingCompiler, compiler.SQLUpdateCompiler):
     """UPDATE."""
 
     operation = "update"
+    _in_where = 0  # how many parameters the WHERE clause has
+
+    def compile(self, node: Any) -> Any:
+        """Compile a node; of the WHERE clause note how many parameters it has."""
+        compiled = super().compile(node)
+        if node is self.query.where:
+            self._in_where = len(compiled[1])
+        return compiled
 
     def _written(self) -> tuple[str, ...]:
         return (self.query.get_meta().db_table,)
@@ -292,7 +313,8 @@ class SQLUpdateCompiler(NotingCompiler, compiler.SQLUpdateCompiler):
         sql: Sql = compiler.SQLUpdateCompiler.as_sql(self)
         if sql[0]:
             table = self.query.alias_map[self.query.base_table]
-            self._note(position, {self.query.base_table: table}, self.query.where)
+            assigned = len(sql[1]) - self._in_where
+            self._note(position, {self.query.base_table: table}, self.query.where, assigned=assigned)
             if outermost:
                 self.connection.request = self._request(*sql)
         return sql

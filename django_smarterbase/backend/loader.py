@@ -181,12 +181,9 @@ class Loader:
             self.consult(schema, IndexCondition((terms_of_values(index, values), *narrowed_by.clauses)))
 
     def stems_of(self, schema: TableSchema, pks: Iterable[tuple[Value, ...]]) -> list[str]:
-        columns = [schema.by_name[name] for name in schema.pk]
-        stems = (
-            stem_of([value_as_stored(column.affinity, value) for column, value in zip(columns, pk, strict=True)])
-            for pk in pks
-        )
-        return list(dict.fromkeys(stems))
+        affinities = [schema.by_name[name].affinity for name in schema.pk]
+        stems = [stem_of([value_as_stored(*each) for each in zip(affinities, pk, strict=True)]) for pk in pks]
+        return list(dict.fromkeys(stems)) if len(stems) > 1 else stems
 
     def consult(self, schema: TableSchema, condition: IndexCondition) -> None:
         """Load what the index names; or scan, when it may not be trusted or a scan is cheaper."""
@@ -293,7 +290,9 @@ class Loader:
 
     def learn(self, schema: TableSchema, stems: Iterable[str]) -> None:
         """Read the documents with these stems that are not known yet, without loading them."""
-        table = self._table(schema)
+        self._learn(schema, self._table(schema), stems)
+
+    def _learn(self, schema: TableSchema, table: TableSnapshot, stems: Iterable[str]) -> None:
         if not table.complete:
             self._read(schema, table, [stem for stem in stems if stem not in table.known])
 
@@ -322,9 +321,9 @@ class Loader:
         table = self._table(schema)
         wanted = [stem for stem in stems if stem not in table.present]
         self.account.candidates += len(wanted)
-        self.learn(schema, wanted)
+        self._learn(schema, table, wanted)
         loaded = ((stem, table.known.get(stem)) for stem in wanted)
-        self._admit(schema, [(stem, known.values) for stem, known in loaded if known is not None], skip=False)
+        self._admit(schema, table, [(stem, known.values) for stem, known in loaded if known is not None], skip=False)
         table.present.update(wanted)
 
     def _read(self, schema: TableSchema, table: TableSnapshot, stems: list[str]) -> None:
@@ -361,7 +360,7 @@ class Loader:
 
     def _load(self, schema: TableSchema, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool) -> None:
         table = self._table(schema)
-        skipped = self._admit(schema, rows, skip=skip)
+        skipped = self._admit(schema, table, rows, skip=skip)
         self.account.skipped += len(skipped)
         for stem in skipped:
             del table.known[stem]
@@ -385,8 +384,9 @@ class Loader:
                 self.documents.pass_over(error)
         self._load_known(schema, skip=self.documents.passes_over)
 
-    def _admit(self, schema: TableSchema, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool) -> set[str]:
-        table = self._table(schema)
+    def _admit(
+        self, schema: TableSchema, table: TableSnapshot, rows: Sequence[tuple[str, tuple[Value, ...]]], *, skip: bool
+    ) -> set[str]:
         return Admission(self.resources, self.workspace, schema, table).admit(rows, skip=skip)
 
     def refuse_scan(self, schema: TableSchema) -> None:

@@ -94,6 +94,7 @@ class Sifter:
             self._forget_others()
         if self._fillers and not self.thinned and self._kept > self._held:
             changes = ", ".join(f"{quote(self.schema.columns[each].name)} = ?" for each in self._fillers)
+            self.loader.workspace.enforce_checks(False)
             sqlite.execute(f"UPDATE {table} SET {changes}", tuple(self._fillers.values()))
             self.thinned = True
 

@@ -67,13 +67,16 @@ class StatementRunner:
 
     def _pass_through(self, query: str) -> None:
         """Transactions, pragmas and definitions concern the workspace alone, but for those of raw tables."""
-        if defines_tables(query) and not self.wrapper.defining:
+        defines = defines_tables(query)
+        if defines or self.wrapper.defining:
+            self.session.workspace.enforce_checks(False)  # rows that are copied are as they are
+        if defines and not self.wrapper.defining:
             self._define(query)
         else:
             self.execution.execute()
         if first_word(query) == "ROLLBACK":
             self.session.rolled_back_to_savepoint()  # also one that did not come through Django
-        if defines_tables(query):
+        if defines:
             self.session.workspace.altered()
             self.wrapper.catalog.forget()
 

@@ -58,11 +58,11 @@ def _loaded(wrapper: DatabaseWrapper, schema: TableSchema) -> Iterator[None]:
     """All documents of the table in its scratch table, under all of its constraints."""
     workspace = wrapper.session.workspace
     loader = Loader(wrapper.session.resources, workspace, Snapshot(), lambda _table: schema)
-    workspace.sqlite.execute("PRAGMA ignore_check_constraints = OFF")
     try:
-        loader.overlay(schema)
-        loader.scan(schema, strict=True)
-        yield
+        with workspace.strict():
+            loader.overlay(schema)
+            loader.scan(schema, strict=True)
+            yield
     except CorruptDocument as error:
         if isinstance(error.__cause__, sqlite3.IntegrityError):
             raise IntegrityError(_refusal(schema, error.problem, error.key)) from error
@@ -70,7 +70,6 @@ def _loaded(wrapper: DatabaseWrapper, schema: TableSchema) -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         raise IntegrityError(_refusal(schema, str(error), "that the migration has made")) from error
     finally:
-        workspace.sqlite.execute("PRAGMA ignore_check_constraints = ON")
         workspace.empty([schema.table])
 
 

@@ -20,6 +20,8 @@ from django_smarterbase.tables import TableSchema, Value
 PREFIX: Final = "_sb_"
 ROWID: Final = "rowid"
 _ASIDE: Final = "_sb_aside"
+_LOADING: Final = "_sb_loading"
+_FEW: Final = 100  # rows of which CHECK constraints are looked at sooner than SQLite compiles its statements anew
 _SETUP: Final = """
 CREATE TABLE IF NOT EXISTS _sb_state (recording INTEGER NOT NULL);
 INSERT INTO _sb_state SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM _sb_state);
@@ -73,7 +75,13 @@ class Workspace:
         self.sqlite = sqlite
         self._tables: dict[str, ScratchTable] = {}
         self._defined: set[str] = set()  # tables that a schema editor has left as they stand
+        self._enforces_checks = self._is_strict = False
         sqlite.executescript(_SETUP)
+
+    def stands(self, schema: TableSchema, *, armed: bool = False) -> bool:
+        """Whether the scratch table is known to be there as it was made for this very ``schema``."""
+        table = self._tables.get(schema.table)
+        return table is not None and table.schema is schema and (table.armed or not armed)
 
     def ensure(
         self, schema: TableSchema, create_sql: Callable[[], Sequence[str]] | None, *, armed: bool = False
@@ -194,12 +202,47 @@ class Workspace:
         return table is not None and table.schema is not schema and _signature(table.schema) != _signature(schema)
 
     def insert(self, table: str, rows: Iterable[tuple[Value, ...]]) -> None:
-        """Load rows, each in the order of the schema's columns. Raises sqlite3.IntegrityError."""
+        """Load rows, each in the order of the schema's columns, whatever CHECK constraints say of them unless the block
+        is ``strict``. Raises sqlite3.IntegrityError."""
         scratch = self._tables[table]
         if scratch.stored is not None:
             positions = scratch.stored
             rows = (tuple(row[position] for position in positions) for row in rows)
+        if self._enforces_checks and not self._is_strict:
+            rows = list(rows)
+            if len(rows) <= _FEW and self._admits(scratch, rows):
+                return
+            self.enforce_checks(False)
         self.sqlite.executemany(scratch.insert_sql, rows)
+
+    def _admits(self, scratch: ScratchTable, rows: Sequence[tuple[Value, ...]]) -> bool:
+        """Load rows, all or none: all if no constraint is against it."""
+        self.sqlite.execute(f"SAVEPOINT {_LOADING}")
+        try:
+            self.sqlite.executemany(scratch.insert_sql, rows)
+        except sqlite3.Error:  # of whatever kind, as a CHECK may call functions that fail
+            self.sqlite.execute(f"ROLLBACK TO {_LOADING}")
+            return False
+        finally:
+            self.sqlite.execute(f"RELEASE {_LOADING}")
+        return True
+
+    @contextmanager
+    def strict(self) -> Iterator[None]:
+        """Within the block CHECK constraints have their say in what is loaded."""
+        self.enforce_checks(True)
+        self._is_strict = True
+        try:
+            yield
+        finally:
+            self._is_strict = False
+
+    def enforce_checks(self, enforced: bool) -> None:
+        """Turn CHECK constraints on, as only SQL needs them that writes, or off. After that SQLite compiles each of its
+        statements anew, so they are left on until something needs them off."""
+        if enforced is not self._enforces_checks:
+            self.sqlite.execute(f"PRAGMA ignore_check_constraints = {'OFF' if enforced else 'ON'}")
+            self._enforces_checks = enforced
 
     def empty(self, tables: Iterable[str]) -> None:
         """Remove all rows of the tables."""
@@ -210,13 +253,12 @@ class Workspace:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Note the rows that SQL touches inside the block, under the table's own constraints."""
-        self.sqlite.execute("PRAGMA ignore_check_constraints = OFF")
+        self.enforce_checks(True)
         self.sqlite.execute("UPDATE _sb_state SET recording = 1")
         try:
             yield
         finally:
             self.sqlite.execute("UPDATE _sb_state SET recording = 0")
-            self.sqlite.execute("PRAGMA ignore_check_constraints = ON")
 
     def take_touched(self, table: str) -> list[TouchedRow]:
         """The rows touched since the last call, each once, and forget them."""

@@ -26,7 +26,7 @@ _SHORT_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 def stored(affinity: Affinity, value: Value) -> Value:
     """``value`` as a column holds it once it is stored."""
     held = compared(affinity, value)
-    if affinity is Affinity.REAL and isinstance(held, int):
+    if isinstance(held, int) and affinity is Affinity.REAL:
         return float(held)
     return held
 
@@ -36,10 +36,10 @@ def compared(affinity: Affinity, value: Value) -> Value:
 
     It differs from ``stored`` in REAL columns: an integer that no float equals is found nowhere.
     """
+    if isinstance(value, str):
+        return _number(value) if affinity in _NUMERIC else value
     if isinstance(value, float) and math.isnan(value):
         return None
-    if affinity in _NUMERIC and isinstance(value, str):
-        return _number(value)
     if affinity is Affinity.TEXT and isinstance(value, (int, float)):
         return str(int(value)) if isinstance(value, int) else _ask("text", value)
     return value

@@ -18,11 +18,12 @@ from django_smarterbase.tables import TableSchema
 _FROM_TABLE: Final = re.compile(r"\bFROM\s+(?!\()", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Scope:
     """One FROM clause: the tables it joins (``{alias: BaseTable | Join}``, in order) and the WHERE over them.
 
-    ``where`` holds what applies before grouping. ``extra_tables`` came through ``.extra()``.
+    ``where`` holds what applies before grouping. ``extra_tables`` came through ``.extra()``. ``assigned`` is how many
+    parameters the SET clause of an UPDATE has, which come before those of WHERE.
     """
 
     query: Query
@@ -30,6 +31,7 @@ class Scope:
     where: WhereNode | None
     aliases: Mapping[str, BaseTable | Join]
     extra_tables: tuple[str, ...] = ()
+    assigned: int = 0
 
 
 @dataclass

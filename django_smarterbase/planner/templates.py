@@ -10,14 +10,14 @@ does the same, and what narrows the one narrows the other. Only what a plan tell
 of which SQL does not tell, as they match everything or nothing: so their number is part of the key too.
 
 A statement has no template, and is planned each time, when it has several FROM clauses, when a parameter belongs to
-anything but the SELECT clause and comparisons of a column with values in WHERE (``_Hiding`` tells), or when it locks
-rows, which SQL does not say.
+anything but the SELECT or SET clause and comparisons of a column with values in WHERE (``_Hiding`` tells), or when it
+locks rows, which SQL does not say.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from operator import itemgetter
 from typing import Any, Final, cast
@@ -94,13 +94,15 @@ class Templates:
 
 
 def _values(statement: Statement, params: Sequence[Any]) -> list[Value] | None:
-    """The parameters as SQLite gets them; None for a statement that has no template, as can be told at once.
+    """The parameters as SQLite gets them, without those that an UPDATE assigns: what it finds does not depend on them.
+    None for a statement that has no template, as can be told at once.
 
     A float has none, since it may equal an integer without being alike.
     """
-    if len(statement.scopes) != 1 or len(params) > _MOST_PARAMETERS or statement.opaque:
+    if len(statement.scopes) != 1 or statement.opaque or statement.scopes[0].query.select_for_update:
         return None
-    if statement.scopes[0].query.select_for_update:
+    params = params[statement.scopes[0].assigned :]
+    if len(params) > _MOST_PARAMETERS:
         return None
     values = literals(params)
     if values is None or not all(type(value) in (int, str) and is_told_apart(value) for value in values):
@@ -111,7 +113,7 @@ def _values(statement: Statement, params: Sequence[Any]) -> list[Value] | None:
 def _number_selected(scope: Scope) -> int:
     """How many parameters the SELECT clause has, which come before all others."""
     selected: Any = getattr(scope.compiler, "select", None) or ()
-    return sum(len(params) for _expression, (_sql, params), _alias in selected)
+    return sum([len(params) for _expression, (_sql, params), _alias in selected])
 
 
 def _number_of_conditions(node: WhereNode | None) -> int:
@@ -210,15 +212,22 @@ def _filling(part: Any) -> Callable[[Values], Any] | None:
     if isinstance(part, Placeholder):
         return itemgetter(part.position)
     if isinstance(part, tuple):
-        return _filling_all(part, tuple)
+        return _filling_all(part, lambda *filled: filled)
     if is_dataclass(part):
         made: Any = type(part)
-        return _filling_all([getattr(part, each.name) for each in fields(part)], lambda filled: made(*filled))
+        return _filling_all([getattr(part, each.name) for each in fields(part)], made)
     return None
 
 
-def _filling_all(parts: Iterable[Any], made: Callable[[list[Any]], Any]) -> Callable[[Values], Any] | None:
-    found = [(part, _filling(part)) for part in parts]
-    if all(fill is None for _part, fill in found):
+def _filling_all(parts: Sequence[Any], made: Callable[..., Any]) -> Callable[[Values], Any] | None:
+    found = [(place, fill) for place, part in enumerate(parts) if (fill := _filling(part)) is not None]
+    if not found:
         return None
-    return lambda values: made([part if fill is None else fill(values) for part, fill in found])
+
+    def filled(values: Values) -> Any:
+        whole = list(parts)
+        for place, fill in found:
+            whole[place] = fill(values)
+        return made(*whole)
+
+    return filled

@@ -356,7 +356,7 @@ def _part(value: Value) -> str:
 
 
 def _encode(text: str) -> str:
-    if _PLAIN.fullmatch(text):
+    if (text.isalnum() and text.isascii()) or _PLAIN.fullmatch(text):
         return text
     if not text:
         return "=e"

@@ -149,6 +149,14 @@ ALIKE: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         lambda: list(ARTICLES.filter(score=1, rating=1)),
         lambda: list(ARTICLES.filter(score=2, rating=2)),
     ),
+    "an update": (
+        lambda: ARTICLES.filter(pk=901).update(score=F("score") + 1, rating=2),
+        lambda: ARTICLES.filter(pk=902).update(score=F("score") + 901, rating=902),
+    ),
+    "an update to values that no template could hide": (
+        lambda: Tag.objects.filter(pk=901).update(weight=0.5, name="a" * 65),
+        lambda: Tag.objects.filter(pk=902).update(weight=1.5, name="b" * 65),
+    ),
     "no values at all": (lambda: list(ARTICLES.filter(live=True)), lambda: list(ARTICLES.filter(live=True))),
 }
 
@@ -236,6 +244,24 @@ def test_subquery_that_leaves_no_trace_in_sql_is_no_part_of_the_plan(templates: 
     rows = Author.objects.exclude(Q(pk__in=nothing) & Q(pk__in=anything)).order_by("pk")
     assert list(rows.values_list("pk", flat=True)[1:3]) == [2, 3]
     assert templates.given == 1
+
+
+def test_update_changes_the_rows_of_its_own_condition_whatever_it_assigns(
+    templates: Watched, filled: tuple[str, str]
+) -> None:
+    def changed(db: str) -> list[Any]:
+        rows = ARTICLES.using(db)
+        with transaction.atomic(using=db):
+            counts: list[Any] = [rows.filter(pk=pk).update(score=score) for pk, score in ((1, 1), (2, 1), (3, 2))]
+            counts += [rows.filter(pk=1, score=1).update(score=1), rows.filter(pk=1, score=2).update(score=2)]
+            counts += rows.order_by("pk").values_list("pk", "score")
+            transaction.set_rollback(True, using=db)
+        return counts
+
+    engine, stock = filled
+    assert changed(engine) == changed(stock)
+    updates = [sql for sql in templates.planned if sql.startswith("UPDATE")]
+    assert len(updates) == 3  # of one value, of two that are equal, and of two that are not
 
 
 def test_row_locks_have_no_template_of_the_same_sql(templates: Watched) -> None:
