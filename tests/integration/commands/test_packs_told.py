@@ -134,8 +134,8 @@ def test_orphaned_pack_is_named_with_its_remedy_and_fails_no_check(packed: Site)
     connection.resources.store.delete(connection.resources.keys.packs(AUTHORS).list_of_packs())
     assert checked() == (
         [
-            f"1 pack, such as {key!r}, is orphaned: no index of packs names any, since it is gone, or their packing was "
-            "cut off or is under way.",
+            f"1 pack, such as {key!r}, is orphaned: no index of packs names any, since it is gone, or their packing "
+            "was cut off or is under way.",
             HARMLESS,
         ],
         0,
