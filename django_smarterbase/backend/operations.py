@@ -78,8 +78,8 @@ class DatabaseOperations(SQLiteOperations):
                 super().execute_sql_flush([statement])
                 continue
             try:
-                for table in statement.tables:
-                    delete_documents(self.connection, table)
+                for schema in filter(None, map(self.connection.catalog.find, statement.tables)):
+                    delete_documents(self.connection.resources, schema)
             except WriteFailed as failure:
                 raise failure.error from failure
 
