@@ -32,7 +32,7 @@ from django_smarterbase.backend.refusals import refuse_missing_default, refuse_o
 from django_smarterbase.backend.tablewrites import delete_table, move_table, save_history
 from django_smarterbase.backend.upkeep import delete_claims
 from django_smarterbase.backend.verification import verify_documents
-from django_smarterbase.indexes.affinity import stored as value_as_stored
+from django_smarterbase.storage.affinity import stored as value_as_stored
 from django_smarterbase.storage.history import History
 from django_smarterbase.storage.values import tag
 from django_smarterbase.tables import Column, Value
