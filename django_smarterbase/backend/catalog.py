@@ -214,6 +214,13 @@ class Catalog:
         tables = (resources.keys.table_of_schema(key) for key in keys)
         return [table for table in tables if table is not None]
 
+    def tables_with_documents(self, tables: Iterable[str]) -> list[str]:
+        """Those of ``tables`` that have objects, of documents or others. One listing of folders."""
+        resources = self.wrapper.resources
+        prefix = resources.keys.prefix()
+        filled = {f"{prefix}{folder}/" for folder in resources.store.folders(prefix)}
+        return [table for table in tables if resources.keys.table_prefix(table) in filled]
+
     def spelled(self, table: str) -> str:
         """The name of a table as it was made, since SQLite finds it in capitals too; two listings at most."""
         stands = self.wrapper.session.workspace.has_table(table)
