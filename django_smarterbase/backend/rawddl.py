@@ -108,6 +108,8 @@ class RawDefinition:
 
     def _refuse_columns(self) -> None:
         act, model = self._found.act, self._catalog.model_of(self._table)
+        if act is Act.CREATE_UNIQUE_INDEX and self._wrapper.editors:
+            return  # as a schema editor makes it too, whose constraints are verified otherwise
         if act in _OPERATIONS and (model is not None or self._is_made_by_migrations()):
             owner = f"its model, {model._meta.label}" if model is not None else "a model"
             raise NotSupportedError(

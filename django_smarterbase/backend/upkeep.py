@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from django_smarterbase.backend.document_writes import DocumentWrite
+from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.tables import TableSchema
 
@@ -30,14 +30,14 @@ def _etag_of(resources: Resources, key: str) -> str | None:
 
 
 def delete_documents(resources: Resources, schema: TableSchema) -> None:
-    """Delete all documents of a table at once, outside of any transaction. Raises WriteFailed."""
-    unit, batch = UnitOfWork(resources), []
-    for write in list(deletions(resources, schema)):
-        batch.append(write)
-        if len(batch) == _TOGETHER:
-            unit.commit(batch)
-            batch = []
-    unit.commit(batch)
+    """Delete all documents of a table at once, outside of any transaction. Raises PreconditionFailed for one that
+    another writer changed meanwhile, and StorageUnavailable."""
+    unit, writes = UnitOfWork(resources), list(deletions(resources, schema))
+    try:
+        for start in range(0, len(writes), _TOGETHER):
+            unit.commit(writes[start : start + _TOGETHER])
+    except WriteFailed as failure:
+        raise failure.error from failure
     delete_claims(resources, schema.table)
     resources.store.unpack(schema.table)
 

@@ -82,6 +82,11 @@ def test_columns_of_a_table_that_only_migrations_know_are_changed_by_no_sql(grou
         run("ALTER TABLE gone ADD COLUMN size integer")
 
 
+def test_schema_editor_may_make_a_unique_index(groups: Site) -> None:
+    with connection.schema_editor() as editor:
+        editor.execute("CREATE UNIQUE INDEX i ON auth_group (name)")
+
+
 def test_index_on_the_table_of_a_model_may_be_made(groups: Site) -> None:
     run("CREATE INDEX i ON auth_group (name)")
 
