@@ -47,6 +47,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
     ``statement`` and ``request`` are those of the ORM statement that is being compiled and run; None for raw SQL.
     ``defining`` is above 0 while a schema editor works on scratch tables, whose SQL concerns no documents.
+    ``editors`` is how many schema editors are open: above 0 within a migration.
     ``constraints_disabled`` says that foreign keys are not verified, though the option may be on.
     """
 
@@ -63,6 +64,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         self.statement: Statement | None = None
         self.request: Request | None = None
         self.defining = 0
+        self.editors = 0
         self.constraints_disabled = False
         self.catalog = Catalog(self)
         self._session: Session | None = None

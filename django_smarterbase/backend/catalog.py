@@ -119,10 +119,19 @@ class Catalog:
 
     def _inspect(self, table: str) -> TableSchema | None:
         """The schema of a table as it stands in the workspace."""
-        rows = self.wrapper.session.workspace.sqlite.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
+        workspace = self.wrapper.session.workspace
+        rows = workspace.sqlite.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
         if not rows:
             return None
-        columns = [Column(row[1], affinity=affinity_of(row[2]), generated=row[6] in (2, 3)) for row in rows]
+        columns = [
+            Column(
+                row[1],
+                affinity=affinity_of(row[2]),
+                generated=row[6] in (2, 3),
+                default=None if row[4] is None else workspace.default_value(row[2], row[4]),
+            )
+            for row in rows
+        ]
         pk = tuple(row[1] for row in sorted((row for row in rows if row[5]), key=lambda row: row[5]))
         if not pk:
             columns.insert(0, Column(ROWID, affinity=Affinity.INTEGER))
@@ -205,6 +214,22 @@ class Catalog:
             (keys.add if pending.body is not None else keys.discard)(pending.key)
         tables = (resources.keys.table_of_schema(key) for key in keys)
         return [table for table in tables if table is not None]
+
+    def tables_with_documents(self, tables: Iterable[str]) -> list[str]:
+        """Those of ``tables`` that have objects, of documents or others. One listing of folders."""
+        resources = self.wrapper.resources
+        prefix = resources.keys.prefix()
+        filled = {f"{prefix}{folder}/" for folder in resources.store.folders(prefix)}
+        return [table for table in tables if resources.keys.table_prefix(table) in filled]
+
+    def spelled(self, table: str) -> str:
+        """The name of a table as it was made, since SQLite finds it in capitals too; two listings at most."""
+        stands = self.wrapper.session.workspace.has_table(table)
+        if stands or self.model_of(table) is not None or self.has_schema_object(table):
+            return table
+        known = (*self.wrapper.session.workspace.names("table"), *self._models, *self.migrated_tables())
+        known += (*self.raw_tables_kept(),)
+        return next((name for name in known if name.lower() == table.lower()), table)
 
     def raw_tables_kept(self) -> list[str]:
         """The raw tables whose SQL is stored. One listing."""

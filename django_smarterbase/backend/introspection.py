@@ -33,6 +33,15 @@ class DatabaseIntrospection(SQLiteIntrospection):
                 infos[info.name] = info
         return [infos[name] for name in sorted(infos)]
 
+    def django_table_names(self, only_existing: bool = False, include_views: bool = True) -> list[str]:
+        """As Django's. A table exists, and is flushed, when a migration has made it or it has documents. With
+        ``only_existing`` a listing of folders more."""
+        names: list[str] = super().django_table_names(only_existing, include_views)
+        if only_existing:
+            filled = self.connection.catalog.tables_with_documents(super().django_table_names())
+            names += [name for name in filled if name not in names]
+        return names
+
     def _prepare(self, table_name: str) -> None:
         if table_name in self.connection.session.workspace.names("view"):
             self.connection.catalog.raw_tables(f"SELECT * FROM {quote(table_name)}")  # makes the tables that it is of

@@ -20,7 +20,6 @@ from django_smarterbase.backend.snapshot import Snapshot, TableSnapshot
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.hints import Access
-from django_smarterbase.indexes.affinity import stored as value_as_stored
 from django_smarterbase.indexes.service import FallbackReason, IndexUntrusted, Page, Reading
 from django_smarterbase.planner.cost import best_order, chosen_scan
 from django_smarterbase.planner.covering import MAX_ENTRIES
@@ -35,6 +34,7 @@ from django_smarterbase.planner.plan import (
     Step,
     SubqueryLookup,
 )
+from django_smarterbase.storage.affinity import stored as value_as_stored
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import IndexCondition, IndexDefinition, IndexSubquery, TableSchema, Value, Walk

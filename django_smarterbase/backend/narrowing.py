@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from django_smarterbase.indexes.affinity import compared
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
 from django_smarterbase.indexes.entries import is_odd
 from django_smarterbase.indexes.ordering import bounds_of, stored_order
+from django_smarterbase.storage.affinity import compared
 from django_smarterbase.storage.codec import FIRST_VERSION, VERSION, DocumentCodec, outline
 from django_smarterbase.storage.readers import UNREADABLE
 from django_smarterbase.storage.values import Decoder

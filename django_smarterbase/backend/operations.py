@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.db.backends.sqlite3.operations import DatabaseOperations as SQLiteOperations
 
-from django_smarterbase.backend.document_writes import WriteFailed
 from django_smarterbase.backend.upkeep import delete_documents
 
 if TYPE_CHECKING:
@@ -77,11 +76,8 @@ class DatabaseOperations(SQLiteOperations):
             if not isinstance(statement, FlushStatement) or statement.resets_sequences:
                 super().execute_sql_flush([statement])
                 continue
-            try:
-                for table in statement.tables:
-                    delete_documents(self.connection, table)
-            except WriteFailed as failure:
-                raise failure.error from failure
+            for schema in filter(None, map(self.connection.catalog.find, statement.tables)):
+                delete_documents(self.connection.resources, schema)
 
 
 def _with_referring(tables: Iterable[str]) -> set[str]:

@@ -19,14 +19,6 @@ from django_smarterbase.backend.workspace import PREFIX
 _FIRST_WORD: Final = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
 _QUERIES: Final = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES"))
 _DEFINITIONS: Final = frozenset(("CREATE", "ALTER", "DROP"))
-_NAME: Final = r"""(?:"([^"]+)"|`([^`]+)`|\[([^\]]+)\]|([^"`\[\s;(]+))"""
-_DROP: Final = re.compile(rf"\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?{_NAME}", re.IGNORECASE)
-_DEFINE: Final = re.compile(
-    r"\s*(?:CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?|ALTER\s+TABLE\s+"
-    rf'|CREATE\s+(?:UNIQUE\s+)?INDEX\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"[^"]*"|\S+)\s+ON\s+){_NAME}',
-    re.IGNORECASE,
-)
-_COPY: Final = re.compile(r"\s*CREATE\s+(?:TEMP\w*\s+)?TABLE\b[^(]*?\bAS\s+(?:SELECT|WITH|VALUES)\b", re.IGNORECASE)
 _SEQUENCES: Final = "sqlite_sequence"
 _MISSING: Final = re.compile(r"no such table: (?:main\.)?(.+)$")
 
@@ -64,25 +56,6 @@ def touches_rows(sql: str) -> bool:
 def defines_tables(sql: str) -> bool:
     """Whether the statement changes SQLite's schema."""
     return first_word(sql) in _DEFINITIONS
-
-
-def dropped_table(sql: str) -> str | None:
-    """The table of a DROP TABLE, or None for another statement."""
-    return _name(_DROP.match(sql))
-
-
-def defined_table(sql: str) -> str | None:
-    """The table that a CREATE TABLE, CREATE INDEX or ALTER TABLE makes or changes, or None for another statement."""
-    return _name(_DEFINE.match(sql))
-
-
-def _name(found: re.Match[str] | None) -> str | None:
-    return next((name for name in found.groups() if name is not None), None) if found else None
-
-
-def copies_rows(sql: str) -> bool:
-    """Whether the statement makes a table out of a query."""
-    return _COPY.match(sql) is not None
 
 
 def missing_table(error: sqlite3.OperationalError) -> str | None:

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
-from django_smarterbase.backend.rawsql import defined_table, first_word
-from django_smarterbase.backend.unit_of_work import UnitOfWork
-from django_smarterbase.backend.workspace import PendingDocument
+from django_smarterbase.backend.definitions import Act, definition_of
+from django_smarterbase.backend.tablewrites import write_system_object
 from django_smarterbase.exceptions import CorruptDocument
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
 
+_MAKE: Final = frozenset((Act.CREATE_TABLE, Act.CREATE_INDEX, Act.CREATE_UNIQUE_INDEX))
 _MEND: Final = "Drop the table by raw SQL and make it again (manage.py createcachetable); its documents go with it."
 
 
@@ -31,51 +30,49 @@ def keep_raw_table(wrapper: DatabaseWrapper, table: str) -> None:
     workspace = wrapper.session.workspace
     statements = workspace.definition(table)
     if statements and wrapper.catalog.model_of(table) is None and not wrapper.catalog.has_schema_object(table):
-        _write(wrapper, table, orjson.dumps({"sql": statements}, option=orjson.OPT_INDENT_2))
+        body = orjson.dumps({"sql": statements}, option=orjson.OPT_INDENT_2)
+        write_system_object(wrapper, table, wrapper.resources.keys.raw_table(table), body)
+
+
+def is_raw_table(wrapper: DatabaseWrapper, table: str) -> bool:
+    """Whether the SQL of a table is kept, as the transaction sees it. One GET."""
+    return _body(wrapper, table) is not None
 
 
 def restore_raw_table(wrapper: DatabaseWrapper, table: str) -> bool:
     """Make a raw table in this workspace; False when there is none of that name. One GET. Raises CorruptDocument."""
-    key = wrapper.resources.keys.raw_table(table)
-    pending = wrapper.session.workspace.pending_one(key)
-    if pending is not None:
-        body = pending.body
-    else:
-        stored = wrapper.resources.store.get(key)
-        body = stored.body if stored is not None else None
+    body = _body(wrapper, table)
     if body is None:
         return False
-    for sql in _statements(table, key, body):
+    for sql in _statements(table, wrapper.resources.keys.raw_table(table), body):
         wrapper.session.workspace.sqlite.execute(sql)
     return True
 
 
 def forget_raw_table(wrapper: DatabaseWrapper, table: str) -> None:
-    """Delete the object at once, as the documents of a table that raw SQL drops are."""
+    """Delete the object, as the documents of a table that raw SQL drops are."""
+    write_system_object(wrapper, table, wrapper.resources.keys.raw_table(table), None)
+
+
+def _body(wrapper: DatabaseWrapper, table: str) -> bytes | None:
     key = wrapper.resources.keys.raw_table(table)
-    wrapper.session.workspace.unstage(key)
-    wrapper.resources.store.delete(key)
+    pending = wrapper.session.workspace.pending_one(key)
+    if pending is not None:
+        return pending.body
+    stored = wrapper.resources.store.get(key)
+    return stored.body if stored is not None else None
 
 
 def _statements(table: str, key: str, body: bytes) -> Sequence[str]:
     try:
         statements: list[str] = orjson.loads(body)["sql"]
-        if not statements or any(first_word(sql) != "CREATE" or defined_table(sql) != table for sql in statements):
+        if not statements or not all(_makes(sql, table) for sql in statements):
             raise ValueError("it does something else")
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptDocument(key, f"it does not hold the SQL of a table ({error!r:.200})", _MEND) from error
     return statements
 
 
-def _write(wrapper: DatabaseWrapper, table: str, body: bytes) -> None:
-    resources, session = wrapper.resources, wrapper.session
-    key = resources.keys.raw_table(table)
-    pending, stored = session.workspace.pending_one(key), resources.store.get(key)
-    etag = pending.base_etag if pending is not None else stored.etag if stored is not None else None
-    if session.in_transaction:
-        session.workspace.stage(PendingDocument(key, "", table, body, etag))
-        return
-    try:
-        UnitOfWork(resources).commit([DocumentWrite(None, table, key, body, etag, None)])
-    except WriteFailed as failure:
-        raise failure.error from failure
+def _makes(sql: str, table: str) -> bool:
+    found = definition_of(sql)
+    return found is not None and found.act in _MAKE and found.table == table

@@ -17,8 +17,8 @@ from django.db.utils import IntegrityError
 from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.snapshot import Known, Snapshot
-from django_smarterbase.indexes.affinity import stored as value_as_stored
 from django_smarterbase.indexes.encoding import NotIndexable, stored_code
+from django_smarterbase.storage.affinity import stored as value_as_stored
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import Column, ForeignKey, IndexCondition, IndexEntry, Row, TableSchema, Value
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSchemaEditor
 from django.db.models import Field, Model, UniqueConstraint
-from django.db.transaction import atomic
 from django.db.utils import IntegrityError, OperationalError
 
 from django_smarterbase.backend.alterations import (
@@ -28,15 +27,12 @@ from django_smarterbase.backend.alterations import (
     removal,
 )
 from django_smarterbase.backend.catalog import creation_sql
-from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.modeltables import column_name, column_of, named, sqlite_value
 from django_smarterbase.backend.refusals import refuse_missing_default, refuse_other_key, refuse_taken_name
-from django_smarterbase.backend.tablemoves import drops, moves
-from django_smarterbase.backend.unit_of_work import UnitOfWork
+from django_smarterbase.backend.tablewrites import delete_table, move_table, save_history
 from django_smarterbase.backend.upkeep import delete_claims
 from django_smarterbase.backend.verification import verify_documents
-from django_smarterbase.backend.workspace import PendingDocument
-from django_smarterbase.indexes.affinity import stored as value_as_stored
+from django_smarterbase.storage.affinity import stored as value_as_stored
 from django_smarterbase.storage.history import History
 from django_smarterbase.storage.values import tag
 from django_smarterbase.tables import Column, Value
@@ -112,7 +108,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             super().create_model(model)
             if concerns_documents:
                 self._defined.add(table)
-                self._save(table, History())
+                save_history(self.connection, table, History())
 
     def delete_model(self, model: type[Model], handle_autom2m: bool = True) -> None:
         """Drop the scratch table, and delete the documents, their packs, the schema object and the sequence."""
@@ -120,8 +116,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         with self._structural(model) as concerns_documents:
             super().delete_model(model, handle_autom2m)
             if concerns_documents:
-                self._delete_documents(model)
-                self._save(table, None)
+                delete_table(self.connection, self.connection.schema_of_model(model))
                 self.connection.session.workspace.drop(table)
 
     def alter_db_table(self, model: type[Model], old_db_table: str, new_db_table: str) -> None:
@@ -132,12 +127,13 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         renamed = old_db_table != new_db_table
         with self._structural() as concerns_documents:
             if concerns_documents and renamed:
-                refuse_taken_name(self.connection, model, old_db_table, new_db_table)
+                refuse_taken_name(self.connection, named(model, old_db_table, self.connection), new_db_table)
                 self._make_under_old_name(model, old_db_table)
             super().alter_db_table(model, old_db_table, new_db_table)
             if concerns_documents and renamed:
                 self._defined.add(new_db_table)
-                self._move_documents(model, old_db_table, new_db_table)
+                old, new = (named(model, table, self.connection) for table in (old_db_table, new_db_table))
+                move_table(self.connection, old, new)
 
     def _make_under_old_name(self, model: type[Model], table: str) -> None:
         workspace = self.connection.session.workspace
@@ -230,7 +226,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             resources.assume_history(table, before)
             raise
         if steps:
-            self._save(table, history)
+            save_history(self.connection, table, history)
 
     def _alter_many_to_many(self, model: type[Model], old_field: Any, new_field: Any, strict: bool) -> None:
         old, new = old_field.remote_field.through, new_field.remote_field.through
@@ -313,6 +309,11 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         if session.in_transaction:
             session.claimed.append(book)
 
+    def __enter__(self) -> DatabaseSchemaEditor:
+        entered: DatabaseSchemaEditor = super().__enter__()
+        self.connection.editors += 1
+        return entered
+
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         if exc_type is None and self.connection.in_atomic_block:
             try:
@@ -325,6 +326,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         self._leave(exc_type, exc_value, traceback)
 
     def _leave(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        self.connection.editors -= 1
         self.connection.defining += 1
         try:
             super().__exit__(exc_type, exc_value, traceback)
@@ -341,52 +343,3 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             value = sqlite_value(self.effective_default(field))
         value = value_as_stored(self._column(field).affinity, value)
         return None if value is None else tag(value)
-
-    def _save(self, table: str, history: History | None) -> None:
-        """Write a table's schema object, or delete it, in the transaction if there is one."""
-        resources, workspace = self.connection.resources, self.connection.session.workspace
-        key = resources.keys.schema(table)
-        pending = workspace.pending_one(key)
-        stored = resources.store.get(key) if pending is None else None
-        etag = pending.base_etag if pending is not None else stored.etag if stored is not None else None
-        body = None if history is None else history.dump()
-        self._write([DocumentWrite(None, table, key, body, etag, None)])
-        self.connection.session.migrating.add(table)
-        if history is None:
-            resources.forget_history(table)
-        else:
-            resources.assume_history(table, history)
-
-    def _delete_documents(self, model: type[Model]) -> None:
-        schema = self.connection.schema_of_model(model)
-        self._write(list(drops(self.connection, schema)))
-        if not self.connection.session.in_transaction:
-            delete_claims(self.connection.resources, schema.table)
-        self.connection.on_commit(partial(self.connection.resources.sequences.reset, schema.table))
-        self.connection.on_commit(partial(self.connection.resources.store.unpack, schema.table))
-
-    def _move_documents(self, model: type[Model], old_table: str, new_table: str) -> None:
-        resources = self.connection.resources
-        with atomic(self.connection.alias):
-            self._save(new_table, resources.history(old_table))
-            # With its history the new table's index is born with the definition that it will be asked for.
-            old, new = (resources.settled(named(model, table, self.connection)) for table in (old_table, new_table))
-            self._write(list(moves(self.connection, old, new)))
-            self._save(old_table, None)
-            self.connection.on_commit(partial(resources.sequences.hand_over, old_table, new_table))
-            self.connection.on_commit(partial(resources.store.unpack, old_table))
-
-    def _write(self, writes: list[DocumentWrite]) -> None:
-        session = self.connection.session
-        if not session.in_transaction:
-            try:
-                UnitOfWork(self.connection.resources).commit(writes)
-            except WriteFailed as failure:
-                raise failure.error from failure
-            return
-        for write in writes:
-            table = write.schema.table if write.schema is not None else ""
-            if write.body is None and write.base_etag is None:
-                session.workspace.unstage(write.key)
-            else:
-                session.workspace.stage(PendingDocument(write.key, table, write.stem, write.body, write.base_etag))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django_smarterbase.exceptions import CorruptDocument
-from django_smarterbase.indexes.affinity import stored as value_as_stored
+from django_smarterbase.storage.affinity import stored as value_as_stored
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import TableSchema, Value
 

@@ -11,19 +11,11 @@ from django.db.utils import NotSupportedError
 
 from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.operations import FlushStatement
-from django_smarterbase.backend.rawsql import (
-    copies_rows,
-    defined_table,
-    defines_tables,
-    dropped_table,
-    first_word,
-    touches_rows,
-)
-from django_smarterbase.backend.rawtables import keep_raw_table, restore_raw_table
+from django_smarterbase.backend.rawddl import define
+from django_smarterbase.backend.rawsql import defines_tables, first_word, touches_rows
 from django_smarterbase.backend.recording import FollowingRows, Run
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.session import Session
-from django_smarterbase.backend.upkeep import drop_table
 from django_smarterbase.hints import hints_of
 from django_smarterbase.planner.explain import explain_text
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
@@ -31,7 +23,6 @@ from django_smarterbase.planner.values import filter_values
 from django_smarterbase.profiling.fingerprint import fingerprint
 from django_smarterbase.profiling.profile import FULL_SCAN, KEY, QueryProfile, redis_index
 from django_smarterbase.profiling.recorder import caller_method, listening, record_made, wanted
-from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -71,7 +62,7 @@ class StatementRunner:
         if defines or self.wrapper.defining:
             self.session.workspace.enforce_checks(False)  # rows that are copied are as they are
         if defines and not self.wrapper.defining:
-            self._define(query)
+            define(self.wrapper, query, self.execution)
         else:
             self.execution.execute()
         if first_word(query) == "ROLLBACK":
@@ -79,28 +70,6 @@ class StatementRunner:
         if defines:
             self.session.workspace.altered()
             self.wrapper.catalog.forget()
-
-    def _define(self, query: str) -> None:
-        if copies_rows(query):
-            raise NotSupportedError(
-                "CREATE TABLE ... AS SELECT would copy no documents. Create the table, then use INSERT INTO ... SELECT."
-            )
-        workspace, dropped, defined = self.session.workspace, dropped_table(query), defined_table(query)
-        schema = None if dropped is None else self.wrapper.catalog.find(dropped)  # while it is there
-        if defined is not None and self._is_stored(defined):
-            self.wrapper.ensure_table(defined)  # then SQLite refuses to make it once more
-        elif defined is not None and not workspace.has_table(defined):
-            restore_raw_table(self.wrapper, defined)
-        if dropped is None or workspace.has_table(dropped) or not self.wrapper.catalog.has_schema_object(dropped):
-            self.execution.execute()
-        if dropped is not None:
-            drop_table(self.wrapper, schema or TableSchema(dropped, dropped, (), ("id",)))
-        elif defined is not None:
-            keep_raw_table(self.wrapper, defined)
-
-    def _is_stored(self, table: str) -> bool:
-        """Whether it is a model's table that has been made, though the workspace may not have it yet."""
-        return self.wrapper.catalog.model_of(table) is not None and self.wrapper.catalog.has_schema_object(table)
 
     def _raw_request(self, query: str, params: Any) -> Request:
         sql = query

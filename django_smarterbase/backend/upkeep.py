@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from django_smarterbase.backend.document_writes import DocumentWrite
-from django_smarterbase.backend.rawtables import forget_raw_table
+from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
-    from django_smarterbase.backend.base import DatabaseWrapper
     from django_smarterbase.backend.resources import Resources
 
 _TOGETHER = 1000
@@ -31,37 +29,17 @@ def _etag_of(resources: Resources, key: str) -> str | None:
     return stored.etag if stored is not None else None
 
 
-def delete_documents(wrapper: DatabaseWrapper, table: str) -> None:
-    """Delete all documents of a table at once, outside of any transaction. Raises WriteFailed."""
-    schema = wrapper.catalog.find(table)
-    if schema is None:
-        return
-    unit, batch = UnitOfWork(wrapper.resources), []
-    for write in list(deletions(wrapper.resources, schema)):
-        batch.append(write)
-        if len(batch) == _TOGETHER:
-            unit.commit(batch)
-            batch = []
-    unit.commit(batch)
-    delete_claims(wrapper.resources, table)
-    wrapper.resources.store.unpack(table)
-
-
-def drop_table(wrapper: DatabaseWrapper, schema: TableSchema) -> None:
-    """Delete what a DROP TABLE of raw SQL drops: documents, claims, packs, sequence, schema object, SQL.
-
-    Raises WriteFailed.
-    """
-    resources, table = wrapper.resources, schema.table
-    for pending in wrapper.session.workspace.pending(table):
-        wrapper.session.workspace.unstage(pending.key)
-    UnitOfWork(resources).commit(list(deletions(resources, schema)))
-    delete_claims(resources, table)
-    resources.store.unpack(table)
-    resources.sequences.reset(table)
-    resources.store.delete(resources.keys.schema(table))
-    resources.forget_history(table)
-    forget_raw_table(wrapper, table)
+def delete_documents(resources: Resources, schema: TableSchema) -> None:
+    """Delete all documents of a table at once, outside of any transaction. Raises PreconditionFailed for one that
+    another writer changed meanwhile, and StorageUnavailable."""
+    unit, writes = UnitOfWork(resources), list(deletions(resources, schema))
+    try:
+        for start in range(0, len(writes), _TOGETHER):
+            unit.commit(writes[start : start + _TOGETHER])
+    except WriteFailed as failure:
+        raise failure.error from failure
+    delete_claims(resources, schema.table)
+    resources.store.unpack(schema.table)
 
 
 def delete_claims(resources: Resources, table: str, rule: str | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from ..storage.affinity import stored
 from ..storage.keys import stem
 from ..tables import (
     IndexComplement,
@@ -16,7 +17,6 @@ from ..tables import (
     IndexTerm,
     TableSchema,
 )
-from .affinity import stored
 from .answers import FallbackReason, IndexUntrusted
 from .encoding import NotIndexable, sought_term
 

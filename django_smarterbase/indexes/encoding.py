@@ -20,8 +20,8 @@ import hashlib
 from typing import Final
 from urllib.parse import unquote
 
+from ..storage import affinity
 from ..tables import Affinity, Column, IndexEntry, IndexLeaf, TableSchema, Value
-from . import affinity
 from .collation import NotIndexable as NotIndexable
 from .collation import folded, folds
 from .definitions import facts_of

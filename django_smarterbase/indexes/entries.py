@@ -14,8 +14,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from ..storage import affinity
 from ..tables import Column, IndexDefinition, Kind, Row, TableSchema, Value
-from . import affinity
 from .definitions import KeptIndex, facts_of
 from .encoding import code, stored_code
 from .ordering import odd_entry, odd_moments, ordered_entries, ordered_entry

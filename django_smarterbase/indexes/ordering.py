@@ -27,8 +27,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from ..storage import affinity
 from ..tables import TOLD_APART, Column, IndexDefinition, IndexRange, Kind, Row, TableSchema, Value, Walk
-from . import affinity
 from .collation import NotIndexable, folded
 from .definitions import KeptIndex, facts_of
 from .keys import part

@@ -20,6 +20,7 @@ from ..backend.leftovers import OrphanClaims, UnfinishedTransactions
 from ..exceptions import SmarterBaseError
 from ..indexes.breaker import breaker_of
 from ..indexes.service import AuditStage, FallbackReason, IndexUntrusted, TableFindings
+from ..packs.inspection import PackFindings
 from ..tables import TableSchema
 from .lastchecks import LastCheck, LastChecks
 from .progress import Display
@@ -50,7 +51,8 @@ class TableCheck:
     """One table in one round. ``before`` is what was found first, ``findings`` what is so now; None after an error.
 
     ``orphans`` are the keys of claims that no document holds and that stand still, ``unreadable`` those of objects
-    among the claims that are none.
+    among the claims that are none. ``packs`` are None when it has none; whatever is wrong with them, no answer is, so
+    that they do not count. ``packed_by_itself`` tells whether the option ``pack`` is on.
     """
 
     database: str
@@ -59,6 +61,8 @@ class TableCheck:
     findings: TableFindings | None = None
     orphans: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    packs: PackFindings | None = None
+    packed_by_itself: bool = False
     repairs: Repairs = field(default_factory=Repairs)
     error: str = ""
 
@@ -150,6 +154,7 @@ class Checker:
             table.place = _Place(position, len(tables))
             table.look()
             table.look_at_claims()
+            table.look_at_packs()
         self._mend(tables)
         self._await_suspects(databases)
         for database in databases:
@@ -214,10 +219,11 @@ class _Table:
 
     def __init__(self, alias: str, schema: TableSchema, scope: Scope, ticker: Ticker) -> None:
         resources = connection_of(alias).resources
-        self.check = TableCheck(alias, schema)
+        self.check = TableCheck(alias, schema, packed_by_itself=resources.options.pack)
         self.claims = OrphanClaims(resources, schema, scope.sample)
         self.place = _Place()
         self._indexes = resources.indexes
+        self._store = resources.store
         self._deadline = resources.options.write_deadline
         self._scope = scope
         self._ticker = ticker
@@ -249,6 +255,12 @@ class _Table:
         """Look for claims that seem to be orphans."""
         with _noting(self.check):
             self.claims.suspect(partial(self._say, Stage.CLAIMS))
+
+    def look_at_packs(self) -> None:
+        """See what packs there are; with a sample of the documents, without comparing any with them."""
+        say = partial(self._say, Stage.PACKS)
+        compare = self._scope.sample is None
+        self.check.packs = self._store.inspect_packs(self.check.schema.table, compare=compare, progress=say)
 
     def mend_singly(self) -> bool:
         """Mend what can be mended note by note and record by record; returns whether that leaves a rebuild to do."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..indexes.service import TableFindings
 from .check import DatabaseCheck, Round, TableCheck
+from .pack_wording import packs_as_json, sentences_of_packs
 
 _HEAD: Final = (
     "table", "documents", "missing", "extra", "pending", "overdue", "in doubt", "corrupt", "orphans", "drift", "state",
@@ -55,6 +56,7 @@ def _table_as_json(check: TableCheck) -> dict[str, Any]:
         "left": _findings_as_json(check.findings),
         "orphan_claims": list(check.orphans),
         "unreadable_claims": list(check.unreadable),
+        "packs": packs_as_json(check.packs, check.schema.label, by_itself=check.packed_by_itself),
         "repaired": dataclasses.asdict(check.repairs),
         "error": check.error or None,
     }
@@ -143,6 +145,8 @@ def _about_table(check: TableCheck, *, details: bool) -> Iterator[str]:
         yield from (f"{key!r} cannot be read as a document" for key in check.findings.corrupt)
     yield from (f"{key!r} claims a unique value for no document" for key in check.orphans)
     yield from (f"{key!r} is not a claim to a unique value" for key in check.unreadable)
+    if check.packs is not None:
+        yield from sentences_of_packs(check.packs, check.schema.label, by_itself=check.packed_by_itself)
 
 
 def _about_index(findings: TableFindings, *, details: bool) -> Iterator[str]:

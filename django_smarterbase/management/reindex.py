@@ -21,6 +21,7 @@ from django.db import DatabaseError
 from ..exceptions import SmarterBaseError
 from ..indexes.breaker import breaker_of
 from ..indexes.service import FallbackReason, IndexService, IndexState, RebuildReport
+from ..packs.inspection import PackFindings
 from ..packs.packing import PackReport
 from ..packs.packing import Progress as PackProgress
 from ..tables import TableSchema
@@ -50,6 +51,8 @@ class Task:
     """One table. ``state`` is that of its index before; ``deadline`` is its database's ``write_deadline`` (s).
 
     ``pack`` packs its documents, if that is asked for; ``has_index`` is False where there is nothing else to do.
+    ``packs`` are those that it has, if they were looked at; ``packed_by_itself`` tells whether the option ``pack`` is
+    on.
     """
 
     database: str
@@ -59,6 +62,8 @@ class Task:
     deadline: float
     pack: Callable[[PackProgress], PackReport] | None = None
     has_index: bool = True
+    packs: PackFindings | None = None
+    packed_by_itself: bool = False
 
     @property
     def is_fine(self) -> bool:
@@ -117,10 +122,13 @@ class Work:
     ended: bool = False
 
 
-def survey(databases: Iterable[str], chosen: Models | None, *, pack: bool = False) -> Survey:
+def survey(
+    databases: Iterable[str], chosen: Models | None, *, pack: bool = False, inspect_packs: bool = False
+) -> Survey:
     """Look at the index of every table: one GET and one round trip a database. A Redis that is down is asked once.
 
-    With ``pack`` their documents are to be packed too, whatever there is to say of Redis.
+    With ``pack`` their documents are to be packed too, whatever there is to say of Redis. With ``inspect_packs`` the
+    packs that they have are compared with them: a listing a table, and, where there are packs, a GET for each.
     """
     tasks: list[Task] = []
     refusals: list[Refusal] = []
@@ -129,7 +137,7 @@ def survey(databases: Iterable[str], chosen: Models | None, *, pack: bool = Fals
         if cache is not None:
             breaker_of(cache).reset()
         try:
-            tasks += _tasks_of(alias, chosen, pack=pack)
+            tasks += _tasks_of(alias, chosen, pack=pack, inspect_packs=inspect_packs)
         except _Unusable as unusable:
             refusals.append(Refusal(alias, str(unusable)))
         except (SmarterBaseError, DatabaseError, OSError) as error:
@@ -141,7 +149,7 @@ class _Unusable(Exception):  # not an error: it becomes a Refusal
     """The Redis of a database cannot be asked."""
 
 
-def _tasks_of(alias: str, chosen: Models | None, *, pack: bool) -> Iterator[Task]:
+def _tasks_of(alias: str, chosen: Models | None, *, pack: bool, inspect_packs: bool) -> Iterator[Task]:
     resources = connection_of(alias).resources
     schemas = tables_of(alias, chosen)
     for schema, state in zip(schemas, resources.indexes.states(schemas), strict=True):
@@ -155,6 +163,8 @@ def _tasks_of(alias: str, chosen: Models | None, *, pack: bool) -> Iterator[Task
             deadline=resources.options.write_deadline,
             pack=partial(resources.store.pack, schema.table) if pack else None,
             has_index=state.reason is not FallbackReason.NO_CACHE,
+            packs=resources.store.inspect_packs(schema.table) if inspect_packs else None,
+            packed_by_itself=resources.options.pack,
         )
 
 

@@ -15,6 +15,7 @@ class Stage(enum.StrEnum):
     SETS = "index sets"
     COUNTS = "counts"
     CLAIMS = "claims"
+    PACKS = "packs"
     TRANSACTIONS = "transactions"
     WAITING = "waiting"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, Final
 
-from django.template.defaultfilters import filesizeformat
-
 from ..indexes.service import IndexState, RebuildReport
-from .reindex import Outcome, Refusal, Result
+from .pack_wording import packs_as_json, sentences_of_packs, size_text
+from .reindex import Outcome, Refusal, Result, Task
 
 _PLANS: Final = frozenset((Outcome.PLANNED, Outcome.PLANNED_LEFT, Outcome.PLANNED_PACKED))
 
@@ -40,7 +40,7 @@ def _of_packs(result: Result) -> str:
     if result.packing_error:
         return f"Not packed. {result.packing_error}"
     if result.outcome in _PLANS:
-        return "Its documents would be packed." if result.task.pack is not None else ""
+        return " ".join(_of_plan(result.task))
     packing = result.packing
     if packing is None:
         return ""
@@ -49,9 +49,16 @@ def _of_packs(result: Result) -> str:
     left_out = f", {packing.left_out:,} left out as too large or no documents" if packing.left_out else ""
     return (
         f"{_documents(packing.documents)} in {packing.packs:,} pack{'' if packing.packs == 1 else 's'} in "
-        f"{packing.seconds:.1f} s ({_size(packing.raw_bytes)} in {_size(packing.packed_bytes)}, {packing.read:,} "
-        f"read{left_out})."
+        f"{packing.seconds:.1f} s ({size_text(packing.raw_bytes)} in {size_text(packing.packed_bytes)}, "
+        f"{packing.read:,} read{left_out})."
     )
+
+
+def _of_plan(task: Task) -> Iterator[str]:
+    if task.pack is not None:
+        yield "Its documents would be packed."
+    if task.packs is not None:
+        yield from sentences_of_packs(task.packs, task.schema.label, by_itself=task.packed_by_itself)
 
 
 def table_as_json(result: Result) -> dict[str, Any]:
@@ -72,6 +79,7 @@ def table_as_json(result: Result) -> dict[str, Any]:
             "detail": state.detail,
             "documents": state.documents,
         },
+        "packs": packs_as_json(result.task.packs, result.task.schema.label, by_itself=result.task.packed_by_itself),
         "error": result.error or None,
         "packing": dataclasses.asdict(result.packing) if result.packing is not None else None,
         "packing_error": result.packing_error or None,
@@ -95,10 +103,6 @@ def _numbers(report: RebuildReport) -> str:
         f"{_documents(report.documents)} indexed in {report.seconds:.1f} s ({report.read:,} read, {report.reused:,} "
         f"known by their ETag, {report.mended:,} changed meanwhile{corrupt})."
     )
-
-
-def _size(number: int) -> str:
-    return filesizeformat(number).replace("\xa0", " ")
 
 
 def _documents(number: int) -> str:

@@ -11,6 +11,7 @@ from ..storage.keys import Keyspace, PackKeys, is_system_key
 from .auto import AutoPacking
 from .bodies import DocumentCache
 from .format import PackIndex
+from .inspection import PackFindings, PackInspector
 from .packing import Packer, PackReport, Progress
 from .scanning import Scan, Tally
 from .shelf import Shelf
@@ -104,6 +105,14 @@ class DocumentStore(ObjectStore):
         StorageUnavailable."""
         self._shelf.look_at_all(map(self._keys.packs, tables))
         return {table: index for table in tables if (index := self.packs(table)) is not None}
+
+    def inspect_packs(
+        self, table: str, *, compare: bool = True, progress: Progress = lambda _documents: None
+    ) -> PackFindings | None:
+        """What packs a table has, as ``PackInspector.look`` tells it; None when it has none, or can have none."""
+        if not self.lists_etags:
+            return None
+        return PackInspector(self._store, self._keys.packs(table), progress).look(compare=compare)
 
     def unpack(self, table: str) -> None:
         """Delete the packs of a table, whose documents are gone: a listing, and a DELETE for each."""

@@ -119,6 +119,11 @@ class Contents:
         if sum(length for _name, _etag, length in rows) != len(bodies):
             raise ValueError("the bodies have not the lengths that it says")
 
+    def etag(self, name: str) -> str | None:
+        """The ETag under which the document is here; None when it is not."""
+        place = self._places.get(name)
+        return None if place is None else place[0]
+
     def has(self, name: str, etag: str) -> bool:
         """Whether the document is here as it was under this ETag."""
         place = self._places.get(name)

@@ -116,29 +116,32 @@ def _lead_to(columns: Mapping[str, _Form], steps: Sequence[Step]) -> bool:
 
 
 def _lineage(name: str, steps: Sequence[Step]) -> str:
-    """What tells the column from others that were called so, and from itself before it held other values; or ""."""
+    """What tells the column from others that were called so, and from itself before it held other values; or "".
+
+    Every version since which it holds others is in it, as SQLite converts at each step what it has made of it before.
+    """
     first, since = _traced(name, steps, lambda step: _converts(step) or step.value is not None)
-    return "" if since is None and first == name else f"{first}@{since or 1}"
+    return "" if not since and first == name else "@".join((first, *map(str, since or (1,))))
 
 
 def _origin(name: str, steps: Sequence[Step]) -> str:
     """What the claims to a column's values are called after: its first name, and since when they are coded as now."""
     first, since = _traced(name, steps, _converts)
-    return first if since is None else f"{first}@{since}"
+    return f"{first}@{since[-1]}" if since else first
 
 
-def _traced(name: str, steps: Sequence[Step], counts: Callable[[Step], bool]) -> tuple[str, int | None]:
-    """The column's first name, and the last version in which it was retyped in a way that ``counts``, or in which it
-    was added under a name that another column had before."""
-    since = None
+def _traced(name: str, steps: Sequence[Step], counts: Callable[[Step], bool]) -> tuple[str, list[int]]:
+    """The column's first name, and the versions, in their order, in which it was retyped in a way that ``counts``, or
+    in which it was added under a name that another column had before."""
+    since: list[int] = []
     for place, step in reversed(list(enumerate(steps))):
         if step.change is Change.RENAME and step.to == name:
             name = step.column
         elif step.column == name and step.change is Change.RETYPE and counts(step):
-            since = since or step.version
+            since.insert(0, step.version)
         elif step.column == name and step.change is Change.ADD:
             if any(vacates(earlier, name) for earlier in steps[:place]):
-                since = since or step.version
+                since.insert(0, step.version)
             break
     return name, since
 

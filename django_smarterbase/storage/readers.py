@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
 from typing import Any, Final
 
 from django_smarterbase.exceptions import CorruptDocument
+from django_smarterbase.storage.affinity import stored
 from django_smarterbase.storage.history import Change, History, Step
 from django_smarterbase.storage.lineage import vacates
 from django_smarterbase.storage.values import Decoder, decoder_of, exact_type, untag
@@ -110,25 +113,47 @@ def _reader(column: Column, behind: Sequence[Step], steps: Sequence[Step]) -> Re
     """
     name, source = column.name, column
     missing, required, null = column.default, column.required, None
+    since: tuple[Affinity, ...] = (column.affinity,)  # those that the column has had since the step that is looked at
     attribute: Any = None
     for place, step in reversed(list(enumerate(steps))):
         if step.change is Change.RENAME and step.to == name:
             name = step.column
         elif step.change is Change.RETYPE and step.column == name:
-            null = _step_value(step) if step.value is not None else null
+            null = _converted(_step_value(step), _between(since)) if step.value is not None else null
             source = replace(source, kind=Kind(step.kind or ""), affinity=Affinity(step.affinity or ""))
+            since = (source.affinity, *since)
         elif step.change is Change.ADD and step.column == name:
-            missing, required = null if step.value is None else _step_value(step), False
+            missing, required = null if step.value is None else _converted(_step_value(step), _between(since)), False
             attribute = _NOWHERE if any(vacates(earlier, name) for earlier in steps[:place]) else None
             break
     else:
         added = _added(name, behind) if required else None
-        missing, required = (missing, required) if added is None else (_step_value(added), False)
+        if added is not None:
+            missing, required = _converted(_step_value(added), _between(since)), False
     # Code from after a renaming that knew nothing of it yet has written documents with the new name.
     renamed = name != column.name and not any(vacates(step, column.name) for step in steps)
     otherwise = attribute_of(column.name) if renamed else None
     attribute = attribute_of(name) if attribute is None else attribute
-    return Reader(attribute, exact_type(source), decoder_of(source), null, missing, required, column, otherwise)
+    exact, decode = exact_type(source), decoder_of(source)
+    if between := _between(since):
+        exact, decode = None, partial(_decoded, decode, between)
+    return Reader(attribute, exact, decode, null, missing, required, column, otherwise)
+
+
+def _between(affinities: Sequence[Affinity]) -> tuple[Affinity, ...]:
+    """The affinities that a value passes through on its way from the first to the last, which SQLite itself applies."""
+    return tuple(affinity for affinity, _equal in groupby(affinities))[1:-1]
+
+
+def _converted(value: Value, affinities: Sequence[Affinity]) -> Value:
+    """A value after SQLite has copied it to columns of these affinities, one after the other."""
+    for affinity in affinities:
+        value = stored(affinity, value)
+    return value
+
+
+def _decoded(decode: Decoder, between: Sequence[Affinity], attribute: Any) -> Value:
+    return _converted(decode(attribute), between)
 
 
 def _added(name: str, steps: Sequence[Step]) -> Step | None:

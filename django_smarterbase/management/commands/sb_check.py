@@ -34,7 +34,9 @@ nothing is changed.
 
 Also found: documents that cannot be read, notes that dead writers have left,
 claims to unique values that no document holds, and transactions whose process
-has died.
+has died. Of packs it tells how many of their documents have changed since, and
+which cannot be used. No answer depends on packs, so that is never a failure;
+sb_reindex --pack makes new ones.
 
 when to run it:
   - to see whether sb_reindex is needed, or what it has done
@@ -69,7 +71,8 @@ columns:
   state             sound, repaired, damaged, not trusted, no index or error
 
 exit status:
-  0    nothing is wrong, or not any more; of --watch: it was told to end
+  0    nothing is wrong, or not any more, whatever is said of packs; of --watch:
+       it was told to end
   1    something is wrong; the output says what
   130  ended by Ctrl-C or SIGTERM, without --watch
 

@@ -83,7 +83,11 @@ class Command(TeachingCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """What to rebuild, and what to say of it."""
         add_table_arguments(parser)
-        parser.add_argument("--dry-run", action="store_true", help="say what would be done and why; write nothing")
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="say what would be done and why, and how current the packs are; write nothing",
+        )
         parser.add_argument(
             "--full", action="store_true", help="read every document, those too that Redis knows by their ETag"
         )
@@ -104,7 +108,7 @@ class Command(TeachingCommand):
 
     def _handle(self, aliases: list[str], models: Models | None, options: dict[str, Any]) -> None:
         try:
-            found = survey(aliases, models, pack=options["pack"])
+            found = survey(aliases, models, pack=options["pack"], inspect_packs=options["dry_run"])
         except KeyboardInterrupt as interrupt:
             raise CommandError("Interrupted. Nothing has been done yet.", returncode=INTERRUPTED) from interrupt
         if not found.tasks and not found.refusals:

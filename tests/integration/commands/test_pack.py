@@ -67,6 +67,10 @@ def test_tables_without_an_index_are_packed(filled: Site) -> None:
     out, err, status = run("articles.Author", pack=True)
     assert (err, status) == ("", 0)
     assert out.startswith("articles.Author: 3 documents in 1 pack in ")
+
+
+def test_tables_without_an_index_would_be_packed(filled: Site) -> None:
+    filled.restart(cache=None)
     dry = run("articles.Author", pack=True, dry_run=True)
     assert dry == ("articles.Author: Its documents would be packed.\n", "", 0)
 

@@ -225,6 +225,7 @@ def test_json_is_one_object_and_nothing_else(flushed: Site) -> None:
         "seconds": None,
         "outcome": "rebuilt",
         "before": {"trusted": False, "reason": "Redis lost the index", "detail": "", "documents": None},
+        "packs": None,
         "error": None,
         "packing": None,
         "packing_error": None,

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections, transaction
 from django.db.transaction import TransactionManagementError
-from django.db.utils import OperationalError
+from django.db.utils import NotSupportedError, OperationalError
 
 from django_smarterbase.exceptions import InvalidTenant, TenantInTransaction
 from django_smarterbase.tenants import current_tenant, tenant, tenants
@@ -332,6 +333,34 @@ def test_raw_table_is_that_of_the_tenant_which_made_it(filled: Site) -> None:
     with tenant("acme"), connection.cursor() as cursor:
         cursor.execute("SELECT * FROM loose")
         assert cursor.fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "TEMP VIEW"])
+def test_view_ends_with_the_block_of_its_tenant(filled: Site, kind: str) -> None:
+    with tenant("acme"), connection.cursor() as cursor:
+        cursor.execute(f"CREATE {kind} mine AS SELECT name, 'a secret' FROM authors")
+        cursor.execute("SELECT * FROM mine")
+        assert cursor.fetchall() == [("of acme", "a secret")]
+    for other in ("globex", None, "acme"):
+        with tenant(other), connection.cursor() as cursor, pytest.raises(OperationalError, match="no such table: mine"):
+            cursor.execute("SELECT * FROM mine")
+
+
+@pytest.mark.parametrize("atomic", [False, True], ids=["autocommit", "transaction"])
+def test_temporary_table_is_refused_so_that_no_other_tenant_can_see_it(filled: Site, *, atomic: bool) -> None:
+    block = transaction.atomic() if atomic else nullcontext()
+    with (
+        tenant("acme"),
+        connection.cursor() as cursor,
+        pytest.raises(NotSupportedError, match="temporary table"),
+        block,
+    ):
+        cursor.execute("CREATE TEMP TABLE mine (name text)")
+    with tenant("globex"), connection.cursor() as cursor:
+        with pytest.raises(OperationalError, match="no such table: mine"):
+            cursor.execute("SELECT * FROM mine")
+        sqlite = connection.session.workspace.sqlite
+        assert sqlite.execute("SELECT name FROM sqlite_temp_master").fetchall() == []
 
 
 def test_cursor_that_was_opened_before_runs_for_the_tenant_of_the_moment(filled: Site) -> None:

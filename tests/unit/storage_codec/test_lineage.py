@@ -173,7 +173,7 @@ def test_older_document_that_has_the_new_name_already_is_read_by_it():
         ("a", [rename("a", "b"), rename("b", "a")], ""),
         ("a", [rename("a", "c"), rename("b", "a"), rename("c", "b")], "b@1"),
         ("a", [remove("a"), add("a")], "a@3"),
-        ("a", [retype("a", INTEGER, TEXT), retype("a", TEXT, INTEGER)], "a@3"),
+        ("a", [retype("a", INTEGER, TEXT), retype("a", TEXT, INTEGER)], "a@2@3"),
         ("a", [retype("a", INTEGER, INTEGER, {"$integer": 5}, (True, False))], "a@2"),
         ("a", [retype("a", INTEGER, INTEGER, None, (False, True))], ""),
     ],

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID
 
 from django.db import migrations, models
 from django.db.models import F, Q
@@ -306,6 +307,57 @@ def alter_table_name(h: History) -> None:
     h.create("Part").things.add(h.create("Thing", n=2), 1)
     h.apply(migrations.AlterModelTable("Thing", None))
     h.create("Thing", n=3)
+
+
+@scenario
+def model_that_takes_the_place_of_another(h: History) -> None:
+    h.apply(model("Thing", n=_integer(unique=True)), model("Other", n=_integer(unique=True)))
+    h.create("Thing", n=1)
+    h.create("Other", n=1)
+    h.create("Other", n=2)
+    h.apply(migrations.DeleteModel("Thing"), migrations.RenameModel("Other", "Thing"))
+    h.create("Thing", n=3)
+
+
+def _rename_by_sql(old: str, new: str, *state: Any) -> Any:
+    forwards, backwards = (f"ALTER TABLE {APP}_{a} RENAME TO {APP}_{b}" for a, b in ((old, new), (new, old)))
+    return migrations.SeparateDatabaseAndState([migrations.RunSQL(forwards, backwards)], list(state))
+
+
+@scenario
+def table_renamed_by_sql(h: History) -> None:
+    h.apply(model("Thing", n=_integer(unique=True, db_index=True), u=models.UUIDField(null=True)))
+    h.create("Thing", n=1, u=UUID(int=1))
+    h.apply(migrations.AddField("Thing", "m", _integer(default=5)))
+    h.apply(_rename_by_sql("thing", "item", migrations.RenameModel("Thing", "Item")))
+    h.create("Item", n=2, u=UUID(int=2))
+    h.unapply()
+    h.create("Thing", n=3)
+
+
+@scenario
+def through_model_by_sql(h: History) -> None:
+    """As Django's how-to for migrations gives it to a many-to-many field that had none."""
+    h.apply(model("Thing"), model("Part", things=models.ManyToManyField(f"{APP}.Thing")))
+    h.create("Part").things.add(h.create("Thing"), h.create("Thing"))
+    link = model("Link", part=_key("Part"), thing=_key("Thing"))
+    altered = migrations.AlterField("Part", "things", models.ManyToManyField(f"{APP}.Thing", through=f"{APP}.Link"))
+    h.apply(_rename_by_sql("part_things", "link", link, altered))
+    h.apply(migrations.AddField("Link", "is_primary", models.BooleanField(default=False)))
+    h.create("Link", part_id=1, thing=h.create("Thing"), is_primary=True)
+
+
+@scenario
+def table_made_anew_by_sql(h: History) -> None:
+    h.apply(model("Thing", n=_integer(unique=True)))
+    h.create("Thing", n=1)
+    h.apply(
+        migrations.RunSQL("CREATE TABLE spare (id integer PRIMARY KEY AUTOINCREMENT, n integer UNIQUE)"),
+        migrations.RunSQL(f"INSERT INTO spare (id, n) SELECT id, n + 10 FROM {APP}_thing"),
+        migrations.RunSQL(f"DROP TABLE {APP}_thing"),
+        migrations.RunSQL(f"ALTER TABLE spare RENAME TO {APP}_thing"),
+    )
+    h.create("Thing", n=1)
 
 
 @scenario

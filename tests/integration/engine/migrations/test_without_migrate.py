@@ -64,3 +64,33 @@ def test_code_that_is_ahead_of_its_migrations_finds_what_it_has_written_afterwar
     site_with_app.restart()
     assert list(Renamed.objects.values_list("title", flat=True)) == ["x"]
     assert Renamed.objects.filter(title="x").count() == 1
+
+
+def test_flush_empties_tables_that_no_migration_has_made(site_with_app: Site) -> None:
+    """As it empties every table of a model that there is, whoever has made it."""
+    from .fresh.models import Fresh
+
+    Fresh.objects.create(code="c1", n=1)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE loose (n integer)")
+        cursor.execute("INSERT INTO loose VALUES (1)")
+    call_command("flush", interactive=False, verbosity=0)
+    assert _seen() == []
+    assert [key for key in site_with_app.objects() if "/fresh_fresh/" in key] == []
+    assert Fresh.objects.create(code="c1", n=1).pk == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT n FROM loose")
+        assert cursor.fetchall() == [(1,)]
+
+
+def test_table_exists_for_django_when_it_was_made_or_has_documents(site_with_app: Site) -> None:
+    from .fresh.models import Fresh
+
+    names = connection.introspection.django_table_names
+    assert "fresh_fresh" in names()
+    assert names(only_existing=True) == []
+    Fresh.objects.create(code="c1", n=1)
+    assert names(only_existing=True) == ["fresh_fresh"]
+    assert connection.introspection.table_names() == []
+    call_command("migrate", "fresh", verbosity=0)
+    assert sorted(names(only_existing=True)) == ["fresh_fresh", "fresh_renamed"]

@@ -19,6 +19,7 @@ INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 
 _NUMERIC = frozenset((Affinity.INTEGER, Affinity.REAL, Affinity.NUMERIC))
+_WHOLE = frozenset((Affinity.INTEGER, Affinity.NUMERIC))
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[ \t\n\v\f\r]*")
 _SHORT_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
@@ -26,8 +27,10 @@ _SHORT_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 def stored(affinity: Affinity, value: Value) -> Value:
     """``value`` as a column holds it once it is stored."""
     held = compared(affinity, value)
-    if isinstance(held, int) and affinity is Affinity.REAL:
-        return float(held)
+    if affinity is Affinity.REAL and isinstance(held, (int, float)):
+        return held + 0.0  # a float, and no negative zero
+    if affinity in _WHOLE and isinstance(held, float) and held.is_integer():
+        return _ask("number", held)
     return held
 
 
