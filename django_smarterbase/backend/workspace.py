@@ -11,14 +11,19 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db.utils import NotSupportedError
 
+from django_smarterbase.recent import Recent
 from django_smarterbase.tables import TableSchema, Value
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.programs import Program
 
 PREFIX: Final = "_sb_"
 ROWID: Final = "rowid"
+_PROGRAMS: Final = 500  # statements of which a connection remembers what SQLite makes of them
 _ASIDE: Final = "_sb_aside"
 _SETUP: Final = """
 CREATE TABLE IF NOT EXISTS _sb_state (recording INTEGER NOT NULL);
@@ -67,10 +72,14 @@ def quote(name: str) -> str:
 
 
 class Workspace:
-    """The scratch tables of one connection. Not thread-safe, as a connection is not."""
+    """The scratch tables of one connection. Not thread-safe, as a connection is not.
+
+    ``programs`` are ``{(schema_version, sql): Program}`` of the statements that were asked about last.
+    """
 
     def __init__(self, sqlite: sqlite3.Connection) -> None:
         self.sqlite = sqlite
+        self.programs: Recent[tuple[int, str], Program] = Recent(_PROGRAMS)
         self._tables: dict[str, ScratchTable] = {}
         self._defined: set[str] = set()  # tables that a schema editor has left as they stand
         sqlite.executescript(_SETUP)
@@ -96,6 +105,11 @@ class Workspace:
         """Look at SQLite's own schema again before a table is used: a rollback may have undone its creation."""
         self._tables.clear()
         self._defined.clear()
+
+    def schema_version(self) -> int:
+        """A number that is another one as soon as SQLite's schema has changed."""
+        version: int = self.sqlite.execute("PRAGMA schema_version").fetchone()[0]
+        return version
 
     def has_table(self, table: str) -> bool:
         """Whether SQLite has this scratch table."""
