@@ -105,11 +105,16 @@ class Workspace:
         """Look at SQLite's own schema again before a table is used: a rollback may have undone its creation."""
         self._tables.clear()
         self._defined.clear()
+        self._forget_programs()
 
     def schema_version(self) -> int:
-        """A number that is another one as soon as SQLite's schema has changed."""
+        """A number that is another one as soon as SQLite's schema has changed; a rollback gives the last one back."""
         version: int = self.sqlite.execute("PRAGMA schema_version").fetchone()[0]
         return version
+
+    def _forget_programs(self) -> None:
+        """A version that was rolled back may come again, and be of another schema then."""
+        self.programs.discard(lambda _key: True)
 
     def has_table(self, table: str) -> bool:
         """Whether SQLite has this scratch table."""
@@ -137,6 +142,7 @@ class Workspace:
     def drop(self, table: str) -> None:
         """Remove a scratch table and its change log."""
         self._tables.pop(table, None)
+        self._forget_programs()
         self.sqlite.execute(f"DROP TABLE IF EXISTS {quote(table)}")
         self.sqlite.execute(f"DROP TABLE IF EXISTS {quote(_log_of(table))}")
 
@@ -166,6 +172,7 @@ class Workspace:
         """DDL has changed scratch tables: each is made anew from its model when a statement needs it. Of ``tables`` it
         knows better than a model what they are, until then."""
         self._tables.clear()
+        self._forget_programs()
         self._defined.update(tables)
         self.sqlite.execute("DELETE FROM _sb_made")
 
