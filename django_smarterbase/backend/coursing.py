@@ -119,7 +119,7 @@ class CourseRun:
     def _sorted_by_sqlite(self, course: InOrder, pieces: Generator[Piece]) -> list[str] | None:
         """The stems of the rows in their order; None when these are few enough to stay, and are loaded."""
         sqlite, keys = self.loader.workspace.sqlite, course.keys
-        needed = program_of(sqlite, keys.sql).columns.get(self._schema.table, frozenset())
+        needed = program_of(self.loader.workspace, keys.sql).columns.get(self._schema.table, frozenset())
         sifter = Sifter(self.loader, self._schema, course.matching, needed=needed, held=HELD)
         sifter.load(pieces)
         if not sifter.thinned:
@@ -132,7 +132,7 @@ class CourseRun:
         if self.request.written:
             sifter = Sifter(self.loader, self._schema, course.keys, remembers=True)
         else:
-            program = program_of(self.loader.workspace.sqlite, qmark(self.request.sql))
+            program = program_of(self.loader.workspace, qmark(self.request.sql))
             if course.rowwise and program.aggregates:
                 self.loader.load(self.request.plan)
                 return
@@ -142,7 +142,7 @@ class CourseRun:
 
     def _aggregates(self) -> bool:
         """Whether the SQL puts rows together, by a function of which Django does not know that it does."""
-        return program_of(self.loader.workspace.sqlite, qmark(self.request.sql)).aggregates
+        return program_of(self.loader.workspace, qmark(self.request.sql)).aggregates
 
     def _give_rows(self, pieces: Generator[Piece], *, counts: bool = False) -> None:
         """All rows at once; or those of the first piece and a stream of the others, if asked for bit by bit."""

@@ -27,8 +27,8 @@ def load_enough(loader: Loader, request: Request) -> bool:
     course = request.course
     if not isinstance(course, Sifted) or course.enough is None:
         return False
-    sqlite, schema = loader.workspace.sqlite, loader.schema_of(course.step.table)
-    if program_of(sqlite, qmark(request.sql)).aggregates:
+    schema = loader.schema_of(course.step.table)
+    if program_of(loader.workspace, qmark(request.sql)).aggregates:
         return False
     loader.overlay(schema)
     table = loader.snapshot.table_as(loader.resources.codec(schema))

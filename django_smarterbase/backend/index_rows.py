@@ -20,13 +20,11 @@ from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.workspace import Workspace
 from django_smarterbase.indexes.definitions import indexable
 from django_smarterbase.indexes.service import IndexService
-from django_smarterbase.recent import Recent
 from django_smarterbase.storage.keys import pk_texts
 from django_smarterbase.tables import Affinity, Column, IndexDefinition, Kind, TableSchema, Value
 
 _BINARY: Final = ("", "BINARY")
 _INTEGER: Final = re.compile(r"-?[0-9]+").fullmatch
-_STATEMENTS: Final = 500  # whose columns a connection remembers
 _SCHEMAS: Final = 500
 _SAVEPOINT: Final = "_sb_index_rows"
 
@@ -79,11 +77,10 @@ class IndexRowsFinder:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._columns: Recent[str, dict[str, frozenset[str]]] = Recent(_STATEMENTS)
 
     def of(self, sql: str, schemas: Iterable[TableSchema]) -> dict[str, IndexRows]:
         """``{table: IndexRows}`` for a query in Django's parameter style, whose scratch tables are there."""
-        columns = self._columns.get(sql, lambda: program_of(self._workspace.sqlite, qmark(sql)).columns)
+        columns = program_of(self._workspace, qmark(sql)).columns
         found = (_rows_with(schema, columns[schema.table]) for schema in schemas if schema.table in columns)
         return {rows.schema.table: rows for rows in found if rows is not None}
 

@@ -7,6 +7,7 @@ the document itself: whatever it lets pass, SQLite judges. Only the columns of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
@@ -44,21 +45,18 @@ class Narrowing:
     """Tells of a document's body whether it may meet ``condition``. Raises CorruptDocument for one it cannot read."""
 
     def __init__(self, codec: DocumentCodec, condition: IndexCondition) -> None:
-        schema = codec.schema
+        self._codec = codec
+        self._condition = condition
         self._version = codec.version
-        self._names = _columns_of(schema, condition)
-        self._pick = codec.picker(self._names)
-        self._booleans = [column for name in self._names if (column := schema.by_name[name]).kind is Kind.BOOL]
-        self._verdicts: dict[tuple[Value, ...], bool] = {}
-        tests = [_test_of_clause(schema, clause) for clause in condition.clauses]
-        self._tests = [test for test in tests if test is not None]
         self._plain = [each for clause in condition.clauses if (each := _plainly(codec, clause)) is not None]
+        self._is_plain = len(self._plain) == len(condition.clauses)
 
     def admits(self, key: str, body: bytes) -> bool:
         """Whether the document may meet the condition."""
         raw = outline(key, body)
         if raw.get(VERSION, FIRST_VERSION) != self._version:
             return True
+        is_judged = self._is_plain
         for attribute, exact, decode, type_, wanted in self._plain:  # by which most documents are left out
             value = raw.get(attribute)
             if type(value) is not exact:
@@ -66,8 +64,31 @@ class Narrowing:
                     value = None if value is None else decode(value)
                 except UNREADABLE:
                     return True
-            if type(value) is type_ and value not in wanted:
+            if type(value) is not type_:
+                is_judged = False
+            elif value not in wanted:
                 return False
+        return is_judged or self._judge.admits(raw)
+
+    @cached_property
+    def _judge(self) -> _Judge:
+        return _Judge(self._codec, self._condition)
+
+
+class _Judge:
+    """Tells of a document's outline whether it may meet ``condition``, by the codes of its values."""
+
+    def __init__(self, codec: DocumentCodec, condition: IndexCondition) -> None:
+        schema = codec.schema
+        self._names = _columns_of(schema, condition)
+        self._pick = codec.picker(self._names)
+        self._booleans = [column for name in self._names if (column := schema.by_name[name]).kind is Kind.BOOL]
+        self._verdicts: dict[tuple[Value, ...], bool] = {}
+        tests = [_test_of_clause(schema, clause) for clause in condition.clauses]
+        self._tests = [test for test in tests if test is not None]
+
+    def admits(self, raw: Mapping[str, Any]) -> bool:
+        """Whether the document may meet the condition."""
         values = self._pick(raw)
         if values is None:
             return True
@@ -75,10 +96,10 @@ class Narrowing:
         if verdict is None:
             if len(self._verdicts) >= _REMEMBERED:
                 self._verdicts.clear()
-            verdict = self._verdicts[values] = self._judge(dict(zip(self._names, values, strict=True)))
+            verdict = self._verdicts[values] = self._judged(dict(zip(self._names, values, strict=True)))
         return verdict
 
-    def _judge(self, row: Row) -> bool:
+    def _judged(self, row: Row) -> bool:
         try:
             if any(is_odd(column, row[column.name]) for column in self._booleans):
                 return True  # SQLite may be asked what it takes the value for

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django_smarterbase.backend.rawsql import authorized
+from django_smarterbase.backend.workspace import Workspace
 
 # EXPLAIN's instructions by which rows are put together (https://www.sqlite.org/opcode.html): Agg* and Count.
 _AGGREGATING: Final = ("Agg", "Count")
@@ -22,8 +23,16 @@ class Program:
     aggregates: bool
 
 
-def program_of(sqlite: sqlite3.Connection, sql: str) -> Program:
-    """Ask SQLite about SQL in its own parameter style, whose tables must be there."""
+def program_of(workspace: Workspace, sql: str) -> Program:
+    """What SQLite says of SQL in its own parameter style, whose tables must be there.
+
+    It is asked once for as long as its schema stays: an authorizer makes it compile all that it has compiled anew.
+    Functions of the application's own must stay the aggregates, or not, that they are.
+    """
+    return workspace.programs.get((workspace.schema_version(), sql), lambda: _asked(workspace.sqlite, sql))
+
+
+def _asked(sqlite: sqlite3.Connection, sql: str) -> Program:
     columns: dict[str, set[str]] = defaultdict(set)
 
     def note(action: int, table: str | None, column: str | None) -> None:

@@ -106,11 +106,11 @@ class Sifter:
 
     def _thin(self, values: tuple[Value, ...]) -> tuple[Value, ...]:
         """The row without what nobody needs. A null stays, as a constraint may not admit it."""
-        fillers = self._fillers
-        return tuple(
-            value if value is None or position not in fillers else fillers[position]
-            for position, value in enumerate(values)
-        )
+        thinned = [*values]
+        for position, filler in self._fillers.items():
+            if thinned[position] is not None:
+                thinned[position] = filler
+        return tuple(thinned)
 
 
 def _fillers(schema: TableSchema, needed: frozenset[str]) -> dict[int, Value]:

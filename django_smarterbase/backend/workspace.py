@@ -11,14 +11,19 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db.utils import NotSupportedError
 
+from django_smarterbase.recent import Recent
 from django_smarterbase.tables import TableSchema, Value
+
+if TYPE_CHECKING:
+    from django_smarterbase.backend.programs import Program
 
 PREFIX: Final = "_sb_"
 ROWID: Final = "rowid"
+_PROGRAMS: Final = 500  # statements of which a connection remembers what SQLite makes of them
 _ASIDE: Final = "_sb_aside"
 _LOADING: Final = "_sb_loading"
 _FEW: Final = 100  # rows of which CHECK constraints are looked at sooner than SQLite compiles its statements anew
@@ -69,10 +74,14 @@ def quote(name: str) -> str:
 
 
 class Workspace:
-    """The scratch tables of one connection. Not thread-safe, as a connection is not."""
+    """The scratch tables of one connection. Not thread-safe, as a connection is not.
+
+    ``programs`` are ``{(schema_version, sql): Program}`` of the statements that were asked about last.
+    """
 
     def __init__(self, sqlite: sqlite3.Connection) -> None:
         self.sqlite = sqlite
+        self.programs: Recent[tuple[int, str], Program] = Recent(_PROGRAMS)
         self._tables: dict[str, ScratchTable] = {}
         self._defined: set[str] = set()  # tables that a schema editor has left as they stand
         self._enforces_checks = self._is_strict = False
@@ -104,6 +113,16 @@ class Workspace:
         """Look at SQLite's own schema again before a table is used: a rollback may have undone its creation."""
         self._tables.clear()
         self._defined.clear()
+        self._forget_programs()
+
+    def schema_version(self) -> int:
+        """A number that is another one as soon as SQLite's schema has changed; a rollback gives the last one back."""
+        version: int = self.sqlite.execute("PRAGMA schema_version").fetchone()[0]
+        return version
+
+    def _forget_programs(self) -> None:
+        """A version that was rolled back may come again, and be of another schema then."""
+        self.programs.discard(lambda _key: True)
 
     def has_table(self, table: str) -> bool:
         """Whether SQLite has this scratch table."""
@@ -143,6 +162,7 @@ class Workspace:
     def drop(self, table: str) -> None:
         """Remove a scratch table and its change log."""
         self._tables.pop(table, None)
+        self._forget_programs()
         self.sqlite.execute(f"DROP TABLE IF EXISTS {quote(table)}")
         self.sqlite.execute(f"DROP TABLE IF EXISTS {quote(_log_of(table))}")
 
@@ -172,6 +192,7 @@ class Workspace:
         """DDL has changed scratch tables: each is made anew from its model when a statement needs it. Of ``tables`` it
         knows better than a model what they are, until then."""
         self._tables.clear()
+        self._forget_programs()
         self._defined.update(tables)
         self.sqlite.execute("DELETE FROM _sb_made")
 

@@ -146,12 +146,13 @@ class DocumentCodec:
         """The attributes that no column has, of a document that has those of all columns."""
         if len(raw) == len(self.schema.columns) + (VERSION in raw) + (REVISION in raw):
             return _NO_EXTRAS
-        own = {
-            VERSION,
-            REVISION,
-            *(attribute for attribute, _exact, _decode in self._readers_of(self.version).readings),
-        }
-        return {name: attribute for name, attribute in raw.items() if name not in own}
+        return {name: attribute for name, attribute in raw.items() if name not in self._own}
+
+    @cached_property
+    def _own(self) -> frozenset[Any]:
+        """The attributes of columns, and those that each writing makes anew."""
+        readings = self._readers_of(self.version).readings
+        return frozenset((VERSION, REVISION, *(attribute for attribute, _exact, _decode in readings)))
 
     def _may_be_rounded(self, document: Document) -> bool:
         """Whether a nested or unknown attribute has a float that may stand for a whole number beyond 64 bits."""

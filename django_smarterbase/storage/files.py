@@ -7,6 +7,8 @@ import os
 import stat
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 from .base import Admits, Stored
@@ -27,10 +29,11 @@ def etag_of(info: os.stat_result) -> str:
     return f"{info.st_mtime_ns}-{info.st_ino}-{info.st_size}"
 
 
-def status(path: str) -> os.stat_result | None:
-    """The status of a regular file; None for anything else, a symbolic link too."""
+def status(path: str, folder: int | None = None) -> os.stat_result | None:
+    """The status of a regular file, whose ``path`` may begin in an open folder; None for anything else, a symbolic link
+    too."""
     try:
-        info = os.stat(path, follow_symlinks=False)
+        info = os.stat(path, dir_fd=folder, follow_symlinks=False)
     except OSError as error:
         if error.errno in _NO_FILE:
             return None
@@ -57,13 +60,19 @@ def read(path: str) -> Stored | None:
     return Stored(body, f"{info.st_mtime_ns}-{info.st_ino}-{info.st_size}")
 
 
-def open_folder(path: str) -> int | None:
-    """The descriptor of a folder, which the caller closes; None when there is none."""
+@contextmanager
+def opened_folder(path: str) -> Iterator[int | None]:
+    """The descriptor of a folder, open within the block; None when there is none."""
     try:
-        return os.open(path, _FOLDER)
+        descriptor = os.open(path, _FOLDER)
     except OSError as error:
         _expect(error, _NO_FILE)
-        return None
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def read_in(folder: int, name: str, key: str, admits: Admits | None) -> tuple[bytes, Stored | None] | None:

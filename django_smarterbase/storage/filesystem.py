@@ -34,7 +34,7 @@ from .pool import WorkerPool
 Result = TypeVar("Result")
 
 _OWN_FOLDERS = frozenset((f"{LOCKS}/", f"{TEMPORARY}/"))
-_BATCH = 1000  # files of a folder that are listed at once
+_BATCH = 100  # files of a folder that are listed at once: of more, the first have left the CPU's cache again
 _LOCK_SHARE = 3  # a lock is waited for a third of the write deadline at most
 
 
@@ -82,34 +82,29 @@ class FileSystemStore(ObjectStore):
         return self._location
 
     def list(self, prefix: str, start_after: str | None = None) -> Iterator[Listed]:
-        root = f"{self._location}/"
-        for key in self._keys(prefix):
-            if start_after is None or key > start_after:
-                try:
-                    info = files.status(root + key)
-                except OSError as error:
-                    raise self._unavailable(key, error) from error
-                if info is not None:
-                    yield Listed(key, files.etag_of(info), info.st_size)
+        for folder, place, names in self._batches(prefix):
+            for name in names:
+                key = folder + name
+                if start_after is None or key > start_after:
+                    try:
+                        info = files.status(name, place)
+                    except OSError as error:
+                        raise self._unavailable(key, error) from error
+                    if info is not None:
+                        yield Listed(key, files.etag_of(info), info.st_size)
 
     def folders(self, prefix: str) -> Iterator[str]:
         count_list(prefix)
         inner: builtins.list[str] = []
-        for _names in self._names(prefix, inner):
+        for _place, _names in self._names(prefix, inner):
             pass
         for folder in inner:
-            if next(self._keys(folder), None) is not None:  # folders stay when their last file goes
+            if any(names for _folder, _place, names in self._batches(folder)):  # folders stay when their last file goes
                 yield folder.removeprefix(prefix).removesuffix("/")
 
     def scan(self, prefix: str, admits: Admits | None = None) -> Iterator[tuple[str, Stored]]:
-        for folder, names in self._batches(prefix):
-            with self._translated(folder):
-                place = files.open_folder(self._path_of(folder)) if names else None
-            if place is not None:
-                try:
-                    yield from self._read_batch(place, folder, names, admits)
-                finally:
-                    os.close(place)
+        for folder, place, names in self._batches(prefix):
+            yield from self._read_batch(place, folder, names, admits)
 
     def _read_batch(
         self, place: int, folder: str, names: Iterable[str], admits: Admits | None
@@ -200,37 +195,34 @@ class FileSystemStore(ObjectStore):
             files.make_folders(folder, mode=self._storage.directory_permissions_mode, fsync=self._fsync)
             return act()
 
-    def _keys(self, prefix: str) -> Iterator[str]:
-        """The keys of the files under ``prefix``; one that is replaced meanwhile may come twice."""
-        for folder, names in self._batches(prefix):
-            for name in names:
-                yield folder + name
-
-    def _batches(self, prefix: str) -> Iterator[tuple[str, builtins.list[str]]]:
-        """The files under ``prefix`` as (folder, names): a thousand names at most, which may be none."""
+    def _batches(self, prefix: str) -> Iterator[tuple[str, int, builtins.list[str]]]:
+        """The files under ``prefix`` as (folder, its descriptor, names): a hundred names at most, which may be none. At
+        the end of a folder those come again that were replaced meanwhile."""
         count_list(prefix)
         folders = [prefix[: prefix.rfind("/") + 1]]
         while folders:
             folder = folders.pop()
             start = prefix[len(folder) :]
             inner: builtins.list[str] = []
-            for names in self._names(folder, inner):
-                yield folder, [name for name in names if name.startswith(start)] if start else names
+            for place, names in self._names(folder, inner):
+                yield folder, place, [name for name in names if name.startswith(start)] if start else names
             folders += [found for found in inner if found.startswith(prefix) and found not in _OWN_FOLDERS]
 
-    def _names(self, folder: str, inner: builtins.list[str]) -> Iterator[builtins.list[str]]:
-        """The names of the files of one folder, in batches; the prefixes of its folders are added to ``inner``."""
+    def _names(self, folder: str, inner: builtins.list[str]) -> Iterator[tuple[int, builtins.list[str]]]:
+        """The files of one folder as (its descriptor, names), in batches; the prefixes of its folders are added to
+        ``inner``."""
         path = self._path_of(folder)
-        with self._translated(folder):
-            if not os.path.isdir(path):
+        with self._translated(folder), files.opened_folder(path) as place:
+            if place is None:
                 return
+            # By its path: who closes a listing by descriptor, in a forked child too, rewinds it for the parent.
             with Fence(self._location, folder, self._wait).listing() as log, os.scandir(path) as entries:
                 while batch := [*islice(entries, _BATCH)]:
                     names = [entry.name for entry in batch if entry.is_file(follow_symlinks=False)]
-                    yield names
+                    yield place, names
                     if len(names) < len(batch):
                         inner += [f"{folder}{entry.name}/" for entry in batch if entry.is_dir(follow_symlinks=False)]
-                yield [*log.names()]
+                yield place, [*log.names()]
 
     def _path_of(self, folder: str) -> str:
         """The path of a folder, given by the start of its keys; "" is the location itself."""

@@ -151,6 +151,18 @@ def test_listing_gives_each_file_once_when_nothing_is_replaced_meanwhile(store):
     assert set(Counter(found.key for found in store.list(PREFIX)).values()) == {1}
 
 
+@pytest.mark.parametrize("method", ["list", "scan"])
+def test_listing_that_is_given_up_leaves_nothing_open(store, method):
+    for number in range(150):
+        store.put(KEYS.document("articles", str(number)), b"x")
+    opened = sorted(os.listdir("/dev/fd"))
+    listing = getattr(store, method)(PREFIX)
+    next(listing)
+    assert len(os.listdir("/dev/fd")) > len(opened)
+    listing.close()
+    assert sorted(os.listdir("/dev/fd")) == opened
+
+
 def test_log_of_replaced_names_is_emptied_when_nobody_lists(root, store):
     store.put(KEY, b"x")
     listing = store.list(PREFIX)
