@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Model
+from django.db.models.expressions import Ref
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.query import Query
@@ -53,6 +54,19 @@ class Statement:
         self.scopes.insert(position, scope)
         self.models.clear()
         self.schemas.clear()
+
+
+def is_bare(expression: Any, compiler: SQLCompiler) -> bool:
+    """Whether a SELECT clause has an expression as it is: a field of one's own may have it formatted there."""
+    return bool(expression.select_format(compiler, "", ()) == ("", ()))
+
+
+def source_of(expression: Any, compiler: SQLCompiler) -> Any:
+    """What is selected, where an expression refers to that by its position, unless it is formatted."""
+    if not isinstance(expression, Ref):
+        return expression
+    (source,) = expression.get_source_expressions()
+    return source if is_bare(source, compiler) else expression
 
 
 def is_opaque(statement: Statement, sql: str) -> bool:
