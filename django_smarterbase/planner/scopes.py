@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db.models import Model
-from django.db.models.expressions import Ref
+from django.db.models.expressions import Col, Ref, Value
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.query import Query
@@ -37,14 +37,16 @@ class Scope:
 class Statement:
     """The scopes of one statement, in the order in which their FROM clauses were compiled, and its main model.
 
-    ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells;
-    ``locks_inside`` that a subquery asks for row locks. ``models`` and ``schemas`` are what was found for tables, so
+    ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells; ``aggregates``
+    that SQLite puts rows together, though Django does not know it; ``locks_inside`` that a subquery asks for row locks.
+    ``models`` and ``schemas`` are what was found for tables, so
     that it is looked for once: ``{table: model, or None if no model has it}`` and ``{table: its model's schema}``.
     """
 
     model: type[Model] | None = None
     scopes: list[Scope] = field(default_factory=list)
     opaque: bool = False
+    aggregates: bool = False
     locks_inside: bool = False
     models: dict[str, type[Model] | None] = field(default_factory=dict)
     schemas: dict[str, TableSchema] = field(default_factory=dict)
@@ -54,6 +56,17 @@ class Statement:
         self.scopes.insert(position, scope)
         self.models.clear()
         self.schemas.clear()
+
+
+def may_aggregate(statement: Statement) -> bool:
+    """Whether a page of rows in an order has something in it that might put rows together, though Django does not know
+    it: a function of one's own, a window in SQL text."""
+    if len(statement.scopes) != 1 or not statement.scopes[0].query.is_sliced:
+        return False
+    compiler: Any = statement.scopes[0].compiler
+    ordered = [expression.expression for expression, _sql in getattr(compiler, "noted_order_by", ())]
+    selected = [each[0] for each in getattr(compiler, "select", None) or ()]
+    return bool(ordered) and not all(isinstance(each, (Col, Ref, Value)) for each in (*selected, *ordered))
 
 
 def is_bare(expression: Any, compiler: SQLCompiler) -> bool:

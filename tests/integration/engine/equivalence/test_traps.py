@@ -17,6 +17,8 @@ from django.db.models import (
     Exists,
     ExpressionWrapper,
     F,
+    FloatField,
+    Func,
     JSONField,
     Max,
     OuterRef,
@@ -143,6 +145,18 @@ TRAPS: dict[str, Callable[[str], Any]] = {
     ),
     "one table under three names": lambda db: sorted(
         authors(db, name="Ada").values_list("pk", "mentor__name", "pupils__name")
+    ),
+    "a window in SQL text, over more than a page": lambda db: list(
+        articles(db).annotate(all=RawSQL("COUNT(*) OVER ()", ())).order_by("score", "pk").values_list("pk", "all")[:2]
+    ),
+    "an order by a window in SQL text": lambda db: list(
+        articles(db).order_by("category", RawSQL("LAG(id) OVER (ORDER BY id DESC)", ())).values_list("pk")[:2]
+    ),
+    "an aggregate of one's own, over more than a page": lambda db: list(
+        articles(db)
+        .annotate(all=Func("pk", function="TOTAL", output_field=FloatField()))
+        .order_by("-score", "pk")
+        .values_list("all")[:2]
     ),
     "a slice in a subquery, of the same table": lambda db: rows(
         articles(db, pk__in=articles(db, category="news").order_by("-pk").values("pk")[:2])
