@@ -22,7 +22,7 @@ from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.workspace import quote
 from django_smarterbase.planner.plan import IndexLookup, KeyLookup, OrderedLookup, QueryPlan, Scan, Step
 from django_smarterbase.planner.reaching import VOLATILE
-from django_smarterbase.planner.scopes import Scope, is_bare, is_opaque
+from django_smarterbase.planner.scopes import Scope, is_bare, is_column, is_opaque
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.compiler import NotingCompiler
@@ -171,7 +171,7 @@ def _sorts_keys(compiler: NotingCompiler) -> bool:
     """Whether the keys by themselves come in the order of the rows: not when a field formats a key that is selected, or
     what else is selected and may be ordered by as it stands there."""
     pk = compiler.query.get_meta().pk.get_col(compiler.query.get_initial_alias())
-    return all(is_bare(expression, compiler) for expression in (pk, *(each[0] for each in compiler.select)))
+    return is_column(pk) and all(is_bare(each, compiler) for each in (pk, *(each[0] for each in compiler.select)))
 
 
 def _keys(compiler: NotingCompiler, limit: int | None) -> KeysSql:

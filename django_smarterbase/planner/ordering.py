@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db.models import Max, Min
-from django.db.models.expressions import Col, OrderBy
+from django.db.models.expressions import OrderBy
 from django.db.models.sql.constants import INNER
 from django.db.models.sql.datastructures import Join
 
@@ -22,7 +22,7 @@ from django_smarterbase.planner.covering import Clause, ordered_columns, orders
 from django_smarterbase.planner.plan import InnerJoin
 from django_smarterbase.planner.predicates import Narrowing
 from django_smarterbase.planner.ranges import is_told_apart
-from django_smarterbase.planner.scopes import Scope, source_of
+from django_smarterbase.planner.scopes import Scope, is_column, source_of
 from django_smarterbase.tables import (
     IndexComplement,
     IndexCondition,
@@ -138,7 +138,7 @@ def _sortings(scope: Scope, alias: str, schema: TableSchema) -> tuple[_Sorting, 
 
 def _column(expression: Any, alias: str) -> str | None:
     """The column of the alias that an expression is."""
-    return expression.target.column if isinstance(expression, Col) and expression.alias == alias else None
+    return expression.target.column if is_column(expression) and expression.alias == alias else None
 
 
 def _groups(scope: Scope, alias: str, asked: _Asked) -> tuple[Walk, ...]:

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Max, Min
-from django.db.models.expressions import Col, Subquery, Value
+from django.db.models.expressions import Subquery, Value
 from django.db.models.functions import Cast, Coalesce, text
 from django.db.models.lookups import Lookup
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.query import Query
 
+from django_smarterbase.planner.scopes import is_column
 from django_smarterbase.tables import Affinity, IndexDefinition, IndexSubquery, TableSchema
 
 BINARY: Final = ("", "BINARY")
@@ -107,7 +108,7 @@ def _is_text(expression: Any, connection: BaseDatabaseWrapper) -> bool:
 
     ``ExpressionWrapper(F("number"), CharField())`` is a column of numbers to SQLite, which then compares by number.
     """
-    if isinstance(expression, (Col, Cast)):
+    if is_column(expression) or isinstance(expression, Cast):
         return _is_text_column(expression.output_field, connection)
     if isinstance(expression, Value):
         return isinstance(expression.value, str)

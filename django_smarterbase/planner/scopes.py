@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from django.db.models import Model
 from django.db.models.expressions import Col, Ref, Value
@@ -66,7 +66,15 @@ def may_aggregate(statement: Statement) -> bool:
     compiler: Any = statement.scopes[0].compiler
     ordered = [expression.expression for expression, _sql in getattr(compiler, "noted_order_by", ())]
     selected = [each[0] for each in getattr(compiler, "select", None) or ()]
-    return bool(ordered) and not all(isinstance(each, (Col, Ref, Value)) for each in (*selected, *ordered))
+    return bool(ordered) and not all(
+        is_column(each) or isinstance(each, (Ref, Value)) for each in (*selected, *ordered)
+    )
+
+
+def is_column(expression: Any) -> TypeGuard[Col]:
+    """Whether an expression is a column as it stands: a field of one's own may have others, which SQL tells otherwise
+    (``Field.get_col()``)."""
+    return type(expression) is Col
 
 
 def is_bare(expression: Any, compiler: SQLCompiler) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connections, models
+from django.db.models.expressions import Col
 from django.test.utils import isolate_apps
 from pytest_django import DjangoDbBlocker
 
@@ -40,6 +41,21 @@ class Loud(models.CharField):  # type: ignore[type-arg]
         return f"UPPER({sql})", params
 
 
+class InitialCol(Col):
+    """The column in the SQL of a query: its first letter."""
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        sql, params = super().as_sql(compiler, connection)
+        return f"SUBSTR({sql}, 1, 1)", params
+
+
+class Initial(models.CharField):  # type: ignore[type-arg]
+    """A query sees its first letter, as it would see what a field of secrets decrypts."""
+
+    def get_col(self, alias: str, output_field: Any = None) -> Col:
+        return InitialCol(alias, self, output_field)
+
+
 @pytest.fixture(scope="module")
 def own(
     tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
@@ -67,6 +83,7 @@ def own(
         class Shout(models.Model):
             text = Loud(max_length=9, primary_key=True)
             other = Loud(max_length=9)
+            initial = Initial(max_length=9, db_index=True)
             number = models.IntegerField(db_index=True)
 
             class Meta:
@@ -93,7 +110,10 @@ _TEXTS = ("a", "A", "b", "C")
 ROWS: dict[str, list[dict[str, Any]]] = {
     "Name": [{"text": text} for text in ("a", "B")],
     "Person": [{"name_id": text, "typed": text, "told": text, "plain": text} for text in _TEXTS],
-    "Shout": [{"text": text, "other": text, "number": number} for number, text in enumerate(("b", "C", "a"))],
+    "Shout": [
+        {"text": text, "other": text, "initial": initial, "number": number}
+        for number, (text, initial) in enumerate((("b", "bx"), ("C", "az"), ("a", "ay")))
+    ],
 }
 
 
@@ -128,6 +148,10 @@ QUESTIONS: dict[str, tuple[str, Callable[[models.QuerySet[Any]], Rows]]] = {
         "Shout",
         lambda rows: list(rows.order_by("other").values_list("other", flat=True)[:2]),
     ),
+    "a column of one's own": ("Shout", lambda rows: list(rows.filter(initial="a").values_list("number", "initial"))),
+    "others than that": ("Shout", lambda rows: rows.exclude(initial="a").count()),
+    "a range of it": ("Shout", lambda rows: rows.filter(initial__lte="a", initial__startswith="a").count()),
+    "an order by it": ("Shout", lambda rows: [row.number for row in rows.order_by("initial", "number")[:1]]),
     "bit by bit": ("Shout", lambda rows: [row.pk for row in rows.order_by("-other").iterator()]),
 }
 
