@@ -71,8 +71,8 @@ def _without_covered(steps: list[Step]) -> list[Step]:
 
 
 class ScopePlanner:
-    """Plans the aliases of one FROM clause; ``alone`` when the statement has no other one, and takes each row by itself
-    as far as Django does not know better."""
+    """Plans the aliases of one FROM clause; ``alone`` when the statement has no other one, and puts no rows together in
+    a way that Django does not know of."""
 
     def __init__(
         self, scope: Scope, schema_of: SchemaOf, connection: BaseDatabaseWrapper, *, alone: bool = False

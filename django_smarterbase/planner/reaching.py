@@ -108,11 +108,11 @@ def _is_text(expression: Any, connection: BaseDatabaseWrapper) -> bool:
 
     ``ExpressionWrapper(F("number"), CharField())`` is a column of numbers to SQLite, which then compares by number.
     """
-    if is_column(expression) or isinstance(expression, Cast):
-        return _is_text_column(expression.output_field, connection)
+    if is_column(expression):
+        return _is_text_column(expression.target, connection)
     if isinstance(expression, Value):
         return isinstance(expression.value, str)
-    if type(expression).__module__ == text.__name__:
+    if type(expression) is Cast or type(expression).__module__ == text.__name__:
         return _is_text_column(expression.output_field, connection)
     if type(expression) in _CHOOSING:
         return all(_is_text(each, connection) for each in expression.get_source_expressions() if each is not None)

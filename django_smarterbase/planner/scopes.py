@@ -39,8 +39,8 @@ class Statement:
 
     ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells; ``aggregates``
     that SQLite puts rows together, though Django does not know it; ``locks_inside`` that a subquery asks for row locks.
-    ``models`` and ``schemas`` are what was found for tables, so
-    that it is looked for once: ``{table: model, or None if no model has it}`` and ``{table: its model's schema}``.
+    ``models`` and ``schemas`` are what was found for tables, so that it is looked for once: ``{table: model, or None if
+    no model has it}`` and ``{table: its model's schema}``.
     """
 
     model: type[Model] | None = None
@@ -72,7 +72,7 @@ def may_aggregate(statement: Statement) -> bool:
 
 
 def is_column(expression: Any) -> TypeGuard[Col]:
-    """Whether an expression is a column as it stands: a field of one's own may have others, which SQL tells otherwise
+    """Whether an expression is a column as it stands: a field of one's own may have others, whose SQL is another
     (``Field.get_col()``)."""
     return type(expression) is Col
 
