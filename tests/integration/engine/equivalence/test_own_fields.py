@@ -148,7 +148,7 @@ QUESTIONS: dict[str, tuple[str, Callable[[models.QuerySet[Any]], Rows]]] = {
         "Shout",
         lambda rows: list(rows.order_by("other").values_list("other", flat=True)[:2]),
     ),
-    "a column of one's own": ("Shout", lambda rows: list(rows.filter(initial="a").values_list("number", "initial"))),
+    "a column of one's own": ("Shout", lambda rows: sorted(rows.filter(initial="a").values_list("number", "initial"))),
     "others than that": ("Shout", lambda rows: rows.exclude(initial="a").count()),
     "a range of it": ("Shout", lambda rows: rows.filter(initial__lte="a", initial__startswith="a").count()),
     "an order by it": ("Shout", lambda rows: [row.number for row in rows.order_by("initial", "number")[:1]]),
