@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.apps import apps as installed_apps
 from django.apps.registry import Apps
@@ -17,18 +17,21 @@ from django.db.models import Model
 from django.db.utils import ProgrammingError
 
 from django_smarterbase.backend.modeltables import affinity_of, is_row_number, schema_of_model
+from django_smarterbase.backend.programs import program_of
 from django_smarterbase.backend.rawsql import RawTables, missing_table, qmark, tables_of
 from django_smarterbase.backend.rawtables import restore_raw_table
 from django_smarterbase.backend.workspace import ROWID, Workspace, quote
 from django_smarterbase.planner.obstacles import Hindrance, Obstacle, obstacles_of
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
 from django_smarterbase.planner.planner import plan_statement
-from django_smarterbase.planner.scopes import Statement, is_opaque
+from django_smarterbase.planner.scopes import Statement, is_opaque, may_aggregate
 from django_smarterbase.planner.templates import Templates
 from django_smarterbase.tables import Affinity, Column, ForeignKey, TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
+
+Answer = TypeVar("Answer")
 
 _TEMPLATES: Final = 500
 _UNIQUE_INDEX: Final = "CREATE UNIQUE INDEX"
@@ -180,11 +183,13 @@ class Catalog:
         """The plan as its tables, conditions and values have it.
 
         SQL text that came in from outside (``.extra()``, ``RawSQL``) can read tables that no compiler has noted. Then
-        there are more FROM clauses in the SQL than were compiled, and every table in it is scanned.
+        there are more FROM clauses in the SQL than were compiled, and every table in it is scanned. It can also put
+        rows together, of which only SQLite knows; then no page is enough.
         """
         if is_opaque(statement, sql):
             read = self.raw_tables(qmark(sql)).read
             return QueryPlan(tuple(Step(table, table, Scan()) for table in read), read)
+        statement.aggregates = may_aggregate(statement) and self._asked(program_of, qmark(sql)).aggregates
         return plan_statement(statement, self.find, self.wrapper)
 
     def obstacles(self, statement: Statement, sql: str) -> tuple[Obstacle, ...]:
@@ -195,10 +200,14 @@ class Catalog:
 
     def raw_tables(self, sql: str) -> RawTables:
         """The tables of raw SQL, made on demand when they are models'. Raises sqlite3.OperationalError."""
+        return self._asked(tables_of, sql)
+
+    def _asked(self, question: Callable[[sqlite3.Connection, str], Answer], sql: str) -> Answer:
+        """What SQLite says of SQL, whose tables are made on demand when they are models'."""
         sqlite = self.wrapper.session.workspace.sqlite
         while True:
             try:
-                return tables_of(sqlite, sql)
+                return question(sqlite, sql)
             except sqlite3.OperationalError as error:
                 table = missing_table(error)
                 if table is None or self.wrapper.session.workspace.has_table(table) or self.find(table) is None:

@@ -22,7 +22,7 @@ from django_smarterbase.backend.rawsql import qmark
 from django_smarterbase.backend.workspace import quote
 from django_smarterbase.planner.plan import IndexLookup, KeyLookup, OrderedLookup, QueryPlan, Scan, Step
 from django_smarterbase.planner.reaching import VOLATILE
-from django_smarterbase.planner.scopes import Scope, is_opaque
+from django_smarterbase.planner.scopes import Scope, is_bare, is_column, is_opaque
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.compiler import NotingCompiler
@@ -139,14 +139,14 @@ def _rowwise(compiler: NotingCompiler, scope: Scope, step: Step, *, lazy: bool) 
     query, schema = compiler.query, compiler.connection.table_schema(step.table)
     ordered = bool(compiler.noted_order_by)
     if query.is_sliced:
-        if ordered and query.high_mark is not None:
+        if ordered and query.high_mark is not None and _sorts_keys(compiler):
             return Sifted(step, _keys(compiler, query.high_mark), rowwise=True)
         enough = None if ordered else query.high_mark
         return Sifted(step, _matching(scope, step, schema.pk[0]), enough, rowwise=True)
     if not ordered:
         return RowByRow(step)
     matching = _matching(scope, step, schema.pk[0])
-    if not lazy or not stems_tell_keys(schema):
+    if not lazy or not stems_tell_keys(schema) or not _sorts_keys(compiler):
         return Sifted(step, matching)
     by_pk = pk_order(compiler, schema.pk[0]) if isinstance(step.path, Scan) else None
     return InOrder(step, _keys(compiler, None), matching, by_pk or 0)
@@ -165,6 +165,13 @@ def _matching(scope: Scope, step: Step, pk: str) -> KeysSql | None:
         table, _params = compiler.compile(scope.aliases[step.alias])
     column = f"{compiler.quote_name_unless_alias(step.alias)}.{quote(pk)}"
     return KeysSql(qmark(f"SELECT {column} FROM {table} WHERE {where}"), tuple(params))
+
+
+def _sorts_keys(compiler: NotingCompiler) -> bool:
+    """Whether the keys by themselves come in the order of the rows: not when a field formats a key that is selected, or
+    what else is selected and may be ordered by as it stands there."""
+    pk = compiler.query.get_meta().pk.get_col(compiler.query.get_initial_alias())
+    return is_column(pk) and all(is_bare(each, compiler) for each in (pk, *(each[0] for each in compiler.select)))
 
 
 def _keys(compiler: NotingCompiler, limit: int | None) -> KeysSql:

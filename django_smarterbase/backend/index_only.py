@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Count
-from django.db.models.expressions import Col, Ref, Star, Value
+from django.db.models.expressions import Star, Value
 from django.db.models.sql.compiler import SQLAggregateCompiler
 
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.indexes.service import Reading
 from django_smarterbase.planner.plan import IndexLookup, OrderedLookup, QueryPlan, Scan
+from django_smarterbase.planner.scopes import is_bare, is_column, source_of
 from django_smarterbase.storage.keys import pk_texts
 from django_smarterbase.tables import Affinity, IndexCondition, Kind, TableSchema
 
@@ -43,6 +44,8 @@ def shortcut_for(compiler: NotingCompiler, plan: QueryPlan) -> Shortcut | None:
     table = plan.steps[0].table
     if is_plain_count(compiler) and not query.is_sliced and not query.distinct:
         return _CountShortcut(table, condition)
+    if not is_bare(selected, compiler):
+        return None
     if isinstance(selected, Value) and type(selected.value) is int and query.high_mark == 1 and not query.low_mark:
         return _ExistsShortcut(table, condition, selected.value)
     return _keys_shortcut(compiler, table, condition, selected)
@@ -73,7 +76,7 @@ def is_plain_count(compiler: NotingCompiler) -> bool:
 
 def _keys_shortcut(compiler: NotingCompiler, table: str, condition: IndexCondition, selected: Any) -> Shortcut | None:
     schema: TableSchema = compiler.connection.table_schema(table)
-    if not isinstance(selected, Col) or schema.pk != (selected.target.column,) or not stems_tell_keys(schema):
+    if not is_column(selected) or schema.pk != (selected.target.column,) or not stems_tell_keys(schema):
         return None
     order = pk_order(compiler, schema.pk[0])
     if order is None:
@@ -109,9 +112,8 @@ def pk_order(compiler: NotingCompiler, pk: str) -> int | None:
     if not pairs:
         return 0
     first = pairs[0]
-    # What is selected too is ordered by its position in the SELECT clause.
-    column: Any = getattr(first.expression, "source", None) if isinstance(first.expression, Ref) else first.expression
-    if not isinstance(column, Col) or column.target.column != pk:
+    column = source_of(first.expression, compiler)
+    if not is_column(column) or column.target.column != pk:
         return None
     return -1 if first.descending else 1
 

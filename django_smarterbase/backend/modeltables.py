@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -36,6 +37,8 @@ _KINDS: Final = {
     "BinaryField": Kind.BINARY,
     "JSONField": Kind.JSON,
 }
+
+_COLLATE: Final = re.compile(r"\bCOLLATE\s+[\"'`\[]?(\w+)", re.IGNORECASE)
 
 _schemas: WeakKeyDictionary[type[Model], dict[tuple[str, bool], TableSchema]] = WeakKeyDictionary()
 
@@ -76,7 +79,7 @@ def _build(model: type[Model], connection: BaseDatabaseWrapper) -> TableSchema:
         pk=pk,
         numbers_rows=len(pk) == 1 and is_row_number(meta.pk_fields[0].db_type(connection) or ""),
         auto=meta.pk.column if isinstance(meta.pk, (AutoField, BigAutoField, SmallAutoField)) else None,
-        indexes=tuple(_indexes(model, indexable, pk)),
+        indexes=tuple(_indexes(model, indexable, pk, connection)),
         unique=tuple(_unique_rules(model, connection)),
         foreign_keys=tuple(_foreign_keys(model)),
         checks=tuple(_checks(model, fields, connection)),
@@ -93,7 +96,7 @@ def column_of(field: Field[Any, Any], connection: BaseDatabaseWrapper) -> Column
         name=column_name(field),
         kind=kind,
         affinity=affinity_of(field.db_type(connection) or ""),
-        collation=getattr(value_field, "db_collation", None) or "",
+        collation=_collation(field, connection),
         generated=field.generated,
         nullable=field.null or field.generated,
         required=required,
@@ -110,9 +113,16 @@ def _value_field(field: Field[Any, Any]) -> Field[Any, Any]:
     return field
 
 
-def _is_binary(field: Any) -> bool:
+def _collation(field: Field[Any, Any], connection: BaseDatabaseWrapper) -> str:
+    """The collation of a field's column, "" for SQLite's default: a field of one's own may have it in its type."""
+    parameters = field.db_parameters(connection)
+    declared = _COLLATE.search(parameters["type"] or "")
+    return parameters.get("collation") or (declared.group(1) if declared else "")
+
+
+def _is_binary(field: Field[Any, Any], connection: BaseDatabaseWrapper) -> bool:
     """Whether the column tells its values apart byte by byte."""
-    return (getattr(_value_field(field), "db_collation", None) or "BINARY").upper() == "BINARY"
+    return _collation(field, connection).upper() in ("", "BINARY")
 
 
 def affinity_of(declared: str) -> Affinity:
@@ -165,9 +175,11 @@ def sqlite_value(prepared: Any) -> Value:
     return str(prepared)
 
 
-def _indexes(model: type[Model], indexable: set[str], pk: tuple[str, ...]) -> Iterator[IndexDefinition]:
+def _indexes(
+    model: type[Model], indexable: set[str], pk: tuple[str, ...], connection: BaseDatabaseWrapper
+) -> Iterator[IndexDefinition]:
     """The index definitions, each set of columns once: named ones first, prefixes of composite ones last."""
-    seen: set[tuple[str, ...]] = {pk} if len(pk) == 1 and _is_binary(model._meta.pk) else set()
+    seen: set[tuple[str, ...]] = {pk} if len(pk) == 1 and _is_binary(model._meta.pk_fields[0], connection) else set()
     for definition in (*_named(model), *_of_fields(model), *_composite(model), *_prefixes(model)):
         if definition.columns not in seen and indexable.issuperset(definition.columns):
             seen.add(definition.columns)
@@ -221,7 +233,7 @@ def _unique_rules(model: type[Model], connection: BaseDatabaseWrapper) -> Iterat
     """What no two documents share, the primary key apart: that is the object key, unless a collation likens keys."""
     meta = model._meta
     for field in meta.local_concrete_fields:
-        if field.unique and not (field.primary_key and _is_binary(field)):
+        if field.unique and not (field.primary_key and _is_binary(field, connection)):
             yield UniqueRule(column_name(field), (column_name(field),))
     local = {field.name for field in meta.local_concrete_fields}
     for names in meta.unique_together:

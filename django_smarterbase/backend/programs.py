@@ -10,8 +10,9 @@ from typing import Final
 from django_smarterbase.backend.rawsql import authorized
 from django_smarterbase.backend.workspace import Workspace
 
-# EXPLAIN's instructions by which rows are put together (https://www.sqlite.org/opcode.html): Agg* and Count.
-_AGGREGATING: Final = ("Agg", "Count")
+# EXPLAIN's instructions by which rows are put together (https://www.sqlite.org/opcode.html): Agg* and Count; windows
+# have a second look at their rows, by OpenDup, and need not have a function with a step (FIRST_VALUE has none).
+_AGGREGATING: Final = ("Agg", "Count", "OpenDup")
 
 
 @dataclass(frozen=True, slots=True)

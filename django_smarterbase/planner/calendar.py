@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DateField, DateTimeField
-from django.db.models.expressions import Col
 from django.db.models.functions import Trunc, TruncDate, TruncDay, TruncMonth, TruncQuarter, TruncWeek, TruncYear
+
+from django_smarterbase.planner.scopes import is_column
 
 _TRUNCATIONS: Final = (Trunc, TruncDate, TruncDay, TruncMonth, TruncQuarter, TruncWeek, TruncYear)
 #: Letters of "2026-11-25 10:00:00" by which texts of one period begin alike, or fall into several whole parts of it.
@@ -35,12 +36,12 @@ class Grouping:
 
 def grouping_of(expression: Any, alias: str, connection: BaseDatabaseWrapper) -> Grouping | None:
     """What an expression tells apart of a plain column of ``alias``: its values, or periods; None for all others."""
-    if isinstance(expression, Col):
+    if is_column(expression):
         return Grouping(expression.target.column or "", 0) if expression.alias == alias else None
     if type(expression) not in _TRUNCATIONS:
         return None
     column, letters = expression.lhs, _LETTERS.get(expression.kind)
-    if letters is None or not isinstance(column, Col) or column.alias != alias:
+    if letters is None or not is_column(column) or column.alias != alias:
         return None
     if type(column.target) not in (DateField, DateTimeField):
         return None

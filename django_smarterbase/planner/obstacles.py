@@ -24,7 +24,7 @@ from django_smarterbase.planner.planner import SchemaOf, ScopePlanner
 from django_smarterbase.planner.predicates import PredicateReader
 from django_smarterbase.planner.ranges import outside
 from django_smarterbase.planner.reaching import query_of, reach, single_index
-from django_smarterbase.planner.scopes import Statement
+from django_smarterbase.planner.scopes import Statement, is_column
 from django_smarterbase.tables import IndexCondition, TableSchema
 
 
@@ -198,7 +198,7 @@ class _Reading:
         names = [*_transforms(node.lhs), node.lookup_name or ""]
         if len(names) > 1 and names[-1] == "exact":
             names.pop()
-        if not isinstance(node.lhs, Col):
+        if not is_column(node.lhs):
             hindrance = Hindrance.TRANSFORM
         else:
             hindrance = Hindrance.LOOKUP

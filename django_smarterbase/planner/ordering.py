@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db.models import Max, Min
-from django.db.models.expressions import Col, OrderBy, Ref
+from django.db.models.expressions import OrderBy
 from django.db.models.sql.constants import INNER
 from django.db.models.sql.datastructures import Join
 
@@ -22,7 +22,7 @@ from django_smarterbase.planner.covering import Clause, ordered_columns, orders
 from django_smarterbase.planner.plan import InnerJoin
 from django_smarterbase.planner.predicates import Narrowing
 from django_smarterbase.planner.ranges import is_told_apart
-from django_smarterbase.planner.scopes import Scope
+from django_smarterbase.planner.scopes import Scope, is_column, source_of
 from django_smarterbase.tables import (
     IndexComplement,
     IndexCondition,
@@ -59,7 +59,7 @@ def walks_of(scope: Scope, alias: str, schema: TableSchema, narrowing: Narrowing
         return _groups(scope, alias, asked)
     if not query.is_sliced:
         return _extremes(scope, alias, asked)
-    sortings = _sortings(_noted(scope), alias, schema)
+    sortings = _sortings(scope, alias, schema)
     if not sortings or query.high_mark is None:
         return ()
     walk = asked.page(sortings, query.low_mark, query.high_mark)
@@ -121,12 +121,13 @@ def _noted(scope: Scope) -> Iterable[Any]:
     return noted
 
 
-def _sortings(noted: Iterable[Any], alias: str, schema: TableSchema) -> tuple[_Sorting, ...]:
+def _sortings(scope: Scope, alias: str, schema: TableSchema) -> tuple[_Sorting, ...]:
     """The columns of an ORDER BY, up to the first that is no plain one of the alias, which stands for all that follow;
     none when it is the first."""
     found: list[_Sorting] = []
-    for expression, _sql in noted:
-        column = _column(expression.expression, alias) if type(expression) is OrderBy else None
+    for expression, _sql in _noted(scope):
+        sorted_by = source_of(expression.expression, scope.compiler) if type(expression) is OrderBy else None
+        column = _column(sorted_by, alias)
         if column is None or column not in schema.by_name:
             return (*found, _OTHER) if found else ()
         backwards = bool(expression.descending)
@@ -136,9 +137,8 @@ def _sortings(noted: Iterable[Any], alias: str, schema: TableSchema) -> tuple[_S
 
 
 def _column(expression: Any, alias: str) -> str | None:
-    """The column of the alias that an expression is; what is selected too is ordered by its position."""
-    expression = _source(expression)
-    return expression.target.column if isinstance(expression, Col) and expression.alias == alias else None
+    """The column of the alias that an expression is."""
+    return expression.target.column if is_column(expression) and expression.alias == alias else None
 
 
 def _groups(scope: Scope, alias: str, asked: _Asked) -> tuple[Walk, ...]:
@@ -147,7 +147,8 @@ def _groups(scope: Scope, alias: str, asked: _Asked) -> tuple[Walk, ...]:
         return ()
     selected = [each[0] for each in scope.compiler.select or ()]
     ordered = [expression.expression for expression, _sql in _noted(scope)]
-    found = [grouping_of(_source(expression), alias, scope.compiler.connection) for expression in (*selected, *ordered)]
+    told_apart = (*selected, *(source_of(expression, scope.compiler) for expression in ordered))
+    found = [grouping_of(expression, alias, scope.compiler.connection) for expression in told_apart]
     first = found[0] if found else None
     if first is None or any(each is None or each.column != first.column for each in found):
         return ()
@@ -155,11 +156,6 @@ def _groups(scope: Scope, alias: str, asked: _Asked) -> tuple[Walk, ...]:
     walk = asked.groups(first.column, 0 if 0 in letters else max(letters))
     shifted = any(each.shifted for each in found if each is not None)
     return () if walk is None else (replace(walk, both_ends=shifted and walk.alike != 0),)
-
-
-def _source(expression: Any) -> Any:
-    """What is selected where an expression refers to that by its position."""
-    return expression.get_source_expressions()[0] if isinstance(expression, Ref) else expression
 
 
 def _extremes(scope: Scope, alias: str, asked: _Asked) -> tuple[Walk, ...]:

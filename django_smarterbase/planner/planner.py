@@ -50,8 +50,9 @@ def plan_statement(statement: Statement, schema_of: SchemaOf, connection: BaseDa
     """
     orders: list[list[Step]] = [[]]
     fields: list[str] = []
+    alone = len(statement.scopes) == 1 and not statement.opaque and not statement.aggregates
     for scope in reversed(statement.scopes):
-        planner = ScopePlanner(scope, schema_of, connection, alone=len(statement.scopes) == 1 and not statement.opaque)
+        planner = ScopePlanner(scope, schema_of, connection, alone=alone)
         found = planner.orders()
         orders = [[*order, *steps] for order in orders for steps in (found if len(orders) == 1 else found[:1])]
         fields.extend(planner.filter_fields)
@@ -70,7 +71,8 @@ def _without_covered(steps: list[Step]) -> list[Step]:
 
 
 class ScopePlanner:
-    """Plans the aliases of one FROM clause; ``alone`` when the statement has no other one."""
+    """Plans the aliases of one FROM clause; ``alone`` when the statement has no other one, and puts no rows together in
+    a way that Django does not know of."""
 
     def __init__(
         self, scope: Scope, schema_of: SchemaOf, connection: BaseDatabaseWrapper, *, alone: bool = False

@@ -35,6 +35,7 @@ from django_smarterbase.planner.ranges import (
     outside,
 )
 from django_smarterbase.planner.reaching import BINARY, has_plain_key, query_of, single_index, subquery_term
+from django_smarterbase.planner.scopes import is_column
 from django_smarterbase.tables import (
     Affinity,
     IndexComplement,
@@ -295,7 +296,7 @@ class PredicateReader:
 
     def _is_own(self, expression: Any) -> bool:
         """Whether this is a plain column of the alias."""
-        if not isinstance(expression, Col) or expression.alias != self.alias:
+        if not is_column(expression) or expression.alias != self.alias:
             return False
         return (expression.target.column or "") in self.schema.by_name
 

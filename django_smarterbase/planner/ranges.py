@@ -30,6 +30,7 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from django_smarterbase.planner.calendar import zone_named
 from django_smarterbase.planner.placeholders import Placeholder
+from django_smarterbase.planner.scopes import is_column
 from django_smarterbase.tables import TOLD_APART, Affinity, Column, TableSchema, Value
 
 DJANGO_LOOKUPS: Final = ("django.db.models.lookups", "django.db.models.fields.related_lookups")
@@ -78,11 +79,11 @@ def comparison_of(
     try:
         if type(lookup) in (StartsWith, IStartsWith):
             return _of_prefix(lookup, schema)
-        if isinstance(lhs, Col):
+        if is_column(lhs):
             return _of_column(lookup, lhs, compiler, connection)
-        if type(lhs) in (ExtractYear, ExtractIsoYear) and isinstance(lhs.lhs, Col):
+        if type(lhs) in (ExtractYear, ExtractIsoYear) and is_column(lhs.lhs):
             return _of_year(lookup, lhs.lhs, compiler, connection)
-        if type(lhs) is TruncDate and isinstance(lhs.lhs, Col):
+        if type(lhs) is TruncDate and is_column(lhs.lhs):
             return _of_date(lookup, lhs, connection)
     except EmptyResultSet:
         return Comparison(_innermost(lhs), (), exact=True)
@@ -153,7 +154,7 @@ def are_placeholders(sql: str, params: Sequence[Any]) -> bool:
 
 
 def _of_prefix(lookup: Lookup[Any], schema: TableSchema) -> Comparison | None:
-    column = schema.by_name.get(lookup.lhs.target.column or "") if isinstance(lookup.lhs, Col) else None
+    column = schema.by_name.get(lookup.lhs.target.column or "") if is_column(lookup.lhs) else None
     if column is None or type(lookup.rhs) is not str:
         return None
     intervals = prefix_intervals(lookup.rhs, column)

@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models.expressions import Subquery
+from django.db.models import Max, Min
+from django.db.models.expressions import Subquery, Value
+from django.db.models.functions import Cast, Coalesce, text
 from django.db.models.lookups import Lookup
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.query import Query
 
+from django_smarterbase.planner.scopes import is_column
 from django_smarterbase.tables import Affinity, IndexDefinition, IndexSubquery, TableSchema
 
 BINARY: Final = ("", "BINARY")
 #: A subquery that chooses by chance or by the clock does not choose the same rows when it runs once more.
 VOLATILE: Final = re.compile(r"\bRAND\(|\bRANDOM\w*\(|'NOW'|\bCURRENT_", re.IGNORECASE)
+
+_CHOOSING: Final = (Coalesce, Max, Min)  # what gives one of the values that it is given
 
 
 def reach(schema: TableSchema | None, column: str) -> tuple[bool, IndexDefinition | None]:
@@ -94,8 +99,28 @@ def _parts(query: Query) -> Iterator[Query]:
 
 
 def _selects_text(query: Query, connection: BaseDatabaseWrapper) -> bool:
-    field: Any = query.output_field
-    declared = (field.db_type(connection) or "").upper() if field is not None else ""
+    selected = [*query.select, *query.annotation_select.values()]
+    return len(selected) == 1 and _is_text(selected[0], connection)
+
+
+def _is_text(expression: Any, connection: BaseDatabaseWrapper) -> bool:
+    """Whether all that an expression gives are texts, whatever type it declares.
+
+    ``ExpressionWrapper(F("number"), CharField())`` is a column of numbers to SQLite, which then compares by number.
+    """
+    if is_column(expression):
+        return _is_text_column(expression.target, connection)
+    if isinstance(expression, Value):
+        return isinstance(expression.value, str)
+    if type(expression) is Cast or type(expression).__module__ == text.__name__:
+        return _is_text_column(expression.output_field, connection)
+    if type(expression) in _CHOOSING:
+        return all(_is_text(each, connection) for each in expression.get_source_expressions() if each is not None)
+    return False
+
+
+def _is_text_column(field: Any, connection: BaseDatabaseWrapper) -> bool:
+    declared = (field.db_type(connection) or "").upper()
     return any(name in declared for name in ("CHAR", "CLOB", "TEXT"))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeGuard
 
 from django.db.models import Model
+from django.db.models.expressions import Col, Ref, Value
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.datastructures import BaseTable, Join
 from django.db.models.sql.query import Query
@@ -38,14 +39,16 @@ class Scope:
 class Statement:
     """The scopes of one statement, in the order in which their FROM clauses were compiled, and its main model.
 
-    ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells;
-    ``locks_inside`` that a subquery asks for row locks. ``models`` and ``schemas`` are what was found for tables, so
-    that it is looked for once: ``{table: model, or None if no model has it}`` and ``{table: its model's schema}``.
+    ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells; ``aggregates``
+    that SQLite puts rows together, though Django does not know it; ``locks_inside`` that a subquery asks for row locks.
+    ``models`` and ``schemas`` are what was found for tables, so that it is looked for once: ``{table: model, or None if
+    no model has it}`` and ``{table: its model's schema}``.
     """
 
     model: type[Model] | None = None
     scopes: list[Scope] = field(default_factory=list)
     opaque: bool = False
+    aggregates: bool = False
     locks_inside: bool = False
     models: dict[str, type[Model] | None] = field(default_factory=dict)
     schemas: dict[str, TableSchema] = field(default_factory=dict)
@@ -55,6 +58,38 @@ class Statement:
         self.scopes.insert(position, scope)
         self.models.clear()
         self.schemas.clear()
+
+
+def may_aggregate(statement: Statement) -> bool:
+    """Whether a page of rows in an order has something in it that might put rows together, though Django does not know
+    it: a function of one's own, a window in SQL text."""
+    if len(statement.scopes) != 1 or not statement.scopes[0].query.is_sliced:
+        return False
+    compiler: Any = statement.scopes[0].compiler
+    ordered = [expression.expression for expression, _sql in getattr(compiler, "noted_order_by", ())]
+    selected = [each[0] for each in getattr(compiler, "select", None) or ()]
+    return bool(ordered) and not all(
+        is_column(each) or isinstance(each, (Ref, Value)) for each in (*selected, *ordered)
+    )
+
+
+def is_column(expression: Any) -> TypeGuard[Col]:
+    """Whether an expression is a column as it stands: a field of one's own may have others, whose SQL is another
+    (``Field.get_col()``)."""
+    return type(expression) is Col
+
+
+def is_bare(expression: Any, compiler: SQLCompiler) -> bool:
+    """Whether a SELECT clause has an expression as it is: a field of one's own may have it formatted there."""
+    return bool(expression.select_format(compiler, "", ()) == ("", ()))
+
+
+def source_of(expression: Any, compiler: SQLCompiler) -> Any:
+    """What is selected, where an expression refers to that by its position, unless it is formatted."""
+    if not isinstance(expression, Ref):
+        return expression
+    (source,) = expression.get_source_expressions()
+    return source if is_bare(source, compiler) else expression
 
 
 def is_opaque(statement: Statement, sql: str) -> bool:

@@ -23,7 +23,6 @@ from operator import itemgetter
 from typing import Any, Final, cast
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
-from django.db.models.expressions import Col
 from django.db.models.lookups import (
     Exact,
     GreaterThan,
@@ -39,7 +38,7 @@ from django.db.models.sql.where import AND, OR, WhereNode
 from django_smarterbase.planner.placeholders import Placeholder, shape_of
 from django_smarterbase.planner.plan import QueryPlan
 from django_smarterbase.planner.ranges import DJANGO_LOOKUPS, is_told_apart, literals
-from django_smarterbase.planner.scopes import Scope, Statement, is_opaque
+from django_smarterbase.planner.scopes import Scope, Statement, is_column, is_opaque
 from django_smarterbase.recent import Recent
 from django_smarterbase.tables import TableSchema, Value
 
@@ -179,7 +178,7 @@ class _Hiding:
             if isinstance(lookup, Exact):
                 self._keep_apart(lookup.lhs, self._by_itself)
             return lookup  # the text of the SQL tells all of it
-        if not isinstance(lookup, _COMPARISONS) or not isinstance(lookup.lhs, Col) or hasattr(lookup.rhs, "as_sql"):
+        if not isinstance(lookup, _COMPARISONS) or not is_column(lookup.lhs) or hasattr(lookup.rhs, "as_sql"):
             raise _Unfit
         sql, params = lookup.process_rhs(self._compiler, connection)
         if list(params) != list(own):

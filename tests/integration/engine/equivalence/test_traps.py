@@ -11,9 +11,24 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
-from django.db.models import Case, Exists, F, JSONField, Max, OuterRef, Q, QuerySet, Value, When
+from django.db.models import (
+    Case,
+    CharField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    Func,
+    JSONField,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Coalesce, Lower, Now
 
 from django_smarterbase.indexes.service import Change
 from django_smarterbase.profiling import profile_queries
@@ -79,6 +94,14 @@ TRAPS: dict[str, Callable[[str], Any]] = {
     ],
     "a text key joined to a number": lambda db: sorted(authors(db, id=1).values_list("pk", "notes__text")),
     "a text column in numbers": lambda db: rows(Note.objects.using(db).filter(object_id__in=authors(db).values("pk"))),
+    "a text column in numbers that are called texts": lambda db: rows(
+        Note.objects.using(db).filter(
+            object_id__in=authors(db, pk=1).annotate(key=ExpressionWrapper(F("pk"), CharField())).values("key")
+        )
+    ),
+    "a text column in texts that are made of others": lambda db: rows(
+        authors(db, name__in=articles(db).annotate(text=Coalesce(Lower("category"), Value("ada"))).values("text"))
+    ),
     "numbers in a text column": lambda db: rows(authors(db, pk__in=Note.objects.using(db).values("object_id"))),
     "a subquery with a percent sign": lambda db: rows(
         articles(db, author__in=authors(db).annotate(odd=F("id") % 2).filter(odd=1))
@@ -122,6 +145,18 @@ TRAPS: dict[str, Callable[[str], Any]] = {
     ),
     "one table under three names": lambda db: sorted(
         authors(db, name="Ada").values_list("pk", "mentor__name", "pupils__name")
+    ),
+    "a window in SQL text, over more than a page": lambda db: list(
+        articles(db).annotate(all=RawSQL("COUNT(*) OVER ()", ())).order_by("score", "pk").values_list("pk", "all")[:2]
+    ),
+    "an order by a window in SQL text": lambda db: list(
+        articles(db).order_by("category", RawSQL("LAG(id) OVER (ORDER BY id DESC)", ())).values_list("pk")[:2]
+    ),
+    "an aggregate of one's own, over more than a page": lambda db: list(
+        articles(db)
+        .annotate(all=Func("pk", function="TOTAL", output_field=FloatField()))
+        .order_by("-score", "pk")
+        .values_list("all")[:2]
     ),
     "a slice in a subquery, of the same table": lambda db: rows(
         articles(db, pk__in=articles(db, category="news").order_by("-pk").values("pk")[:2])

@@ -137,6 +137,21 @@ def test_function_that_aggregates_in_secret_is_run_over_all_rows(site: Site, ask
     assert ask(rows) == [ARTICLES - 1]
 
 
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda rows: list(rows),
+        lambda rows: list(rows.iterator()),
+        lambda rows: list(rows.order_by("-view_count").iterator()),
+    ],
+)
+def test_window_in_sql_text_looks_at_all_rows(site: Site, ask: Callable[[Any], Any]) -> None:
+    window = RawSQL("FIRST_VALUE(view_count) OVER (ORDER BY view_count DESC)", ())
+    rows = Article.objects.scan().order_by().annotate(most=window).values_list("most", flat=True)
+    assert ask(rows) == [ARTICLES - 1] * ARTICLES
+
+
 def courses_of(monkeypatch: pytest.MonkeyPatch, ask: Callable[[], object]) -> list[Course | None]:
     """The courses that the statements of ``ask`` could take."""
     found, run = list[Course | None](), Session.run
