@@ -34,7 +34,7 @@ import re
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
@@ -48,6 +48,7 @@ TENANTS: Final = "_tenants"
 TEMPORARY: Final = f"{SYSTEM}/temp"
 LOCKS: Final = f"{SYSTEM}/locks"
 SUFFIX: Final = ".json"
+_BEFORE_SUFFIX: Final = -len(SUFFIX)
 _SYSTEM_START: Final = f"{SYSTEM}/"
 _SYSTEM_FOLDER: Final = f"/{SYSTEM}/"
 _MANIFEST: Final = f"manifest{SUFFIX}"
@@ -168,8 +169,11 @@ class PackKeys(NamedTuple):
         return f"{self.prefix}{_encode(name)}{_PACK_SUFFIX}"
 
     def may_hold(self, key: str) -> bool:
-        """Whether a pack may hold the object ``key``, as it may be a document's."""
-        return key.endswith(SUFFIX) and "/" not in key[len(self.documents) :]
+        """Whether a pack may hold the object ``key`` of the table's listing: whether it can be a document's.
+
+        The name of a foreign object may be none that JSON can write.
+        """
+        return _stem_after(len(self.documents), key) is not None
 
 
 class Keyspace:
@@ -224,15 +228,7 @@ class Keyspace:
 
     def stems_of_keys(self, table: str) -> Callable[[str], str | None]:
         """``stem_of_key`` for many keys of one table, which all begin with its ``table_prefix``."""
-        start, end = len(self.table_prefix(table)), -len(SUFFIX)
-
-        def stem_of_key(key: str) -> str | None:
-            if _PLAIN_NAME(key, start) is not None:  # as most are: scans live here
-                return key[start:end]
-            text = key[start:end]
-            return text if key.endswith(SUFFIX) and is_stem(text) else None
-
-        return stem_of_key
+        return partial(_stem_after, len(self.table_prefix(table)))
 
     def packs(self, table: str) -> PackKeys:
         """The keys of the packs of ``table``."""
@@ -341,6 +337,14 @@ class Keyspace:
     def is_system(self, key: str) -> bool:
         """Whether ``key`` is of a system object of this database."""
         return key.startswith(self._system) and is_object_key(key)
+
+
+def _stem_after(start: int, key: str) -> str | None:
+    """The stem of a document's key, which begins at ``start``; None for a foreign object."""
+    if _PLAIN_NAME(key, start) is not None:  # as most are: scans live here
+        return key[start:_BEFORE_SUFFIX]
+    text = key[start:_BEFORE_SUFFIX]
+    return text if key.endswith(SUFFIX) and is_stem(text) else None
 
 
 def _part(value: Value) -> str:
