@@ -158,7 +158,7 @@ def test_file_whose_name_is_no_text_is_scanned_and_not_packed(process: Process, 
 
 
 def test_names_are_found_in_the_order_in_which_stores_list_them(process: Process) -> None:
-    store, names = process(), ("a", "a!b", "a-b", "a%2Fb", "A", "aa", "a=e", "a.b", "_", "0")
+    store, names = process(), ("a", "a!b", "a-b", "a%2Fb", "A", "aa", "=e", "a.b", "_", "0")
     bodies = {f"{PREFIX}{name}.json": name.encode() for name in names}
     for name, body in bodies.items():
         store.put(name, body.ljust(600))
