@@ -34,7 +34,7 @@ import re
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
@@ -48,7 +48,6 @@ TENANTS: Final = "_tenants"
 TEMPORARY: Final = f"{SYSTEM}/temp"
 LOCKS: Final = f"{SYSTEM}/locks"
 SUFFIX: Final = ".json"
-_BEFORE_SUFFIX: Final = -len(SUFFIX)
 _SYSTEM_START: Final = f"{SYSTEM}/"
 _SYSTEM_FOLDER: Final = f"/{SYSTEM}/"
 _MANIFEST: Final = f"manifest{SUFFIX}"
@@ -169,11 +168,9 @@ class PackKeys(NamedTuple):
         return f"{self.prefix}{_encode(name)}{_PACK_SUFFIX}"
 
     def may_hold(self, key: str) -> bool:
-        """Whether a pack may hold the object ``key`` of the table's listing: whether it can be a document's.
-
-        The name of a foreign object may be none that JSON can write.
-        """
-        return _stem_after(len(self.documents), key) is not None
+        """Whether a pack may hold the object ``key``: whether it can be a document's. The name of another may be none
+        that JSON can write."""
+        return key.endswith(SUFFIX) and is_stem(key[len(self.documents) : -len(SUFFIX)])
 
 
 class Keyspace:
@@ -228,7 +225,15 @@ class Keyspace:
 
     def stems_of_keys(self, table: str) -> Callable[[str], str | None]:
         """``stem_of_key`` for many keys of one table, which all begin with its ``table_prefix``."""
-        return partial(_stem_after, len(self.table_prefix(table)))
+        start, end = len(self.table_prefix(table)), -len(SUFFIX)
+
+        def stem_of_key(key: str) -> str | None:
+            if _PLAIN_NAME(key, start) is not None:  # as most are: scans live here
+                return key[start:end]
+            text = key[start:end]
+            return text if key.endswith(SUFFIX) and is_stem(text) else None
+
+        return stem_of_key
 
     def packs(self, table: str) -> PackKeys:
         """The keys of the packs of ``table``."""
@@ -337,14 +342,6 @@ class Keyspace:
     def is_system(self, key: str) -> bool:
         """Whether ``key`` is of a system object of this database."""
         return key.startswith(self._system) and is_object_key(key)
-
-
-def _stem_after(start: int, key: str) -> str | None:
-    """The stem of a document's key, which begins at ``start``; None for a foreign object."""
-    if _PLAIN_NAME(key, start) is not None:  # as most are: scans live here
-        return key[start:_BEFORE_SUFFIX]
-    text = key[start:_BEFORE_SUFFIX]
-    return text if key.endswith(SUFFIX) and is_stem(text) else None
 
 
 def _part(value: Value) -> str:
