@@ -6,6 +6,10 @@ documents never hold one value, whatever becomes of Redis. A writer that dies in
 document does not list it. It is taken over when it has not changed for ``write_deadline``, in which its writer must
 have written the document or given up, and when no transaction is under way any more that may be taken back, after which
 the document would hold the value again.
+
+A unit may move a value from one of its documents to another. Until both are written the value is the former holder's,
+and if the unit's process dies first, it stays so. So such a claim names that one too, as ``former``, and is an orphan
+when neither holds the value.
 """
 
 from __future__ import annotations
@@ -146,8 +150,11 @@ class ClaimBook:
         writer had first. Raises StorageUnavailable when some may be taken or not."""
         writes, refused, failures = list[Write](), set[DocumentClaim](), list[Exception]()
         for key, each in by_key.items():
-            etag = before[key].etag if key in before else None
-            writes.append(Write(key, _body(each.table, each.stem), if_match=etag, if_absent=etag is None))
+            if key in before:
+                taken_from = holders_of(key, before[key])
+                writes.append(Write(key, _body(each, taken_from), if_match=before[key].etag))
+            else:
+                writes.append(Write(key, _body(each), if_absent=True))
         for claim, etag, error in self.resources.store.write_many(writes):
             each = by_key[claim.key]
             if error is None and etag is not None:
@@ -176,45 +183,53 @@ class ClaimBook:
         ``contested`` ones have just been seen to be held.
         """
         for claim in claims:
-            self._take(table, stem, claim, contested=contested)
+            self._take(DocumentClaim(table, stem, claim), contested=contested)
             reach("claim-taken")
 
-    def _take(self, table: str, stem: str, claim: str, *, contested: bool) -> None:
-        store, key, body = self.resources.store, claim_key(self.resources, table, claim), _body(table, stem)
-        document = self.resources.keys.document(table, stem)
-        pause = _FIRST_PAUSE
+    def _take(self, wanted: DocumentClaim, *, contested: bool) -> None:
+        store, key = self.resources.store, claim_key(self.resources, wanted.table, wanted.claim)
+        document, pause = self.resources.keys.document(wanted.table, wanted.stem), _FIRST_PAUSE
         while True:
             try:
                 if not contested:
-                    self._note(document, key, store.put(key, body, if_absent=True), None)
+                    self._note(document, key, store.put(key, _body(wanted), if_absent=True), None)
                     return
             except PreconditionFailed:
                 pass
             contested, stored = False, store.get(key)
             if stored is None:
                 continue
-            holder = holder_of(key, stored)
             self._saw(key, stored)
-            free = self._is_own(DocumentClaim(table, stem, claim), holder)
-            if not free and self._may_be_orphan(key):
-                self.await_transactions()
-                free = not self._holds(table, holder, claim)
-            if free:
+            holders = holders_of(key, stored)
+            if self._is_own(wanted, holders[0]) or self._is_orphan(wanted, key, holders):
                 try:
-                    self._note(document, key, store.put(key, body, if_match=stored.etag), stored.body)
+                    self._note(document, key, store.put(key, _body(wanted, holders), if_match=stored.etag), stored.body)
                     return
                 except PreconditionFailed:
                     continue
-            if self._holds(table, holder, claim):
-                send(claim_refused, ClaimBook, database=self.resources.database, table=table, rule=claim_rule(claim))
-                raise ClaimTaken(claim, holder)
+            self._refuse_held(wanted, holders)
             self.sign_of_life()
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
-    def _may_be_orphan(self, key: str) -> bool:
-        """Whether a claim that was seen has stood unchanged for longer than any writer may take."""
-        return time.monotonic() - self.seen[key].since > self.resources.options.write_deadline
+    def _is_orphan(self, wanted: DocumentClaim, key: str, holders: Iterable[str]) -> bool:
+        """Whether a claim that was seen has stood unchanged for longer than a writer may take, and nobody holds it."""
+        if time.monotonic() - self.seen[key].since <= self.resources.options.write_deadline:
+            return False
+        self.await_transactions()
+        return self._standing(wanted, holders) is None
+
+    def _refuse_held(self, wanted: DocumentClaim, holders: Iterable[str]) -> None:
+        holder = self._standing(wanted, holders)
+        if holder is not None:
+            rule = claim_rule(wanted.claim)
+            send(claim_refused, ClaimBook, database=self.resources.database, table=wanted.table, rule=rule)
+            raise ClaimTaken(wanted.claim, holder)
+
+    def _standing(self, wanted: DocumentClaim, holders: Iterable[str]) -> str | None:
+        """The first document that holds a claim, other than the one that wants it."""
+        others = (holder for holder in holders if holder != wanted.stem)
+        return next((holder for holder in others if self._holds(wanted.table, holder, wanted.claim)), None)
 
     def _note(self, document: str, key: str, etag: str, before: bytes | None) -> None:
         earlier = self.taken.get(key)
@@ -294,7 +309,7 @@ class ClaimBook:
             heir = heirs.get(claim)
             try:
                 if heir is not None and self._holds(table, heir, claim):
-                    self.resources.store.put(key, _body(table, heir), if_match=stored.etag)
+                    self.resources.store.put(key, _body(DocumentClaim(table, heir, claim)), if_match=stored.etag)
                 else:
                     self.resources.store.delete(key, if_match=stored.etag)
             except PreconditionFailed:
@@ -317,13 +332,21 @@ def claim_key(resources: Resources, table: str, claim: str) -> str:
 
 def holder_of(key: str, stored: Stored) -> str:
     """The stem of the document that a claim names. Raises CorruptDocument."""
+    return holders_of(key, stored)[0]
+
+
+def holders_of(key: str, stored: Stored) -> tuple[str, ...]:
+    """The stems of the documents that may hold a claim: the one that it names and, if there is one, the former holder.
+    Raises CorruptDocument."""
     try:
-        holder = orjson.loads(stored.body)["stem"]
+        raw = orjson.loads(stored.body)
+        holders = (raw["stem"], raw["former"]) if "former" in raw else (raw["stem"],)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptDocument(key, "it is not a claim to a unique value", _MEND) from error
-    if type(holder) is not str or not is_stem(holder):
-        raise CorruptDocument(key, f"it is a claim of no document: its stem is {holder!r:.100}", _MEND)
-    return holder
+    for holder in holders:
+        if type(holder) is not str or not is_stem(holder):
+            raise CorruptDocument(key, f"it is a claim of no document: its stem is {holder!r:.100}", _MEND)
+    return holders
 
 
 def document_holds(resources: Resources, schema: TableSchema | None, table: str, stem: str, claim: str) -> bool:
@@ -348,5 +371,8 @@ def document_holds(resources: Resources, schema: TableSchema | None, table: str,
     return claim in held or not any(claim_rule(other) == claim_rule(claim) for other in held)
 
 
-def _body(table: str, stem: str) -> bytes:
-    return orjson.dumps({"table": table, "stem": stem, "_rev": str(uuid7())})
+def _body(wanted: DocumentClaim, holders: Iterable[str] = ()) -> bytes:
+    """A claim that is taken in place of one that named ``holders``, the first of which may hold it still."""
+    former = [holder for holder in holders if holder != wanted.stem][:1]
+    taken_from = {"former": former[0]} if former else {}
+    return orjson.dumps({"table": wanted.table, "stem": wanted.stem, **taken_from, "_rev": str(uuid7())})

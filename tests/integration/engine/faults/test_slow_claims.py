@@ -12,12 +12,11 @@ from django.db.models import F, Value
 from django.db.models.functions import Concat
 
 from django_smarterbase.backend.recovery import recovery_of
-from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.storage.filesystem import FileSystemStore
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import WRITE_DEADLINE, Site
 
-from .abandoned import Died, abandon, recover
+from .abandoned import abandon, die_before_writing, recover
 from .ledger import Ledger
 from .test_contention import in_thread
 
@@ -38,19 +37,6 @@ def slow_claims(monkeypatch: pytest.MonkeyPatch, operation: str, seconds: float)
     return named
 
 
-def orphan(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process dies after it has claimed a name, before it has created its author."""
-
-    def die(self: UnitOfWork, *args: Any) -> Any:
-        raise Died
-
-    with monkeypatch.context() as patch:
-        patch.setattr(UnitOfWork, "_begin", die)
-        with pytest.raises(Died):
-            Author.objects.create(name=name)
-    connection.close()
-
-
 def test_abandoned_transaction_is_decided_though_its_claims_take_longer_than_the_write_deadline(
     site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,7 +54,7 @@ def test_abandoned_transaction_is_decided_though_its_claims_take_longer_than_the
 
 def test_orphans_are_waited_for_together(site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NEW:
-        orphan(name, monkeypatch)
+        die_before_writing(monkeypatch, lambda name=name: Author.objects.create(name=name))
     began = time.monotonic()
     Author.objects.bulk_create(Author(name=name) for name in NEW)
     assert time.monotonic() - began < 3 * WRITE_DEADLINE
@@ -109,7 +95,7 @@ def test_transaction_is_not_abandoned_while_it_gives_its_claims_back(
 def test_transaction_is_not_abandoned_while_it_waits_for_an_orphan(
     site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    orphan(NEW[0], monkeypatch)
+    die_before_writing(monkeypatch, lambda: Author.objects.create(name=NEW[0]))
 
     def create() -> None:
         with transaction.atomic():
