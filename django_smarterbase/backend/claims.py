@@ -131,14 +131,13 @@ class ClaimBook:
         Whoever goes on with a unit whose process has died finds most of its claims taken. Raises StorageUnavailable and
         CorruptDocument; those taken stay until ``give_back``.
         """
-        by_key, before = dict[str, DocumentClaim](), dict[str, Stored]()
-        others = set[DocumentClaim]()
+        by_key, before, others = dict[str, DocumentClaim](), dict[str, Stored](), set[DocumentClaim]()
         for each in contested:
             if by_key.setdefault(claim_key(self.resources, each.table, each.claim), each) is not each:
                 others.add(each)
         for key, stored in self.resources.store.get_many(by_key):
             each = by_key[key]
-            if stored is not None and self._is_own(each, holder_of(key, stored)):
+            if stored is not None and self._is_own(each, holders_of(key, stored)):
                 before[key] = stored
             else:
                 others.add(each)
@@ -169,8 +168,13 @@ class ClaimBook:
             raise failures[0]
         return refused
 
-    def _is_own(self, wanted: DocumentClaim, holder: str) -> bool:
-        return holder == wanted.stem or self.released(wanted.table, holder, wanted.claim)
+    def _is_own(self, wanted: DocumentClaim, holders: tuple[str, ...]) -> bool:
+        """Whether a claim is held by the document that wants it, or by one of the unit that gives it up."""
+        holder, *former = holders
+        if holder != wanted.stem:
+            return self.released(wanted.table, holder, wanted.claim)
+        foreign = [each for each in former if not self.released(wanted.table, each, wanted.claim)]
+        return self._standing(wanted, foreign) is None
 
     def _saw(self, key: str, stored: Stored | None) -> None:
         """Remember since when a claim of another is what it is, so that many orphans are waited for once."""
@@ -201,7 +205,7 @@ class ClaimBook:
                 continue
             self._saw(key, stored)
             holders = holders_of(key, stored)
-            if self._is_own(wanted, holders[0]) or self._is_orphan(wanted, key, holders):
+            if self._is_own(wanted, holders) or self._is_orphan(wanted, key, holders):
                 try:
                     self._note(document, key, store.put(key, _body(wanted, holders), if_match=stored.etag), stored.body)
                     return

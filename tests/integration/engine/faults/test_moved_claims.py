@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import orjson
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection
 from django.db.models import Case, Value, When
 
+from django_smarterbase.backend.claims import ClaimBook, ClaimTaken, DocumentClaim
 from django_smarterbase.backend.leftovers import OrphanClaims
 from django_smarterbase.exceptions import StorageUnavailable
 from django_smarterbase.storage.filesystem import FileSystemStore
@@ -71,6 +73,18 @@ def test_value_stays_with_its_document_when_the_store_does_not_answer_who_moves_
     with pytest.raises(IntegrityError):
         User.objects.create(username="ann")
     assert names() == ["ann", "bob"]
+
+
+def test_claim_is_not_taken_by_whom_it_names_while_its_former_holder_has_the_value(
+    people: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die_before_writing(monkeypatch, pass_name_on)
+    schema, ann, bob = connection.table_schema("auth_user"), *User.objects.order_by("pk").values_list("pk", flat=True)
+    (held,) = orjson.loads(people.objects()[connection.resources.keys.document("auth_user", str(ann))])["_claims"]
+    book = ClaimBook(connection.resources, lambda _table: schema)
+    assert book.take_own([DocumentClaim("auth_user", str(bob), held)]) == {DocumentClaim("auth_user", str(bob), held)}
+    with pytest.raises(ClaimTaken):
+        book.take("auth_user", str(bob), [held])
 
 
 def test_value_that_was_to_be_moved_can_be_moved_again(people: Site, monkeypatch: pytest.MonkeyPatch) -> None:
