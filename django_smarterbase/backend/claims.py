@@ -18,7 +18,6 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -281,7 +280,7 @@ class ClaimBook:
         removals = (
             Write(key, None, if_match=stored.etag) for key, stored in found if self._is_of(by_key[key], key, stored)
         )
-        self._write_in_pieces(removals, partial(reach, "claim-freed"))
+        self._write_in_pieces(removals, lambda: reach("claim-freed"))
 
     def _is_of(self, given_up: DocumentClaim, key: str, stored: Stored) -> bool:
         """Whether a claim is held by the document that gives it up."""
