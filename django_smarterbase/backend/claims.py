@@ -6,6 +6,10 @@ documents never hold one value, whatever becomes of Redis. A writer that dies in
 document does not list it. It is taken over when it has not changed for ``write_deadline``, in which its writer must
 have written the document or given up, and when no transaction is under way any more that may be taken back, after which
 the document would hold the value again.
+
+A unit may move a value from one of its documents to another. Until both are written the value is the former holder's,
+and if the unit's process dies first, it stays so. So such a claim names that one too, as ``former``, and is an orphan
+when neither holds the value.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, NamedTuple
 
 import orjson
@@ -30,6 +35,7 @@ from django_smarterbase.tables import TableSchema
 
 logger = logging.getLogger("django_smarterbase.storage")
 
+_TOGETHER: Final = 200  # claims that are freed before a sign of life
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.2
 _MEND: Final = (
@@ -73,11 +79,18 @@ class _Taken:
     before: bytes | None
 
 
+class _Seen(NamedTuple):
+    """A claim of another as it was seen: its ETag, and since when it has been that (``time.monotonic``)."""
+
+    etag: str
+    since: float
+
+
 def _nothing_released(_table: str, _stem: str, _claim: str) -> bool:
     return False
 
 
-def _nothing_to_wait_for() -> None:
+def _nothing() -> None:
     pass
 
 
@@ -86,38 +99,86 @@ class ClaimBook:
     """The claims of one unit of work. ``schema_of`` finds a table's schema by its name.
 
     ``released`` tells whether a document of the unit gives up a claim: ``(table, stem, claim)``.
-    ``await_transactions`` returns when those that are under way now are decided.
+    ``await_transactions`` returns when those that are under way now are decided. ``sign_of_life`` is called now and
+    then while claims are waited for, given back or freed, to keep what others would take for abandoned; what it raises
+    is raised.
     """
 
     resources: Resources
     schema_of: Callable[[str], TableSchema | None]
     released: Callable[[str, str, str], bool] = _nothing_released
-    await_transactions: Callable[[], None] = _nothing_to_wait_for
+    await_transactions: Callable[[], None] = _nothing
+    sign_of_life: Callable[[], None] = _nothing
     taken: dict[str, _Taken] = field(default_factory=dict)  # by the claims' keys, in the order of their taking
+    seen: dict[str, _Seen] = field(default_factory=dict)  # claims of others, by their keys
 
     def take_free(self, wanted: Iterable[DocumentClaim]) -> set[DocumentClaim]:
         """Take those claims that nobody holds, in parallel: one request each. Gives the others, for ``take``.
 
         Raises StorageUnavailable; those taken stay until ``give_back``.
         """
-        by_key: dict[str, DocumentClaim] = {}
-        contested, failures = set[DocumentClaim](), list[Exception]()
+        by_key, contested = dict[str, DocumentClaim](), set[DocumentClaim]()
         for each in wanted:
             if by_key.setdefault(claim_key(self.resources, each.table, each.claim), each) is not each:
                 contested.add(each)
-        claims = [Write(key, _body(each.table, each.stem), if_absent=True) for key, each in by_key.items()]
-        for claim, etag, error in self.resources.store.write_many(claims):
+        return contested | self._take_together(by_key, {})
+
+    def take_own(self, contested: Iterable[DocumentClaim]) -> set[DocumentClaim]:
+        """Take those claims that a document of the unit holds, in parallel: two requests each. Gives the others, for
+        ``take``, by which they count as seen now.
+
+        Whoever goes on with a unit whose process has died finds most of its claims taken. Raises StorageUnavailable and
+        CorruptDocument; those taken stay until ``give_back``.
+        """
+        by_key, before, others = dict[str, DocumentClaim](), dict[str, Stored](), set[DocumentClaim]()
+        for each in contested:
+            if by_key.setdefault(claim_key(self.resources, each.table, each.claim), each) is not each:
+                others.add(each)
+        for key, stored in self.resources.store.get_many(by_key):
+            each = by_key[key]
+            if stored is not None and self._is_own(each, holders_of(key, stored)):
+                before[key] = stored
+            else:
+                others.add(each)
+                self._saw(key, stored)
+        return others | self._take_together({key: by_key[key] for key in before}, before)
+
+    def _take_together(self, by_key: Mapping[str, DocumentClaim], before: Mapping[str, Stored]) -> set[DocumentClaim]:
+        """Take claims in parallel in the place of those ``before``, or where there are none. Gives those that another
+        writer had first. Raises StorageUnavailable when some may be taken or not."""
+        writes, refused, failures = list[Write](), set[DocumentClaim](), list[Exception]()
+        for key, each in by_key.items():
+            if key in before:
+                taken_from = holders_of(key, before[key])
+                writes.append(Write(key, _body(each, taken_from), if_match=before[key].etag))
+            else:
+                writes.append(Write(key, _body(each), if_absent=True))
+        for claim, etag, error in self.resources.store.write_many(writes):
             each = by_key[claim.key]
             if error is None and etag is not None:
-                self._note(self.resources.keys.document(each.table, each.stem), claim.key, etag, None)
+                body = before[claim.key].body if claim.key in before else None
+                self._note(self.resources.keys.document(each.table, each.stem), claim.key, etag, body)
                 reach("claim-taken")
             elif isinstance(error, PreconditionFailed):
-                contested.add(each)
+                refused.add(each)
             elif error is not None:
                 failures.append(error)
         if failures:
             raise failures[0]
-        return contested
+        return refused
+
+    def _is_own(self, wanted: DocumentClaim, holders: tuple[str, ...]) -> bool:
+        """Whether a claim is held by the document that wants it, or by one of the unit that gives it up."""
+        holder, *former = holders
+        if holder != wanted.stem:
+            return self.released(wanted.table, holder, wanted.claim)
+        foreign = [each for each in former if not self.released(wanted.table, each, wanted.claim)]
+        return self._standing(wanted, foreign) is None
+
+    def _saw(self, key: str, stored: Stored | None) -> None:
+        """Remember since when a claim of another is what it is, so that many orphans are waited for once."""
+        if stored is not None and (key not in self.seen or self.seen[key].etag != stored.etag):
+            self.seen[key] = _Seen(stored.etag, time.monotonic())
 
     def take(self, table: str, stem: str, claims: Iterable[str], *, contested: bool = False) -> None:
         """Take the claims for one document, or renew them. Raises ClaimTaken; those taken stay until ``give_back``.
@@ -125,59 +186,81 @@ class ClaimBook:
         ``contested`` ones have just been seen to be held.
         """
         for claim in claims:
-            self._take(table, stem, claim, contested=contested)
+            self._take(DocumentClaim(table, stem, claim), contested=contested)
             reach("claim-taken")
 
-    def _take(self, table: str, stem: str, claim: str, *, contested: bool) -> None:
-        store, key, body = self.resources.store, claim_key(self.resources, table, claim), _body(table, stem)
-        document = self.resources.keys.document(table, stem)
-        watch = _Watch(self.resources.options.write_deadline)
+    def _take(self, wanted: DocumentClaim, *, contested: bool) -> None:
+        store, key = self.resources.store, claim_key(self.resources, wanted.table, wanted.claim)
+        document, pause = self.resources.keys.document(wanted.table, wanted.stem), _FIRST_PAUSE
         while True:
             try:
                 if not contested:
-                    self._note(document, key, store.put(key, body, if_absent=True), None)
+                    self._note(document, key, store.put(key, _body(wanted), if_absent=True), None)
                     return
             except PreconditionFailed:
                 pass
             contested, stored = False, store.get(key)
             if stored is None:
                 continue
-            holder = holder_of(key, stored)
-            free = holder == stem or self.released(table, holder, claim)
-            if not free and watch.is_orphan(stored.etag):
-                self.await_transactions()
-                free = not self._holds(table, holder, claim)
-            if free:
+            self._saw(key, stored)
+            holders = holders_of(key, stored)
+            if self._is_own(wanted, holders) or self._is_orphan(wanted, key, holders):
                 try:
-                    self._note(document, key, store.put(key, body, if_match=stored.etag), stored.body)
+                    self._note(document, key, store.put(key, _body(wanted, holders), if_match=stored.etag), stored.body)
                     return
                 except PreconditionFailed:
                     continue
-            if self._holds(table, holder, claim):
-                send(claim_refused, ClaimBook, database=self.resources.database, table=table, rule=claim_rule(claim))
-                raise ClaimTaken(claim, holder)
-            watch.pause()
+            self._refuse_held(wanted, holders)
+            self.sign_of_life()
+            time.sleep(pause)
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def _is_orphan(self, wanted: DocumentClaim, key: str, holders: Iterable[str]) -> bool:
+        """Whether a claim that was seen has stood unchanged for longer than a writer may take, and nobody holds it."""
+        if time.monotonic() - self.seen[key].since <= self.resources.options.write_deadline:
+            return False
+        self.await_transactions()
+        return self._standing(wanted, holders) is None
+
+    def _refuse_held(self, wanted: DocumentClaim, holders: Iterable[str]) -> None:
+        holder = self._standing(wanted, holders)
+        if holder is not None:
+            rule = claim_rule(wanted.claim)
+            send(claim_refused, ClaimBook, database=self.resources.database, table=wanted.table, rule=rule)
+            raise ClaimTaken(wanted.claim, holder)
+
+    def _standing(self, wanted: DocumentClaim, holders: Iterable[str]) -> str | None:
+        """The first document that holds a claim, other than the one that wants it."""
+        others = (holder for holder in holders if holder != wanted.stem)
+        return next((holder for holder in others if self._holds(wanted.table, holder, wanted.claim)), None)
 
     def _note(self, document: str, key: str, etag: str, before: bytes | None) -> None:
         earlier = self.taken.get(key)
         self.taken[key] = _Taken(document, key, etag, before if earlier is None else earlier.before)
 
     def give_back(self, standing: Collection[str] = ()) -> None:
-        """Undo what was taken, last first; what another has taken over since is its own. Raises StorageUnavailable.
+        """Undo what was taken, in parallel; what another has taken over since is its own.
 
-        The documents ``standing`` (keys) could not be taken back and hold their claims on.
+        The documents ``standing`` (keys) could not be taken back and hold their claims on. Raises StorageUnavailable
+        when some may be left.
         """
-        while self.taken:
-            _key, taken = self.taken.popitem()
-            if taken.document in standing:
-                continue
-            try:
-                if taken.before is None:
-                    self.resources.store.delete(taken.key, if_match=taken.etag)
-                else:
-                    self.resources.store.put(taken.key, taken.before, if_match=taken.etag)
-            except PreconditionFailed:
-                continue
+        given, self.taken = self.taken.values(), {}
+        writes = (Write(each.key, each.before, if_match=each.etag) for each in given if each.document not in standing)
+        self._write_in_pieces(writes)
+
+    def _write_in_pieces(self, writes: Iterable[Write], done: Callable[[], object] = _nothing) -> None:
+        """Give claims back or remove them; ``done`` is called for each. Of another writer they stay. Raises
+        StorageUnavailable when all were tried and some may be left."""
+        failures, remaining = list[Exception](), iter(writes)
+        while piece := list(islice(remaining, _TOGETHER)):
+            for _write, _etag, error in self.resources.store.write_many(piece):
+                if error is None:
+                    done()
+                elif not isinstance(error, PreconditionFailed):
+                    failures.append(error)
+            self.sign_of_life()
+        if failures:
+            raise failures[0]
 
     def abandon(self, standing: Collection[str] = ()) -> None:
         """``give_back``, but what the store does not let go stays behind: orphans, which others may take over."""
@@ -192,20 +275,12 @@ class ClaimBook:
 
         Raises StorageUnavailable when some may be left.
         """
-        store = self.resources.store
         by_key = {claim_key(self.resources, each.table, each.claim): each for each in given_up}
-        found = ((key, stored) for key, stored in store.get_many(by_key) if stored is not None)
-        removals = [
+        found = ((key, stored) for key, stored in self.resources.store.get_many(by_key) if stored is not None)
+        removals = (
             Write(key, None, if_match=stored.etag) for key, stored in found if self._is_of(by_key[key], key, stored)
-        ]
-        failures = list[Exception]()
-        for _removal, _etag, error in store.write_many(removals):
-            if error is None:
-                reach("claim-freed")
-            elif not isinstance(error, PreconditionFailed):
-                failures.append(error)
-        if failures:
-            raise failures[0]
+        )
+        self._write_in_pieces(removals, lambda: reach("claim-freed"))
 
     def _is_of(self, given_up: DocumentClaim, key: str, stored: Stored) -> bool:
         """Whether a claim is held by the document that gives it up."""
@@ -233,10 +308,11 @@ class ClaimBook:
             stored = self.resources.store.get(key)
             if stored is None or holder_of(key, stored) != stem or self._holds(table, stem, claim):
                 continue
+            self.sign_of_life()
             heir = heirs.get(claim)
             try:
                 if heir is not None and self._holds(table, heir, claim):
-                    self.resources.store.put(key, _body(table, heir), if_match=stored.etag)
+                    self.resources.store.put(key, _body(DocumentClaim(table, heir, claim)), if_match=stored.etag)
                 else:
                     self.resources.store.delete(key, if_match=stored.etag)
             except PreconditionFailed:
@@ -244,27 +320,6 @@ class ClaimBook:
 
     def _holds(self, table: str, stem: str, claim: str) -> bool:
         return document_holds(self.resources, self.schema_of(table), table, stem, claim)
-
-
-class _Watch:
-    """Waits for a claim whose document does not hold it: its writer is under way, or is gone."""
-
-    def __init__(self, deadline: float) -> None:
-        self._deadline = deadline
-        self._etag: str | None = None
-        self._since = 0.0
-        self._pause = _FIRST_PAUSE
-
-    def is_orphan(self, etag: str) -> bool:
-        """Whether the claim has stood unchanged for longer than any writer may take."""
-        if etag != self._etag:
-            self._etag, self._since = etag, time.monotonic()
-        return time.monotonic() - self._since > self._deadline
-
-    def pause(self) -> None:
-        """Wait a little longer each time."""
-        time.sleep(self._pause)
-        self._pause = min(_LONGEST_PAUSE, self._pause * 2)
 
 
 def claim_rule(claim: str) -> str:
@@ -280,13 +335,21 @@ def claim_key(resources: Resources, table: str, claim: str) -> str:
 
 def holder_of(key: str, stored: Stored) -> str:
     """The stem of the document that a claim names. Raises CorruptDocument."""
+    return holders_of(key, stored)[0]
+
+
+def holders_of(key: str, stored: Stored) -> tuple[str, ...]:
+    """The stems of the documents that may hold a claim: the one that it names and, if there is one, the former holder.
+    Raises CorruptDocument."""
     try:
-        holder = orjson.loads(stored.body)["stem"]
+        raw = orjson.loads(stored.body)
+        holders = (raw["stem"], raw["former"]) if "former" in raw else (raw["stem"],)
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptDocument(key, "it is not a claim to a unique value", _MEND) from error
-    if type(holder) is not str or not is_stem(holder):
-        raise CorruptDocument(key, f"it is a claim of no document: its stem is {holder!r:.100}", _MEND)
-    return holder
+    for holder in holders:
+        if type(holder) is not str or not is_stem(holder):
+            raise CorruptDocument(key, f"it is a claim of no document: its stem is {holder!r:.100}", _MEND)
+    return holders
 
 
 def document_holds(resources: Resources, schema: TableSchema | None, table: str, stem: str, claim: str) -> bool:
@@ -311,5 +374,8 @@ def document_holds(resources: Resources, schema: TableSchema | None, table: str,
     return claim in held or not any(claim_rule(other) == claim_rule(claim) for other in held)
 
 
-def _body(table: str, stem: str) -> bytes:
-    return orjson.dumps({"table": table, "stem": stem, "_rev": str(uuid7())})
+def _body(wanted: DocumentClaim, holders: Iterable[str] = ()) -> bytes:
+    """A claim that is taken in place of one that named ``holders``, the first of which may hold it still."""
+    former = [holder for holder in holders if holder != wanted.stem][:1]
+    taken_from = {"former": former[0]} if former else {}
+    return orjson.dumps({"table": wanted.table, "stem": wanted.stem, **taken_from, "_rev": str(uuid7())})

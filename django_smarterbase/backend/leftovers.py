@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from django_smarterbase.backend.claims import document_holds, holder_of
+from django_smarterbase.backend.claims import document_holds, holders_of
 from django_smarterbase.backend.recovery import recovery_of
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
@@ -97,13 +97,13 @@ class OrphanClaims:
         resources, table = self._resources, self._schema.table
         claim = resources.keys.claim_of_key(table, key)
         try:
-            holder = holder_of(key, stored)
+            holders = holders_of(key, stored)
         except CorruptDocument:
             if key not in self.unreadable:
                 self.unreadable.append(key)
             return True
         # A key that does not tell its claim cannot be judged, so it is left alone.
-        return claim is None or document_holds(resources, self._schema, table, holder, claim)
+        return claim is None or any(document_holds(resources, self._schema, table, stem, claim) for stem in holders)
 
 
 class UnfinishedTransactions:

@@ -28,7 +28,7 @@ import orjson
 from django_smarterbase.backend.claims import ClaimBook
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent, read_intent
-from django_smarterbase.backend.unit_of_work import UnitOfWork
+from django_smarterbase.backend.unit_of_work import IntentLost, UnitOfWork
 from django_smarterbase.exceptions import ConflictError, CorruptDocument
 from django_smarterbase.signals import send, transaction_recovered
 from django_smarterbase.storage.base import Stored
@@ -192,6 +192,8 @@ class Recovery:
         try:
             intent = read_intent(self.resources, key, stored.body, schema_of)
             return intent.take_over(stored.etag) and self._carry_through(intent)
+        except IntentLost:
+            return False  # yet another process was faster, and decides it
         except CorruptDocument as error:
             logger.error(
                 "%s The transaction %r stays as it is.", error, key, extra=self._log_fields("intent_unreadable", key)
@@ -230,7 +232,7 @@ class Recovery:
 
     def _carry_out(self, intent: Intent) -> bool | None:
         """Whether the transaction was completed or else taken back; None when its documents changed meanwhile."""
-        found = [self._find(write, intent.id) for write in intent.writes]
+        found = self._found(intent)
         forward = all(each.fate is not _Fate.CONFLICT for each in found)
         wanted = _Fate.OPEN if forward else _Fate.APPLIED
         writes = [each.write if forward else each.reversed() for each in found if each.fate is wanted]
@@ -255,18 +257,24 @@ class Recovery:
                 extra=self._log_fields("transaction_mixed", intent.key) | {"keys": ", ".join(keys)},
             )
 
-    def _find(self, write: DocumentWrite, id: str) -> _Found:
-        stored = self.resources.store.get(write.key)
-        return _Found(write, _fate(write, stored, id), stored)
+    def _found(self, intent: Intent) -> list[_Found]:
+        """What became of each write. There may be so many that this process has to say meanwhile that it is at it."""
+        found, by_key = [], {write.key: write for write in intent.writes}
+        for key, stored in self.resources.store.get_many(by_key):
+            found.append(_Found(by_key[key], _fate(by_key[key], stored, intent.id), stored))
+            intent.renew()
+        return found
 
     def _settle_claims(self, intent: Intent, *, forward: bool) -> None:
         """Free what the documents gave up, or, when the transaction was taken back, undo what they had taken."""
         schemas = {write.schema.table: write.schema for write in intent.writes if write.schema is not None}
-        book, heirs = ClaimBook(self.resources, schemas.get), _former_holders(intent.writes)
+        book = ClaimBook(self.resources, schemas.get, sign_of_life=intent.renew)
+        if forward:
+            book.free(each for write in intent.writes for each in write.document_claims(write.frees))
+            return
+        heirs = _former_holders(intent.writes)
         for write in intent.writes:
-            if forward and write.schema is not None:
-                book.free(write.document_claims(write.frees))
-            elif write.schema is not None:
+            if write.schema is not None:
                 book.hand_back(write.table, write.stem, write.takes, heirs[write.table])
 
 

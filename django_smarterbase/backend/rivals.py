@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from django_smarterbase.backend.claims import claim_key, claim_rule, holder_of
+from django_smarterbase.backend.claims import claim_key, claim_rule, holders_of
 from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.snapshot import Known
@@ -125,6 +125,7 @@ class Rivals:
         resources = self.loader.resources
         claims = [claim for write in writes for claim in write.takes if claim_rule(claim) == rule.name]
         keys = [claim_key(resources, schema.table, claim) for claim in claims]
-        stems = [holder_of(key, stored) for key, stored in resources.store.get_many(keys) if stored is not None]
+        found = ((key, stored) for key, stored in resources.store.get_many(keys) if stored is not None)
+        stems = [stem for key, stored in found for stem in holders_of(key, stored)]
         self._learn(schema, stems)
         return stems

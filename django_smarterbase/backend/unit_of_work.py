@@ -36,6 +36,7 @@ logger = logging.getLogger("django_smarterbase.storage")
 _BATCH: Final = 200
 _STRETCH: Final = 32  # writes that are begun whatever becomes of them
 _ROUNDS: Final = 3  # in which nothing of a batch can be begun in time
+_FEWER: Final = 8  # the part of a batch that is tried after such a round
 
 
 class _Applied(NamedTuple):
@@ -117,7 +118,13 @@ class UnitOfWork:
         self.resources.store.verify_conditions()
         applied: list[_Applied] = []
         releases = _releases(writes if intent is None else intent.writes)
-        book = ClaimBook(self.resources, _schemas(writes), releases, partial(self._await_transactions, intent))
+        book = ClaimBook(
+            self.resources,
+            _schemas(writes),
+            releases,
+            await_transactions=partial(self._await_transactions, intent),
+            sign_of_life=partial(self._give_sign_of_life, intent),
+        )
         try:
             for batch in _batches(writes):
                 self._apply(batch, applied, book, intent, owner)
@@ -140,14 +147,18 @@ class UnitOfWork:
         owner: str | None,
     ) -> None:
         """Write one batch of one table; begin anew for what the deadlines leave no time for."""
-        idle = 0
+        idle, size = 0, len(batch)
         while batch:
-            claimed_until = self._take_claims(batch, book)
-            outcome = self._round(batch, claimed_until, intent, None if applied else owner)
+            some = batch[:size]
+            claimed_until = self._take_claims(some, book)
+            outcome = self._round(some, claimed_until, intent, None if applied else owner)
             applied.extend(outcome.done)
             if outcome.failures:
                 raise first_of(outcome.failures)
-            idle = 0 if outcome.done else idle + 1
+            if outcome.done:
+                idle = 0
+            else:  # to take their claims took too long for all of them
+                idle, size = idle + 1, max(1, size // _FEWER)
             if idle == _ROUNDS:
                 raise never_begun(batch[0], self.resources.options.write_deadline)
             done = {write.key for write, _etag in outcome.done}
@@ -159,6 +170,7 @@ class UnitOfWork:
             return math.inf
         until = time.monotonic() + self.resources.options.write_deadline
         contested = book.take_free(each for write in batch for each in write.document_claims(write.takes))
+        contested = book.take_own(contested) if contested else contested
         for write in batch if contested else ():
             for each in write.document_claims(write.takes):
                 if each not in contested:
@@ -171,13 +183,13 @@ class UnitOfWork:
 
     def _free(self, writes: Sequence[DocumentWrite], book: ClaimBook) -> None:
         """Remove the claims given up. The unit is applied by now: an orphan that stays behind is only a nuisance."""
-        given_up = (each for write in writes for each in write.document_claims(write.frees))
-        while piece := list(islice(given_up, _BATCH)):
-            try:
-                book.free(piece)
-            except StorageUnavailable as error:
-                extra = {"event": "claims_left", **self.resources.origin, "detail": str(error)}
-                logger.warning("Claims that were given up stay behind: %s", error, extra=extra)
+        try:
+            book.free(each for write in writes for each in write.document_claims(write.frees))
+        except StorageUnavailable as error:
+            extra = {"event": "claims_left", **self.resources.origin, "detail": str(error)}
+            logger.warning("Claims that were given up stay behind: %s", error, extra=extra)
+        except IntentLost:
+            return  # who has taken the transaction over finds it applied, and frees the rest
 
     def _round(
         self, batch: list[DocumentWrite], until: float, intent: IntentLog | None, owner: str | None = None
@@ -185,9 +197,8 @@ class UnitOfWork:
         """Announce a batch, write what can be written by ``until`` (``time.monotonic``), and settle it."""
         opened = self._begin(batch, owner)
         reach("begun")
-        self._keep()
+        self._give_sign_of_life(intent)
         if intent is not None:
-            intent.renew()
             until = min(until, intent.deadline)
         if opened is not None:
             until = min(until, opened.deadline)
@@ -196,6 +207,11 @@ class UnitOfWork:
             _settle(opened, batch, outcome)
         reach("finished")
         return outcome
+
+    def _give_sign_of_life(self, intent: IntentLog | None) -> None:
+        self._keep()
+        if intent is not None:
+            intent.renew()
 
     def _begin(self, batch: list[DocumentWrite], owner: str | None) -> OpenWrite | None:
         schema = batch[0].schema

@@ -168,8 +168,9 @@ class PackKeys(NamedTuple):
         return f"{self.prefix}{_encode(name)}{_PACK_SUFFIX}"
 
     def may_hold(self, key: str) -> bool:
-        """Whether a pack may hold the object ``key``, as it may be a document's."""
-        return key.endswith(SUFFIX) and "/" not in key[len(self.documents) :]
+        """Whether a pack may hold the object ``key``: whether it can be a document's. The name of another may be none
+        that JSON can write."""
+        return key.endswith(SUFFIX) and is_stem(key[len(self.documents) : -len(SUFFIX)])
 
 
 class Keyspace:

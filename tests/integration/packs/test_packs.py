@@ -6,9 +6,11 @@ import logging
 import threading
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import orjson
 import pytest
+from django.core.files.storage import FileSystemStorage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -145,8 +147,18 @@ def test_objects_that_are_no_documents_or_too_large_are_scanned_and_not_packed(p
     assert scanned(store) == bodies | strange
 
 
+@pytest.mark.parametrize("kind", ["files"], indirect=True)
+def test_file_whose_name_is_no_text_is_scanned_and_not_packed(process: Process, storage: FileSystemStorage) -> None:
+    store = process()
+    bodies = fill(store, 3)
+    Path(storage.location, f"{PREFIX}\udcff.json").write_bytes(b"x")
+    report = store.pack(TABLE)
+    assert (report.documents, report.left_out) == (3, 1)
+    assert scanned(store) == {**bodies, f"{PREFIX}\udcff.json": b"x"}
+
+
 def test_names_are_found_in_the_order_in_which_stores_list_them(process: Process) -> None:
-    store, names = process(), ("a", "a!b", "a-b", "a%2Fb", "A", "aa", "a=e", "a.b", "_", "0")
+    store, names = process(), ("a", "a!b", "a-b", "a%2Fb", "A", "aa", "=e", "a.b", "_", "0")
     bodies = {f"{PREFIX}{name}.json": name.encode() for name in names}
     for name, body in bodies.items():
         store.put(name, body.ljust(600))

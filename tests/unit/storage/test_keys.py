@@ -304,6 +304,7 @@ def test_packs_belong_to_the_table_whose_prefix_is_scanned(table, tenant):
     assert packs.may_hold(keys.document(table, "1"))
     assert not packs.may_hold(f"{packs.documents}notes.txt")
     assert not packs.may_hold(f"{packs.documents}inner/1.json")
+    assert not packs.may_hold(f"{packs.documents}\udcff.json")
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,19 @@ def abandon(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object], *, befo
     connection.close()
 
 
+def die_before_writing(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> None:
+    """Do ``work`` in a process that dies when it has taken its claims, before it announces what it writes."""
+
+    def die(self: UnitOfWork, *args: Any) -> Any:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(UnitOfWork, "_begin", die)
+        with pytest.raises(Died):
+            work()
+    connection.close()
+
+
 def recover() -> int:
     """What another process does with abandoned transactions; returns how many it decided."""
     return recovery_of(connection.resources).recover(connection.catalog.find)
