@@ -189,7 +189,10 @@ class Catalog:
         if is_opaque(statement, sql):
             read = self.raw_tables(qmark(sql)).read
             return QueryPlan(tuple(Step(table, table, Scan()) for table in read), read)
-        statement.aggregates = may_aggregate(statement) and self._asked(program_of, qmark(sql)).aggregates
+        statement.aggregates = (
+            may_aggregate(statement)
+            and self._asked(partial(program_of, self.wrapper.session.workspace), qmark(sql)).aggregates
+        )
         return plan_statement(statement, self.find, self.wrapper)
 
     def obstacles(self, statement: Statement, sql: str) -> tuple[Obstacle, ...]:
@@ -200,14 +203,13 @@ class Catalog:
 
     def raw_tables(self, sql: str) -> RawTables:
         """The tables of raw SQL, made on demand when they are models'. Raises sqlite3.OperationalError."""
-        return self._asked(tables_of, sql)
+        return self._asked(partial(tables_of, self.wrapper.session.workspace.sqlite), sql)
 
-    def _asked(self, question: Callable[[sqlite3.Connection, str], Answer], sql: str) -> Answer:
+    def _asked(self, question: Callable[[str], Answer], sql: str) -> Answer:
         """What SQLite says of SQL, whose tables are made on demand when they are models'."""
-        sqlite = self.wrapper.session.workspace.sqlite
         while True:
             try:
-                return question(sqlite, sql)
+                return question(sql)
             except sqlite3.OperationalError as error:
                 table = missing_table(error)
                 if table is None or self.wrapper.session.workspace.has_table(table) or self.find(table) is None:
