@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +14,7 @@ from tests.integration.commands.site import Site
 __all__ = ["most_at_once", "patient", "server", "site"]
 
 PATIENT = {"write_deadline": 300.0, "trust_seconds": 200.0}
+CONCURRENCY = 8
 
 
 @pytest.fixture
@@ -26,18 +26,21 @@ def patient(site: Site) -> Site:
 
 @pytest.fixture
 def most_at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Callable[[], int]]:
-    """Makes a request of the store take a while, and tells how many of them were under way at once at most."""
+    """Makes a request of the store wait for company, and tells how many of them were under way at once at most.
+
+    Each waits until there have been ``CONCURRENCY``, or for a moment where so many do not come.
+    """
 
     def watch(name: str) -> Callable[[], int]:
-        lock, under_way, most, request = threading.Lock(), 0, 0, getattr(FileSystemStore, name)
+        company, under_way, most, request = threading.Condition(), 0, 0, getattr(FileSystemStore, name)
 
         def slow(*arguments: object, **conditions: object) -> object:
             nonlocal under_way, most
-            with lock:
+            with company:
                 under_way += 1
                 most = max(most, under_way)
-            time.sleep(0.01)
-            with lock:
+                company.notify_all()
+                company.wait_for(lambda: most >= CONCURRENCY, timeout=1)
                 under_way -= 1
             return request(*arguments, **conditions)
 

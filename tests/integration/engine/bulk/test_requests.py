@@ -15,13 +15,12 @@ from django_smarterbase.profiling import profile_queries
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import Site
 
-from .conftest import PATIENT
+from .conftest import CONCURRENCY, PATIENT
 
 MANY = 10_000
 SOME = 1_000
 BATCH = 200  # documents of one announcement
 LOCKED_AT_ONCE = 1000  # rows
-CONCURRENCY = 8
 
 
 def articles(count: int) -> list[Article]:

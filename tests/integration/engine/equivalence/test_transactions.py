@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import transaction
+from django.db.models import F, Q
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .changes import CHANGES, Change, contents
+from .library.models import Article, Author, Note
 from .questions import QUESTIONS, Question
 from .rows import fill
 
@@ -49,6 +51,19 @@ def test_transaction_reads_its_own_changes_and_not_those_of_a_savepoint_rolled_b
     found = {db: _told(db, before, within, undone, questions) for db in filled}
     engine, stock = filled
     assert found[engine] == found[stock]
+
+
+def test_update_changes_what_a_select_finds_when_its_condition_reads_what_it_sets(
+    filled: tuple[str, str], workspace: str
+) -> None:
+    of_namesakes = Article.objects.filter(editor__name=F("author__name")).values("author")
+    condition = ~(~Q(articles=2) ^ (Q(pk__in=Note.objects.values("object_id")) | Q(pk__in=of_namesakes)))
+    for db in filled:
+        with transaction.atomic(using=db):
+            wanted = Author.objects.using(db).filter(condition)
+            assert set(wanted.values_list("pk", flat=True)) == {1, 2, 5, 6}
+            assert wanted.update(name=F("country"), born=F("mentor")) == 4
+            transaction.set_rollback(True, using=db)
 
 
 def _told(
