@@ -243,13 +243,14 @@ class Workspace:
             rows = (tuple(row[position] for position in positions) for row in rows)
         if self._enforces_checks and not self._is_strict:
             rows = list(rows)
-            if len(rows) <= _FEW and self._admits(scratch, rows):
+            if len(rows) <= _FEW and self.sqlite.in_transaction and self._admits(scratch, rows):
                 return
             self.enforce_checks(False)
         self.sqlite.executemany(scratch.insert_sql, rows)
 
     def _admits(self, scratch: ScratchTable, rows: Sequence[tuple[Value, ...]]) -> bool:
-        """Load rows, all or none: all if no constraint is against it."""
+        """Load rows, all or none: all if no constraint is against it. For a transaction that SQLite has begun: else the
+        savepoint would be one, and its release a COMMIT."""
         self.sqlite.execute(f"SAVEPOINT {_LOADING}")
         try:
             self.sqlite.executemany(scratch.insert_sql, rows)

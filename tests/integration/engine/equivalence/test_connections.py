@@ -48,7 +48,9 @@ def test_connection_is_not_usable_when_its_workspace_was_closed(databases: tuple
 
 
 def test_raw_sql_writes_a_table_whose_app_is_not_installed_at_the_moment(tags: tuple[str, str]) -> None:
-    call_command("migrate", verbosity=0)  # tests of other sites may have left a storage without objects
+    # Tests of other sites may have left a storage without schema objects, but with content types.
+    call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=True)
+    call_command("migrate", verbosity=0)
     connection.close()  # the next one has no scratch table yet
     for db in tags:
         with modify_settings(INSTALLED_APPS={"remove": LIBRARY}):
@@ -77,7 +79,9 @@ def test_list_of_tables_is_one_query(databases: tuple[str, str]) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", ["auth_group", '"auth_group"'])
 def test_raw_sql_cannot_make_the_table_of_a_model_once_more(name: str) -> None:
-    call_command("migrate", verbosity=0)  # tests of other sites may have left a storage without objects
+    # Tests of other sites may have left a storage without schema objects, but with content types.
+    call_command("flush", verbosity=0, interactive=False, inhibit_post_migrate=True)
+    call_command("migrate", verbosity=0)
     connection.close()  # the next one has no scratch table yet
     with connection.cursor() as cursor:
         with pytest.raises(OperationalError, match="already exists"):
