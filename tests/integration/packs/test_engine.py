@@ -246,7 +246,7 @@ def test_transaction_sees_its_own_changes_over_packs(site: Site) -> None:
 def test_packs_of_a_flushed_table_are_gone(site: Site) -> None:
     write(5)
     pack(Author)
-    delete_documents(connection.resources, AUTHORS)
+    delete_documents(connection.resources, connection.schema_of_model(Author))
     assert not list(connection.resources.store.list(connection.resources.keys.packs(AUTHORS).prefix))
 
 
