@@ -19,7 +19,7 @@ from django.db.utils import ProgrammingError
 from django_smarterbase.backend.modeltables import affinity_of, is_row_number, schema_of_model
 from django_smarterbase.backend.programs import program_of
 from django_smarterbase.backend.rawsql import RawTables, missing_table, qmark, tables_of
-from django_smarterbase.backend.rawtables import restore_raw_table
+from django_smarterbase.backend.rawtables import default_of, restore_raw_table
 from django_smarterbase.backend.workspace import ROWID, Workspace, quote
 from django_smarterbase.planner.obstacles import Hindrance, Obstacle, obstacles_of
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
@@ -131,7 +131,7 @@ class Catalog:
                 row[1],
                 affinity=affinity_of(row[2]),
                 generated=row[6] in (2, 3),
-                default=None if row[4] is None else workspace.default_value(row[2], row[4]),
+                default=None if row[4] is None else default_of(workspace.sqlite, row[2], row[4]),
             )
             for row in rows
         ]
@@ -184,14 +184,13 @@ class Catalog:
 
         SQL text that came in from outside (``.extra()``, ``RawSQL``) can read tables that no compiler has noted. Then
         there are more FROM clauses in the SQL than were compiled, and every table in it is scanned. It can also put
-        rows together, of which only SQLite knows; then no page is enough.
+        rows together, of which only SQLite knows, or nobody where there is no SQL yet; then no page is enough.
         """
         if is_opaque(statement, sql):
             read = self.raw_tables(qmark(sql)).read
             return QueryPlan(tuple(Step(table, table, Scan()) for table in read), read)
-        statement.aggregates = (
-            may_aggregate(statement)
-            and self._asked(partial(program_of, self.wrapper.session.workspace), qmark(sql)).aggregates
+        statement.aggregates = may_aggregate(statement) and (
+            not sql or self._asked(partial(program_of, self.wrapper.session.workspace), qmark(sql)).aggregates
         )
         return plan_statement(statement, self.find, self.wrapper)
 

@@ -6,6 +6,7 @@ that every connection has it. It is written when the DDL is committed.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -14,11 +15,13 @@ import orjson
 from django_smarterbase.backend.definitions import Act, definition_of
 from django_smarterbase.backend.tablewrites import write_system_object
 from django_smarterbase.exceptions import CorruptDocument
+from django_smarterbase.tables import Value
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
 
 _MAKE: Final = frozenset((Act.CREATE_TABLE, Act.CREATE_INDEX, Act.CREATE_UNIQUE_INDEX))
+_ASIDE: Final = "_sb_default"
 _MEND: Final = "Drop the table by raw SQL and make it again (manage.py createcachetable); its documents go with it."
 
 
@@ -76,3 +79,20 @@ def _statements(table: str, key: str, body: bytes) -> Sequence[str]:
 def _makes(sql: str, table: str) -> bool:
     found = definition_of(sql)
     return found is not None and found.act in _MAKE and found.table == table
+
+
+def default_of(sqlite: sqlite3.Connection, declared: str, default: str) -> Value:
+    """The value that a column of this declared type has by ``default``, as PRAGMA table_xinfo tells it: an expression
+    without the parentheses that it needs."""
+    sqlite.execute(f"SAVEPOINT {_ASIDE}")
+    try:
+        try:
+            sqlite.execute(f"CREATE TABLE {_ASIDE} (c {declared} DEFAULT {default})")
+        except sqlite3.OperationalError:
+            sqlite.execute(f"CREATE TABLE {_ASIDE} (c {declared} DEFAULT ({default}))")
+        sqlite.execute(f"INSERT INTO {_ASIDE} DEFAULT VALUES")
+        value: Value = sqlite.execute(f"SELECT +c FROM {_ASIDE}").fetchone()[0]
+        return value
+    finally:
+        sqlite.execute(f"ROLLBACK TO {_ASIDE}")
+        sqlite.execute(f"RELEASE {_ASIDE}")

@@ -138,18 +138,6 @@ class Workspace:
         )
         return [row[0] for row in rows]
 
-    def default_value(self, declared: str, default: str) -> Value:
-        """The value that a column of this declared type has by ``default``, the SQL of its DEFAULT clause."""
-        self.sqlite.execute(f"SAVEPOINT {_ASIDE}")
-        try:
-            self.sqlite.execute(f"CREATE TABLE {_ASIDE} (c {declared} DEFAULT {default})")
-            self.sqlite.execute(f"INSERT INTO {_ASIDE} DEFAULT VALUES")
-            value: Value = self.sqlite.execute(f"SELECT +c FROM {_ASIDE}").fetchone()[0]
-            return value
-        finally:
-            self.sqlite.execute(f"ROLLBACK TO {_ASIDE}")
-            self.sqlite.execute(f"RELEASE {_ASIDE}")
-
     def names(self, type: str) -> list[str]:
         """The scratch tables, or the views, temporary ones too, in alphabetical order."""
         rows = self.sqlite.execute(
