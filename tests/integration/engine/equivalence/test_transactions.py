@@ -66,6 +66,15 @@ def test_update_changes_what_a_select_finds_when_its_condition_reads_what_it_set
             transaction.set_rollback(True, using=db)
 
 
+def test_insert_takes_a_value_from_the_first_row_of_an_order_by_an_expression(filled: tuple[str, str]) -> None:
+    for db in filled:
+        with transaction.atomic(using=db):
+            latest = Author.objects.using(db).annotate(next=F("born") + 1).order_by(F("next").desc(nulls_last=True))
+            Author.objects.using(db).create(pk=77, name="new", born=latest.values("next")[:1])
+            assert Author.objects.using(db).get(pk=77).born == 1951
+            transaction.set_rollback(True, using=db)
+
+
 def _told(
     db: str, before: list[Change], within: list[Change], undone: bool, questions: tuple[Question, Question, Question]
 ) -> list[object]:
