@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.db import connections, router
 from django.dispatch import Signal
 
 from django_smarterbase import signals
@@ -87,14 +88,17 @@ def told() -> Iterator[Told]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_is_left_to_other_modules() -> Iterator[None]:
-    """Fail the module that leaves listeners or shortened pauses behind, not one that comes upon them in some order."""
+    """Fail the module that leaves listeners, shortened pauses or routers behind, not one that comes upon them in some
+    order."""
     before = _of_the_process()
     yield
     assert _of_the_process() == before
 
 
 def _of_the_process() -> tuple[object, ...]:
-    return recorder._sinks, breaker.REST, rebuild.HOLD, auto.LOOK, auto.LEASE, packing.LEASE
+    routers = [type(each).__qualname__ for each in router.routers]
+    pauses = breaker.REST, rebuild.HOLD, auto.LOOK, auto.LEASE, packing.LEASE
+    return routers, connections.settings, recorder._sinks, pauses
 
 
 @pytest.fixture(scope="session")

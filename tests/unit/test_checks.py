@@ -18,7 +18,7 @@ from django_smarterbase.apps import SmarterBaseConfig
 from django_smarterbase.checks import caches, options, references, routing, storage, toolbar
 from django_smarterbase.history import registry
 from django_smarterbase.models import SmarterBaseModel
-from django_smarterbase.routers import ENGINE, SmarterBaseRouter
+from django_smarterbase.routers import ENGINE
 from django_smarterbase.storage.memory import MemoryStore
 
 REDIS = "django_redis.cache.RedisCache"
@@ -527,30 +527,28 @@ STRAY = Warning(
 
 
 @pytest.mark.usefixtures("two_models")
-def test_missing_router_is_a_warning_that_names_the_models(monkeypatch):
-    monkeypatch.setattr(routing.router, "routers", [])
+def test_missing_router_is_a_warning_that_names_the_models(settings):
+    settings.DATABASE_ROUTERS = []
 
     assert routing.check_router() == [STRAY]
 
 
 @pytest.mark.usefixtures("two_models")
-def test_router_in_place_is_no_fault(monkeypatch):
-    monkeypatch.setattr(routing.router, "routers", [SmarterBaseRouter()])
-
+def test_router_in_place_is_no_fault():
     assert routing.check_router() == []
 
 
 @pytest.mark.usefixtures("two_models")
-def test_missing_router_is_no_fault_when_smarterbase_is_the_default(monkeypatch):
-    monkeypatch.setattr(routing.router, "routers", [])
+def test_missing_router_is_no_fault_when_smarterbase_is_the_default(settings):
+    settings.DATABASE_ROUTERS = []
     connections.settings["default"]["ENGINE"] = ENGINE
 
     assert routing.check_router() == []
 
 
 @pytest.mark.usefixtures("two_models")
-def test_missing_router_is_no_fault_without_a_smarterbase_database(monkeypatch):
-    monkeypatch.setattr(routing.router, "routers", [])
+def test_missing_router_is_no_fault_without_a_smarterbase_database(settings):
+    settings.DATABASE_ROUTERS = []
     del connections.settings["objects"]
 
     assert routing.check_router() == []
