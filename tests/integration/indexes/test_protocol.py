@@ -104,6 +104,14 @@ HISTORIES = {
         ["green", "blue"],
         "w1.read w1.begin w1.KILL w2.read sweep.find w2.begin sweep.read w2.put sweep.settle lease",
     ),
+    "an index that a writer dropped is told as any other thing than lost before the next one is marked": (
+        None,
+        ["red", "red"],
+        "w1.read w1.CUT w1.begin w1.d1 w1.d2 w1.put w1.finish w2.read w2.begin w2.put w2.finish "
+        + REBUILD
+        + COMPARED
+        + "rebuild.publish rebuild.mark lease",
+    ),
     "a deletion hides a creation that did not feed the new epoch": (
         None,
         ["green", "blue", None],
