@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +29,7 @@ _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 
 
 def add_views(times: int) -> None:
-    """Read an article by key and by index, be counted as its viewer, and write one of one's own."""
+    """Read an article by key, by index and by a scan, be counted as its viewer, and write one of one's own."""
     from testproject.articles.models import Article
     from testproject.articles.store import ArticleStore
 
@@ -36,6 +37,7 @@ def add_views(times: int) -> None:
     for _ in range(times):
         article = Article.objects.get(pk=ARTICLE)
         assert article in Article.objects.filter(author=article.author, category="science")
+        assert article in Article.objects.filter(title=article.title)
         store.add_view(ARTICLE)
         store.create(author=article.author, category="forked", title=str(os.getpid()))
 
@@ -160,9 +162,14 @@ def package_locks() -> list[Any]:
     objects = [each for each in gc.get_objects() if type(each).__module__.startswith("django_smarterbase")]
     owners += [_attributes(each) for each in objects if not isinstance(each, BaseDatabaseWrapper)]
     owners += [vars(pool) for pool in ConnectionFactory._pools.values()]
+    owners += [vars(each) for each in gc.get_objects() if isinstance(each, cached_property) and _is_ours(each.func)]
     locks = {id(value): value for owner in owners for value in owner.values() if isinstance(value, _LOCKS)}
     assert len(locks) > 10
     return list(locks.values())
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    return function.__module__.startswith("django_smarterbase")
 
 
 def _attributes(value: object) -> dict[str, Any]:
