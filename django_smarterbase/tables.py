@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Final
+
+from django.utils.functional import cached_property
 
 Value = None | int | float | str | bytes
 Row = Mapping[str, Value]

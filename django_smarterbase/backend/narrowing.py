@@ -7,8 +7,9 @@ the document itself: whatever it lets pass, SQLite judges. Only the columns of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any, Final
+
+from django.utils.functional import cached_property
 
 from django_smarterbase.indexes.encoding import NotIndexable, code, stored_code
 from django_smarterbase.indexes.entries import is_odd

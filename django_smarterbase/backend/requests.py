@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
+
+from django.utils.functional import cached_property
 
 from django_smarterbase.hints import QueryHints
 from django_smarterbase.planner.plan import QueryPlan

@@ -18,11 +18,11 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any, Final, NamedTuple, Self
 
 import orjson
+from django.utils.functional import cached_property
 
 FORMAT: Final = 1
 MAGIC: Final = b"SBPACK1\n"

@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import orjson
+from django.utils.functional import cached_property
 from uuid_utils import uuid7
 
 from django_smarterbase.exceptions import CorruptDocument

@@ -108,6 +108,13 @@ def test_module_imports_no_test_and_no_example(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_takes_its_cached_properties_from_django(path: Path) -> None:
+    # Until Python 3.12 those of functools have one lock for all objects of a class: threads wait for it, and a forked
+    # child for ever.
+    assert "functools.cached_property" not in set(imported(path))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_module_is_short_and_says_what_it_is(path: Path) -> None:
     text = path.read_text()
     assert text.count("\n") <= MAX_LINES

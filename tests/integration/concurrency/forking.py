@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +47,13 @@ def see_views(number: int) -> None:
 
     assert Article.objects.get(pk=ARTICLE).view_count == number
     assert Article.objects.filter(category="forked").count() == number
+
+
+def scan() -> None:
+    """Find an article by a column without an index."""
+    from testproject.articles.models import Article
+
+    assert Article.objects.get(title="first").pk == ARTICLE
 
 
 def use_everything() -> None:
@@ -145,7 +153,7 @@ def locks() -> None:
     """Fork while another thread holds every lock that a statement may need."""
     use_everything()
     with held(package_locks()):
-        await_children([forked(lambda: add_views(2))])
+        await_children([forked(lambda: add_views(2)), forked(scan)])
     add_views(2)
     see_views(1 + 2 + 2)
 
@@ -160,9 +168,14 @@ def package_locks() -> list[Any]:
     objects = [each for each in gc.get_objects() if type(each).__module__.startswith("django_smarterbase")]
     owners += [_attributes(each) for each in objects if not isinstance(each, BaseDatabaseWrapper)]
     owners += [vars(pool) for pool in ConnectionFactory._pools.values()]
+    owners += [vars(each) for each in gc.get_objects() if isinstance(each, cached_property) and _is_ours(each.func)]
     locks = {id(value): value for owner in owners for value in owner.values() if isinstance(value, _LOCKS)}
     assert len(locks) > 10
     return list(locks.values())
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    return function.__module__.startswith("django_smarterbase")
 
 
 def _attributes(value: object) -> dict[str, Any]:
