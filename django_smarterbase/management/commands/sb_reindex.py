@@ -12,6 +12,7 @@ from ..census import Census
 from ..colors import heed_no_color
 from ..ending import ended_by_sigterm
 from ..helping import TeachingCommand, add_table_arguments
+from ..plurals import inflected, part_of
 from ..progress import Expected, ReindexDisplay, unknown
 from ..reindex import Outcome, Reindexer, Result, Survey, Task, survey
 from ..tables import Models, chosen_databases, chosen_models
@@ -196,11 +197,14 @@ class _Run:
             raise CommandError(self._interrupted(), returncode=INTERRUPTED)
         failed = sum(result.outcome is Outcome.FAILED for result in self.results)
         unpacked = sum(bool(result.packing_error) for result in self.results)
-        problems = [f"{failed} of {len(self.results)} tables were not rebuilt"] if failed else []
-        problems += [f"{unpacked} of {len(self.results)} tables were not packed"] if unpacked else []
+        problems = [f"{self._part(failed)} not rebuilt"] if failed else []
+        problems += [f"{self._part(unpacked)} not packed"] if unpacked else []
         problems += [f"the database {refusal.database!r} was left out" for refusal in self.found.refusals]
         if problems:
             raise CommandError(f"{'; '.join(problems)}. The reasons stand above.")
+
+    def _part(self, number: int) -> str:
+        return f"{part_of(number, len(self.results), 'table')} {inflected(number, 'was', 'were')}"
 
     def _interrupted(self) -> str:
         ready = sum(
@@ -208,7 +212,7 @@ class _Run:
             for result in self.results
         )
         return (
-            f"Interrupted: {ready} of {len(self.found.tasks)} tables are ready. No index was harmed: each that was not "
+            f"Interrupted: {part_of(ready, len(self.found.tasks), 'table')} {inflected(ready, 'is', 'are')} ready. No index was harmed: each that was not "
             "finished is as it was before. Run sb_reindex again when you like."
         )
 

@@ -13,6 +13,7 @@ from ..census import Census
 from ..colors import heed_no_color
 from ..ending import Ending, asked_to_end
 from ..helping import TeachingCommand, add_table_arguments
+from ..plurals import counted, inflected, part_of
 from ..progress import Expected, unknown
 from ..tables import chosen_databases, chosen_models
 from ..tenant import within_tenant
@@ -171,13 +172,15 @@ class _Run:
         written = sum(result.progress.written for result in self.results)
         if self._interrupted:
             raise CommandError(
-                f"Interrupted: {written:,} documents are written back, and stay so. Run sb_upcast again when you like; "
+                f"Interrupted: {counted(written, 'document is', 'documents are')} written back, and stay so. Run sb_upcast again when you like; "
                 "it goes on with the others.",
                 returncode=INTERRUPTED,
             )
         failed = sum(result.outcome is Outcome.FAILED for result in self.results)
         if failed:
-            raise CommandError(f"{failed} of {len(self.results)} tables are not up to date. The reasons stand above.")
+            raise CommandError(
+                f"{part_of(failed, len(self.results), 'table')} {inflected(failed, 'is', 'are')} not up to date. The reasons stand above."
+            )
         outdated = sum(result.progress.outdated for result in self.results)
         if not self.json and self.verbosity > 0 and not outdated:
             self.command.stdout.write("Every document is of the newest version.")
