@@ -80,8 +80,8 @@ def check_document_cache_is_elsewhere(**kwargs: Any) -> list[CheckMessage]:
     """W014: the bodies stand in a table of the database whose reads they are to spare."""
     return [
         database.warning(
-            f"The document cache {database.options.document_cache!r} is a table of this database: to look a body up there "
-            "costs as many requests as to read the document, and outside of transactions nothing is found.",
+            f"The document cache {database.options.document_cache!r} is a table of this database: to look a body up "
+            "there costs as many requests as to read the document, and outside of transactions nothing is found.",
             hint="Name a cache in the option document_cache that is in memory, in Redis or in Memcached.",
             id="W014",
         )
@@ -155,7 +155,7 @@ def check_redis_answers(databases: Sequence[str] | None = None, **kwargs: Any) -
     return [
         database.warning(
             f"The Redis of the cache {database.options.cache!r} cannot be used: {_reason(error)}. Queries scan, "
-            " and writes take the slow path.",
+            "and writes take the slow path.",
             hint=f"Start it, or correct CACHES[{database.options.cache!r}]; then run sb_reindex, or leave it to the "
             "option auto_reindex.",
             id="W015",

@@ -16,7 +16,6 @@ from django_smarterbase.exceptions import StorageUnavailable
 from django_smarterbase.storage.base import ObjectStore
 from django_smarterbase.storage.opening import open_store
 
-
 #: What a store raises that cannot be reached; a ValueError is boto3's for an address that is none.
 _REFUSALS = (StorageUnavailable, ValueError)
 

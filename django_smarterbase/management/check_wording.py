@@ -131,7 +131,8 @@ def _about_database(check: DatabaseCheck) -> Iterator[str]:
     if check.error:
         yield check.error
     if check.decided:
-        yield f"{counted(check.decided, 'transaction of a dead process was', 'transactions of dead processes were')} decided."
+        decided = counted(check.decided, "transaction of a dead process was", "transactions of dead processes were")
+        yield f"{decided} decided."
     for key in check.unfinished:
         yield f"nobody completes the transaction {key!r}."
 
@@ -162,7 +163,8 @@ def _about_index(findings: TableFindings, *, details: bool) -> Iterator[str]:
     if findings.examples:
         yield f"for example the documents {', '.join(findings.examples)}"
     if findings.miscounts:
-        yield f"{counted(findings.miscounts, 'key has', 'keys have')} lost or gained members, such as {findings.miscounted[0]!r}"
+        keys = counted(findings.miscounts, "key has", "keys have")
+        yield f"{keys} lost or gained members, such as {findings.miscounted[0]!r}"
 
 
 def _repairs(check: TableCheck) -> str:
@@ -179,7 +181,8 @@ def _repairs(check: TableCheck) -> str:
 def _problem(findings: TableFindings) -> str:
     if findings.is_untrusted:
         return f"it was not trusted ({findings.state.reason})"
-    return f"{counted(_missing(findings), 'entry was', 'entries were')} missing and {_extra(findings):,} extra (drift {findings.drift:.1f} %)"
+    missing = counted(_missing(findings), "entry was", "entries were")
+    return f"{missing} missing and {_extra(findings):,} extra (drift {findings.drift:.1f} %)"
 
 
 def _missing(findings: TableFindings) -> int:

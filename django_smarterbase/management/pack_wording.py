@@ -32,8 +32,8 @@ def sentences_of_packs(found: PackFindings, label: str, *, by_itself: bool) -> I
         )
     elif found.unlisted:
         yield (
-            f"{counted(len(found.unlisted), 'pack')} of an earlier packing, or of one under way, {_are(found.unlisted)} "
-            "kept until the next one."
+            f"{counted(len(found.unlisted), 'pack')} of an earlier packing, or of one under way, "
+            f"{_are(found.unlisted)} kept until the next one."
         )
     if is_broken(found):
         yield f"{_HARMLESS} {_run(label)} makes new packs and deletes what is left of the old ones."

@@ -16,3 +16,8 @@ def inflected(number: int, noun: str, plural: str | None = None) -> str:
 def part_of(number: int, total: int, noun: str) -> str:
     """``1 of 1 table``, ``1 of 2 tables``."""
     return f"{number:,} of {counted(total, noun)}"
+
+
+def part_that(number: int, total: int, noun: str, verb: str, plural: str) -> str:
+    """``1 of 2 tables is``, ``0 of 1 table is``, ``2 of 2 tables are``."""
+    return f"{part_of(number, total, noun)} {verb if 1 in (number, total) else plural}"

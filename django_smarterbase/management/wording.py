@@ -101,6 +101,6 @@ def _trust(state: IndexState, verb: str) -> str:
 def _numbers(report: RebuildReport) -> str:
     corrupt = f", {report.corrupt:,} left out as unreadable" if report.corrupt else ""
     return (
-        f"{counted(report.documents, 'document')} indexed in {report.seconds:.1f} s ({report.read:,} read, {report.reused:,} "
-        f"known by their ETag, {report.mended:,} changed meanwhile{corrupt})."
+        f"{counted(report.documents, 'document')} indexed in {report.seconds:.1f} s ({report.read:,} read, "
+        f"{report.reused:,} known by their ETag, {report.mended:,} changed meanwhile{corrupt})."
     )

@@ -637,9 +637,10 @@ def test_evicting_redis_is_no_fault_when_it_is_allowed_or_not_asked_for(redis_wi
 def test_redis_that_is_down_is_a_warning_and_evicts_nothing():
     assert caches.check_redis_answers(databases=["objects"]) == [
         Warning(
-            "The Redis of the cache 'smarterbase' cannot be used: ConnectionError: Error 111 connecting to 127.0.0.1:1. "
-            "Connection refused. Queries scan, and writes take the slow path.",
-            hint="Start it, or correct CACHES['smarterbase']; then run sb_reindex, or leave it to the option auto_reindex.",
+            "The Redis of the cache 'smarterbase' cannot be used: ConnectionError: Error 111 connecting to "
+            "127.0.0.1:1. Connection refused. Queries scan, and writes take the slow path.",
+            hint="Start it, or correct CACHES['smarterbase']; then run sb_reindex, or leave it to the option "
+            "auto_reindex.",
             obj=OBJ,
             id="smarterbase.W015",
         )

@@ -12,7 +12,7 @@ from ..census import Census
 from ..colors import heed_no_color
 from ..ending import ended_by_sigterm
 from ..helping import TeachingCommand, add_table_arguments
-from ..plurals import inflected, part_of
+from ..plurals import part_that
 from ..progress import Expected, ReindexDisplay, unknown
 from ..reindex import Outcome, Reindexer, Result, Survey, Task, survey
 from ..tables import Models, chosen_databases, chosen_models
@@ -204,16 +204,17 @@ class _Run:
             raise CommandError(f"{'; '.join(problems)}. The reasons stand above.")
 
     def _part(self, number: int) -> str:
-        return f"{part_of(number, len(self.results), 'table')} {inflected(number, 'was', 'were')}"
+        return part_that(number, len(self.results), "table", "was", "were")
 
     def _interrupted(self) -> str:
         ready = sum(
             result.outcome in (Outcome.REBUILT, Outcome.LEFT, Outcome.PACKED) and not result.has_failed
             for result in self.results
         )
+        tables = part_that(ready, len(self.found.tasks), "table", "is", "are")
         return (
-            f"Interrupted: {part_of(ready, len(self.found.tasks), 'table')} {inflected(ready, 'is', 'are')} ready. No index was harmed: each that was not "
-            "finished is as it was before. Run sb_reindex again when you like."
+            f"Interrupted: {tables} ready. No index was harmed: each that was not finished is as it was before. Run "
+            "sb_reindex again when you like."
         )
 
     def _as_json(self, *, interrupted: bool) -> dict[str, Any]:
