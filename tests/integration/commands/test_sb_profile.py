@@ -157,7 +157,7 @@ def test_arguments_choose_the_profiles(filled: ProfileHistory, arguments: list[s
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("articles", " Did you mean 'articles.Article' or 'articles.Author'?"), ("nonsense", "")]
+    ("name", "near"), [("articles", " Did you mean 'articles.Author' or 'articles.Article'?"), ("nonsense", "")]
 )
 def test_model_that_is_none_is_refused_with_the_nearest(history: ProfileHistory, name: str, near: str) -> None:
     with pytest.raises(CommandError) as refused:
