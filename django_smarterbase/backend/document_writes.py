@@ -100,8 +100,8 @@ def first_of(failures: Sequence[WriteFailed]) -> WriteFailed:
 def let_stand(failure: WriteFailed, keys: frozenset[str]) -> WriteFailed:
     """A unit that failed, and some of whose writes could not be taken back either: no conflict to try again over."""
     error = StorageUnavailable(
-        f"{failure.error} {len(keys)} documents that had been written could not be taken back: {_named(sorted(keys))}. "
-        "Read them before you repeat the statement."
+        f"{failure.error} {len(keys)} document{'' if len(keys) == 1 else 's'} that had been written could not be taken "
+        f"back: {_named(sorted(keys))}. Read {'it' if len(keys) == 1 else 'them'} before you repeat the statement."
     )
     error.__cause__ = failure.error
     stood = WriteFailed(failure.write, error)

@@ -11,6 +11,7 @@ E007   SMARTERBASE_PRICES cannot be read
 E008   the NAME of the database cannot stand in object keys
 E009   the debug toolbar has the panel without this application (run by the toolbar)
 E010   the alias of the document cache is missing
+E011   the storage takes no object (connects; runs with ``check --database``)
 W001   the cache alias is also the default or the session cache
 W002   another cache alias empties the same Redis database
 W003   the cache alias has no socket timeouts
@@ -24,6 +25,8 @@ W010   with check_foreign_keys, deletes scan
 W011   the uploads of a file field lie among the objects
 W012   the document cache is the cache of the indexes
 W013   packs or a document cache, of a storage that cannot tell what has changed
+W014   the document cache is a table of the database itself
+W015   Redis does not answer, or refuses (connects; runs with ``check --database``)
 =====  =========================================================================================
 """
 
@@ -47,6 +50,7 @@ STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
     options.check_name,
     caches.check_document_cache_alias,
     caches.check_document_cache_is_apart,
+    caches.check_document_cache_is_elsewhere,
     caches.check_cache_is_own,
     caches.check_redis_database_is_own,
     caches.check_socket_timeouts,
@@ -58,7 +62,12 @@ STATIC: tuple[Callable[..., list[CheckMessage]], ...] = (
     references.check_foreign_key_indexes,
 )
 #: Checks that connect, and so find nothing unless databases are named.
-CONNECTING: tuple[Callable[..., list[CheckMessage]], ...] = (caches.check_eviction, storage.check_conditions_hold)
+CONNECTING: tuple[Callable[..., list[CheckMessage]], ...] = (
+    caches.check_redis_answers,
+    caches.check_eviction,
+    storage.check_storage_answers,
+    storage.check_conditions_hold,
+)
 
 
 def register_all() -> None:

@@ -7,7 +7,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
+from django.core.cache import caches
+from django.core.cache.backends.db import DatabaseCache
 from django.core.checks import CheckMessage
+from django.db import router
 from django.utils.module_loading import import_string
 from django_redis import get_redis_connection
 from django_redis.cache import RedisCache
@@ -73,6 +76,20 @@ def check_document_cache_is_apart(**kwargs: Any) -> list[CheckMessage]:
     ]
 
 
+def check_document_cache_is_elsewhere(**kwargs: Any) -> list[CheckMessage]:
+    """W014: the bodies stand in a table of the database whose reads they are to spare."""
+    return [
+        database.warning(
+            f"The document cache {database.options.document_cache!r} is a table of this database: to look a body up "
+            "there costs as many requests as to read the document, and outside of transactions nothing is found.",
+            hint="Name a cache in the option document_cache that is in memory, in Redis or in Memcached.",
+            id="W014",
+        )
+        for database in smarterbase_databases()
+        if _table_database(database.options.document_cache) == database.alias
+    ]
+
+
 def check_cache_is_own(**kwargs: Any) -> list[CheckMessage]:
     """W001: the indexes share an alias with what applications clear."""
     shared = {"default"} | ({settings.SESSION_CACHE_ALIAS} if settings.SESSION_ENGINE in SESSIONS_IN_CACHE else set())
@@ -133,6 +150,25 @@ def check_eviction(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
     ]
 
 
+def check_redis_answers(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """W015: a Redis that does not answer, or refuses the password. Connects. No error: the database works without."""
+    return [
+        database.warning(
+            f"The Redis of the cache {database.options.cache!r} cannot be used: {_reason(error)}. Queries scan, "
+            "and writes take the slow path.",
+            hint=f"Start it, or correct CACHES[{database.options.cache!r}]; then run sb_reindex, or leave it to the "
+            "option auto_reindex.",
+            id="W015",
+        )
+        for database in smarterbase_databases(databases or ())
+        if isinstance(error := _memory_of_redis(database), Exception)
+    ]
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(".")
+
+
 def _is_django_redis(cache: Mapping[str, Any]) -> bool:
     try:
         backend = import_string(str(cache.get("BACKEND")))
@@ -173,11 +209,23 @@ def _missing_timeouts(cache: Mapping[str, Any]) -> list[str]:
 
 def _eviction_policy(database: Database) -> str:
     """The server's maxmemory-policy, "" when there is no index or Redis does not answer."""
+    memory = _memory_of_redis(database)
+    return "" if isinstance(memory, Exception) else str(memory.get("maxmemory_policy", ""))
+
+
+def _memory_of_redis(database: Database) -> Mapping[str, Any] | Exception:
+    """What the server says of its memory, why it does not, or nothing without an index. One round trip."""
     if database.cache is None or not _is_django_redis(database.cache):
-        return ""
+        return {}
     try:
         # INFO, since CONFIG is often forbidden at hosted services.
-        memory = get_redis_connection(str(database.options.cache), write=True).info("memory")
-    except (RedisError, OSError):
-        return ""
-    return str(memory.get("maxmemory_policy", ""))
+        memory: Mapping[str, Any] = get_redis_connection(str(database.options.cache), write=True).info("memory")
+    except (RedisError, OSError) as error:
+        return error
+    return memory
+
+
+def _table_database(cache: str | None) -> str | None:
+    """The database in which a DatabaseCache has its table; None for any other cache."""
+    backend = caches[cache] if cache in settings.CACHES else None
+    return router.db_for_read(backend.cache_model_class) if isinstance(backend, DatabaseCache) else None

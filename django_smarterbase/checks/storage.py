@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ from django.core.checks import CheckMessage
 from django.core.files.storage import FileSystemStorage, storages
 
 from django_smarterbase.checks.databases import STORAGE_ERRORS, Database, smarterbase_databases
+from django_smarterbase.exceptions import StorageUnavailable
 from django_smarterbase.storage.base import ObjectStore
 from django_smarterbase.storage.opening import open_store
+
+#: What a store raises that cannot be reached; a ValueError is boto3's for an address that is none.
+_REFUSALS = (StorageUnavailable, ValueError)
 
 
 def check_storage_alias(**kwargs: Any) -> list[CheckMessage]:
@@ -76,12 +81,28 @@ def check_copies_are_of_use(**kwargs: Any) -> list[CheckMessage]:
     return messages
 
 
+def check_storage_answers(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """E011: a storage that takes no object. Connects, writes a probe object and removes it."""
+    return [
+        database.error(
+            f"The storage {database.options.storage!r} cannot be used: {reason}",
+            hint=f"Correct STORAGES[{database.options.storage!r}], or mend what stands behind it.",
+            id="E011",
+        )
+        for database in smarterbase_databases(databases or ())
+        if (reason := _refusal(database))
+    ]
+
+
 def check_conditions_hold(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """W008: a server that accepts conditions and overwrites all the same. Connects, and writes a probe object."""
+    """W008: a server that accepts conditions and overwrites all the same. Connects, and writes a probe object.
+
+    One that does not answer is for E011 to report.
+    """
     messages: list[CheckMessage] = []
     for database in smarterbase_databases(databases or ()):
         store = _store(database)
-        if store is not None and store.conditional and not store.verify_conditions():
+        if store is not None and store.conditional and _ignores_conditions(store):
             messages.append(
                 database.warning(
                     f"The server behind the storage {database.options.storage!r} ignores If-Match and If-None-Match: "
@@ -96,6 +117,26 @@ def check_conditions_hold(databases: Sequence[str] | None = None, **kwargs: Any)
 def _store(database: Database) -> ObjectStore | None:
     storage = database.storage
     return None if storage is None else open_store(storage, database.options, database.keys)
+
+
+def _refusal(database: Database) -> str:
+    """Why its storage takes no object, "" when it does or cannot be opened (E003)."""
+    store = _store(database)
+    key = database.keys.probe(uuid.uuid4().hex)
+    try:
+        if store is not None:
+            store.put(key, b"{}")
+            store.delete(key)
+    except _REFUSALS as error:
+        return str(error)
+    return ""
+
+
+def _ignores_conditions(store: ObjectStore) -> bool:
+    try:
+        return not store.verify_conditions()
+    except _REFUSALS:
+        return False
 
 
 def _useless_options(database: Database, store: ObjectStore) -> list[str]:

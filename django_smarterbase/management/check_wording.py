@@ -9,6 +9,7 @@ from typing import Any, Final
 from ..indexes.service import TableFindings
 from .check import DatabaseCheck, Round, TableCheck
 from .pack_wording import packs_as_json, sentences_of_packs
+from .plurals import counted, part_of
 
 _HEAD: Final = (
     "table", "documents", "missing", "extra", "pending", "overdue", "in doubt", "corrupt", "orphans", "drift", "state",
@@ -130,7 +131,8 @@ def _about_database(check: DatabaseCheck) -> Iterator[str]:
     if check.error:
         yield check.error
     if check.decided:
-        yield f"{check.decided} transactions of dead processes were decided."
+        decided = counted(check.decided, "transaction of a dead process was", "transactions of dead processes were")
+        yield f"{decided} decided."
     for key in check.unfinished:
         yield f"nobody completes the transaction {key!r}."
 
@@ -155,30 +157,32 @@ def _about_index(findings: TableFindings, *, details: bool) -> Iterator[str]:
     for index in findings.indexes:
         if details or index.missing or index.extra:
             yield (
-                f"{index.name}: {index.missing:,} missing and {index.extra:,} extra, of {index.entries:,} entries "
-                f"({index.drift:.1f} %)"
+                f"{index.name}: {index.missing:,} missing and {index.extra:,} extra, of "
+                f"{counted(index.entries, 'entry', 'entries')} ({index.drift:.1f} %)"
             )
     if findings.examples:
         yield f"for example the documents {', '.join(findings.examples)}"
     if findings.miscounts:
-        yield f"{findings.miscounts:,} keys have lost or gained members, such as {findings.miscounted[0]!r}"
+        keys = counted(findings.miscounts, "key has", "keys have")
+        yield f"{keys} lost or gained members, such as {findings.miscounted[0]!r}"
 
 
 def _repairs(check: TableCheck) -> str:
     done = check.repairs
     parts = ["the index was rebuilt"] if done.rebuilt else []
     numbers = (
-        (done.amended, "documents were entered anew"),
-        (done.settled, "notes of dead writers were settled"),
-        (done.claims, "orphan claims were removed"),
+        (done.amended, "document was entered anew", "documents were entered anew"),
+        (done.settled, "note of a dead writer was settled", "notes of dead writers were settled"),
+        (done.claims, "orphan claim was removed", "orphan claims were removed"),
     )
-    return ", ".join(parts + [f"{number:,} {what}" for number, what in numbers if number])
+    return ", ".join(parts + [counted(number, one, several) for number, one, several in numbers if number])
 
 
 def _problem(findings: TableFindings) -> str:
     if findings.is_untrusted:
         return f"it was not trusted ({findings.state.reason})"
-    return f"{_missing(findings):,} entries were missing and {_extra(findings):,} extra (drift {findings.drift:.1f} %)"
+    missing = counted(_missing(findings), "entry was", "entries were")
+    return f"{missing} missing and {_extra(findings):,} extra (drift {findings.drift:.1f} %)"
 
 
 def _missing(findings: TableFindings) -> int:
@@ -192,6 +196,7 @@ def _extra(findings: TableFindings) -> int:
 def _conclusion(round: Round) -> str:
     mended = sum(bool(check.repairs) for check in round.tables)
     mending = f", {mended} mended" if mended else ""
-    tables = f"{len(round.tables)}{f' of {round.known}' if round.interrupted else ''} tables"
+    looked_at = len(round.tables)
+    tables = part_of(looked_at, round.known, "table") if round.interrupted else counted(looked_at, "table")
     wrong = f"something wrong with {round.wrong}" if round.wrong else "nothing wrong"
     return f"{tables}{mending}, {wrong}{', interrupted' if round.interrupted else ''}"

@@ -12,6 +12,7 @@ from django.utils import translation
 from django.utils.timesince import timesince
 
 from ..packs.inspection import Comparison, PackFindings
+from .plurals import counted, inflected
 
 _HARMLESS = "No answer depends on packs: the documents themselves are read."
 
@@ -26,13 +27,13 @@ def sentences_of_packs(found: PackFindings, label: str, *, by_itself: bool) -> I
         yield f"The pack object {problem.key!r} cannot be used: {problem.detail.rstrip('.')}."
     if found.orphaned:
         yield (
-            f"{_count(len(found.unlisted), 'pack')}, such as {found.unlisted[0]!r}, {_are(found.unlisted)} orphaned: "
+            f"{counted(len(found.unlisted), 'pack')}, such as {found.unlisted[0]!r}, {_are(found.unlisted)} orphaned: "
             "no index of packs names any, since it is gone, or their packing was cut off or is under way."
         )
     elif found.unlisted:
         yield (
-            f"{_count(len(found.unlisted), 'pack')} of an earlier packing, or of one under way, {_are(found.unlisted)} "
-            "kept until the next one."
+            f"{counted(len(found.unlisted), 'pack')} of an earlier packing, or of one under way, "
+            f"{_are(found.unlisted)} kept until the next one."
         )
     if is_broken(found):
         yield f"{_HARMLESS} {_run(label)} makes new packs and deletes what is left of the old ones."
@@ -64,15 +65,16 @@ def size_text(number: int) -> str:
 
 def _figures(found: PackFindings) -> str:
     made = "" if found.made_at is None else f", made {_ago(found.made_at)}"
-    documents = _count(found.documents, "document")
+    documents = counted(found.documents, "document")
     sizes = f"{size_text(found.raw_bytes)} in {size_text(found.size)}"
-    return f"{_count(found.packs, 'pack')} with {documents} ({sizes}){made}"
+    return f"{counted(found.packs, 'pack')} with {documents} ({sizes}){made}"
 
 
 def _ago(moment: datetime) -> str:
     with translation.override(None):  # as all that the commands say
         passed = timesince(moment, depth=1).replace("\xa0", " ")
-    return f"{passed} ago ({moment:%Y-%m-%d %H:%M} UTC)"
+    ago = "just now" if passed == "0 minutes" else f"{passed} ago"
+    return f"{ago} ({moment:%Y-%m-%d %H:%M} UTC)"
 
 
 def _comparison(compared: Comparison | None) -> str:
@@ -80,14 +82,14 @@ def _comparison(compared: Comparison | None) -> str:
         return ". How many of them have changed since was not looked at."
     return (
         f": {compared.unchanged:,} unchanged, {compared.changed:,} changed and {compared.gone:,} gone since; "
-        f"{_count(compared.outside, 'document')} in no pack."
+        f"{counted(compared.outside, 'document')} in no pack."
     )
 
 
 def _advice(compared: Comparison, label: str, *, by_itself: bool) -> str:
     if not compared.read:
         return "A scan reads no document one by one."
-    cost = f"A scan reads {_count(compared.read, 'document')} one by one"
+    cost = f"A scan reads {counted(compared.read, 'document')} one by one"
     if not compared.due:
         return f"{cost}, too few for the option pack to have the table packed anew."
     if by_itself:
@@ -99,9 +101,5 @@ def _run(label: str) -> str:
     return f"manage.py sb_reindex --pack {label}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _are(things: tuple[str, ...]) -> str:
-    return "is" if len(things) == 1 else "are"
+    return inflected(len(things), "is", "are")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from .plurals import counted, part_of
 from .reindex import WORKERS, Work
 from .view import Canvas, Pace, Row, View, latest, time_for
 
@@ -69,10 +70,10 @@ class ReindexDisplay:
         rows = [self._row(work, now, several=several) for work in current]
         queued = [work.task.deadline for work in works if work.began is None]
         ready, documents = sum(work.ended for work in works), sum(work.done for work in works)
-        doing = _WAITING if rows and all(row.stage == _WAITING for row in rows) else f"{documents:,} documents"
+        doing = _WAITING if rows and all(row.stage == _WAITING for row in rows) else counted(documents, "document")
         return View(
             rows=tuple(rows),
-            summary=f"{ready} of {len(works)} tables ready, {doing}",
+            summary=f"{part_of(ready, len(works), 'table')} ready, {doing}",
             elapsed=now - self._began,
             left=_left_of_all([row.left for row in rows], queued),
         )

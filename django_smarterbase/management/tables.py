@@ -66,6 +66,14 @@ def chosen_models(labels: Sequence[str]) -> Models | None:
     return chosen
 
 
+def label_of_model(name: str) -> str:
+    """The label of the model that is called so, as profiles have it; the case does not matter. Raises CommandError."""
+    labels = {model._meta.label_lower: model._meta.label for model in _all_models()}
+    if name.lower() not in labels:
+        raise CommandError(f"No installed model is called {name!r}.{did_you_mean(name, list(labels.values()))}")
+    return labels[name.lower()]
+
+
 def models_of_tables(tables: Collection[str]) -> Models:
     """The models whose documents lie in these tables."""
     return {model: None for model in _all_models() if _concrete(model)._meta.db_table in tables}

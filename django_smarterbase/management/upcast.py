@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from ..backend.upcasting import Progress, Upcaster
 from ..exceptions import SmarterBaseError
 from ..tables import TableSchema
+from .plurals import counted, inflected
 from .tables import Models, connection_of, tables_of
 
 
@@ -105,16 +106,17 @@ def _outcome(progress: Progress, *, dry_run: bool) -> Outcome:
 def sentence(result: Result) -> str:
     """What became of a table, without its name."""
     progress = result.progress
-    many = f"{progress.outdated:,} of {_documents(progress.documents)}"
+    many = f"{progress.outdated:,} of {counted(progress.documents, 'document')}"
     match result.outcome:
         case Outcome.CURRENT if result.version == 1:
             return "no migration has changed its documents; nothing to do."
         case Outcome.CURRENT:
-            return f"{_documents(progress.documents)}, all of version {result.version}; nothing to do."
+            return f"{counted(progress.documents, 'document')}, all of version {result.version}; nothing to do."
         case Outcome.PLANNED:
-            return f"{many} are of older versions than {result.version} and would be written back."
+            verb = inflected(progress.outdated, "is", "are")
+            return f"{many} {verb} of older versions than {result.version} and would be written back."
         case Outcome.INTERRUPTED:
-            return f"interrupted after {_documents(progress.documents)}; {progress.written:,} written back."
+            return f"interrupted after {counted(progress.documents, 'document')}; {progress.written:,} written back."
         case Outcome.FAILED:
             return f"failed. {_done(result)}{' '.join(filter(None, [result.error, *progress.errors]))}"
         case _:
@@ -133,7 +135,3 @@ def _done(result: Result) -> str:
     if progress.failed:
         parts.append(f"{progress.failed:,} that cannot be")
     return f"{', '.join(parts)} ({result.seconds:.1f} s). "
-
-
-def _documents(number: int) -> str:
-    return f"{number:,} document{'' if number == 1 else 's'}"

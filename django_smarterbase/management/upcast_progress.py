@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from ..backend.upcasting import Progress
+from .plurals import counted, part_of
 from .progress import Expected
 from .upcast import Task
 from .view import Canvas, Pace, Row, View, time_for
@@ -47,5 +48,5 @@ class UpcastDisplay:
             counts, part = f"{seen:,}/{max(expected, seen):,}", min(1.0, seen / expected)
             left = time_for(expected - seen, rate)
         written = self._written + progress.written
-        summary = f"{self._ready} of {self._tables} tables ready, {written:,} documents written back"
+        summary = f"{part_of(self._ready, self._tables, 'table')} ready, {counted(written, 'document')} written back"
         return View((Row(name, "documents", counts, part, rate, left),), summary, now - self._began)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ..indexes.service import IndexState, RebuildReport
 from .pack_wording import packs_as_json, sentences_of_packs, size_text
+from .plurals import counted
 from .reindex import Outcome, Refusal, Result, Task
 
 _PLANS: Final = frozenset((Outcome.PLANNED, Outcome.PLANNED_LEFT, Outcome.PLANNED_PACKED))
@@ -48,7 +49,7 @@ def _of_packs(result: Result) -> str:
         return "There are no documents to pack."
     left_out = f", {packing.left_out:,} left out as too large or no documents" if packing.left_out else ""
     return (
-        f"{_documents(packing.documents)} in {packing.packs:,} pack{'' if packing.packs == 1 else 's'} in "
+        f"{counted(packing.documents, 'document')} in {counted(packing.packs, 'pack')} in "
         f"{packing.seconds:.1f} s ({size_text(packing.raw_bytes)} in {size_text(packing.packed_bytes)}, "
         f"{packing.read:,} read{left_out})."
     )
@@ -93,17 +94,13 @@ def refusal_as_json(refusal: Refusal) -> dict[str, Any]:
 
 def _trust(state: IndexState, verb: str) -> str:
     if state.trusted:
-        return f"its index {verb} trusted ({_documents(state.documents or 0)})"
+        return f"its index {verb} trusted ({counted(state.documents or 0, 'document')})"
     return f"its index {verb} not trusted ({state.reason}{': ' if state.detail else ''}{state.detail})"
 
 
 def _numbers(report: RebuildReport) -> str:
     corrupt = f", {report.corrupt:,} left out as unreadable" if report.corrupt else ""
     return (
-        f"{_documents(report.documents)} indexed in {report.seconds:.1f} s ({report.read:,} read, {report.reused:,} "
-        f"known by their ETag, {report.mended:,} changed meanwhile{corrupt})."
+        f"{counted(report.documents, 'document')} indexed in {report.seconds:.1f} s ({report.read:,} read, "
+        f"{report.reused:,} known by their ETag, {report.mended:,} changed meanwhile{corrupt})."
     )
-
-
-def _documents(number: int) -> str:
-    return f"{number:,} document{'' if number == 1 else 's'}"

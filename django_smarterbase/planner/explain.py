@@ -80,7 +80,7 @@ def describe(path: AccessPath, *, show_values: bool = False) -> str:
     detail = _Detail.VALUES if show_values else _Detail.RANGES
     if isinstance(path, KeyLookup):
         values = f": {_listed(pk[0] for pk in path.pks)}" if show_values and path.pks else ""
-        return f"KeyLookup of {len(path.pks)} primary key(s){values}"
+        return f"KeyLookup of {len(path.pks)} primary key{'' if len(path.pks) == 1 else 's'}{values}"
     if isinstance(path, IndexLookup):
         return f"IndexLookup {_conditions(path.condition, detail)}"
     if isinstance(path, JoinLookup):

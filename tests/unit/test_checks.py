@@ -3,6 +3,7 @@
 import io
 
 import pytest
+import redis
 from django.apps import apps
 from django.core import checks as django_checks
 from django.core.checks import Error, Tags, Warning
@@ -51,6 +52,15 @@ with isolate_apps("django.contrib.messages"):
 
 class PlainStorage(Storage):
     """A storage of an unknown kind."""
+
+
+class CacheRouter:
+    """Where the table of a database cache is."""
+
+    alias = "default"
+
+    def db_for_read(self, model, **hints):
+        return self.alias
 
 
 @pytest.fixture(autouse=True)
@@ -481,6 +491,26 @@ def test_document_cache_among_the_indexes_is_a_warning(project):
     ]
 
 
+@pytest.mark.parametrize(("table_in", "found"), [("objects", ["smarterbase.W014"]), ("default", [])])
+def test_document_cache_that_is_a_table_of_the_database_is_a_warning(settings, project, monkeypatch, table_in, found):
+    settings.CACHES = settings.CACHES | {
+        "bodies": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "bodies"}
+    }
+    project["document_cache"] = "bodies"
+    monkeypatch.setattr(f"{__name__}.CacheRouter.alias", table_in)
+    settings.DATABASE_ROUTERS = [f"{__name__}.CacheRouter"]
+
+    messages = caches.check_document_cache_is_elsewhere()
+
+    assert [(message.id, message.obj) for message in messages] == [(id, OBJ) for id in found]
+
+
+def test_document_cache_in_memory_is_no_fault(project):
+    project["document_cache"] = "default"
+
+    assert caches.check_document_cache_is_elsewhere() == []
+
+
 @pytest.mark.parametrize(
     ("backend", "facts", "useless"),
     [
@@ -564,6 +594,17 @@ def redis_with_policy(own_redis, cache):
     client.connection_pool.disconnect()
 
 
+@pytest.fixture
+def redis_with_password(own_redis):
+    """The URL of a Redis whose password is "right", with the password that is given."""
+    client = redis.Redis(port=own_redis.port)
+    client.config_set("requirepass", "right")
+    yield lambda password: f"redis://:{password}@127.0.0.1:{own_redis.port}/0"
+    client.auth("right")
+    client.config_set("requirepass", "")
+    client.close()
+
+
 def test_evicting_redis_is_a_warning(redis_with_policy):
     redis_with_policy("allkeys-lru")
 
@@ -593,8 +634,71 @@ def test_evicting_redis_is_no_fault_when_it_is_allowed_or_not_asked_for(redis_wi
     assert caches.check_eviction(databases=["objects"]) == []
 
 
-def test_redis_that_is_down_is_no_fault():
-    assert caches.check_eviction(databases=["objects"]) == []
+def test_redis_that_is_down_is_a_warning_and_evicts_nothing():
+    assert caches.check_redis_answers(databases=["objects"]) == [
+        Warning(
+            "The Redis of the cache 'smarterbase' cannot be used: ConnectionError: Error 111 connecting to "
+            "127.0.0.1:1. Connection refused. Queries scan, and writes take the slow path.",
+            hint="Start it, or correct CACHES['smarterbase']; then run sb_reindex, or leave it to the option "
+            "auto_reindex.",
+            obj=OBJ,
+            id="smarterbase.W015",
+        )
+    ]
+    assert caches.check_redis_answers(databases=None) == caches.check_eviction(databases=["objects"]) == []
+
+
+def test_redis_that_refuses_the_password_is_a_warning(redis_with_password, cache):
+    cache(LOCATION=redis_with_password("right"))
+    assert caches.check_redis_answers(databases=["objects"]) == []
+
+    cache(LOCATION=redis_with_password("wrong"))
+    (found,) = caches.check_redis_answers(databases=["objects"])
+    assert found.id == "smarterbase.W015"
+    assert "AuthenticationError: invalid username-password pair" in found.msg
+    assert "wrong" not in found.msg
+
+
+def test_database_without_indexes_asks_no_redis(project):
+    project["cache"] = None
+
+    assert caches.check_redis_answers(databases=["objects"]) == []
+
+
+def test_storage_that_takes_no_object_is_an_error(settings, tmp_path):
+    place = tmp_path / "objects"
+    place.write_text("a file where the folder should be")
+    use_storage(settings, FILES, location=str(place))
+
+    assert storage.check_storage_answers(databases=None) == []
+    (found,) = storage.check_storage_answers(databases=["objects"])
+    assert found.msg.startswith(f"The storage 'smarterbase' cannot be used: The file storage at '{place}' failed for ")
+    assert (found.id, found.obj) == ("smarterbase.E011", OBJ)
+    assert found.hint == "Correct STORAGES['smarterbase'], or mend what stands behind it."
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reason"),
+    [
+        ("http://127.0.0.1:1", "Could not connect to the endpoint URL"),
+        ("nonsense", "Invalid endpoint: nonsense"),
+    ],
+)
+def test_bucket_that_cannot_be_reached_is_one_error_and_no_traceback(settings, endpoint, reason):
+    keys = {"access_key": "testing", "secret_key": "testing", "region_name": "us-east-1"}
+    use_storage(settings, S3, bucket_name="shop", endpoint_url=endpoint, **keys)
+
+    (found,) = storage.check_storage_answers(databases=["objects"])
+    assert found.id == "smarterbase.E011"
+    assert reason in found.msg
+    assert storage.check_conditions_hold(databases=["objects"]) == []
+
+
+def test_storage_is_left_as_it_was_when_it_has_taken_the_probe(settings, tmp_path):
+    use_storage(settings, FILES, location=str(tmp_path / "objects"))
+
+    assert storage.check_storage_answers(databases=["objects"]) == []
+    assert [path.name for path in tmp_path.rglob("*.json")] == []
 
 
 def test_server_that_ignores_conditions_is_a_warning(monkeypatch):

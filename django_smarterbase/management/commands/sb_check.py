@@ -18,6 +18,7 @@ from ..check_wording import lines_of, round_as_json
 from ..colors import heed_no_color
 from ..ending import ended_by_sigterm
 from ..helping import TeachingCommand, add_table_arguments
+from ..plurals import part_that
 from ..progress import Expected, ReindexDisplay, unknown
 from ..tables import chosen_databases, chosen_models
 from ..tenant import within_tenant
@@ -163,8 +164,8 @@ class _Run:
             found = self._checker.so_far()
             self._tell(found)
             raise CommandError(
-                f"Interrupted: {len(found.tables)} of {found.known} tables were looked at. Nothing was harmed; run "
-                "sb_check again when you like.",
+                f"Interrupted: {part_that(len(found.tables), found.known, 'table', 'was', 'were')} looked at. Nothing "
+                "was harmed; run sb_check again when you like.",
                 returncode=INTERRUPTED,
             ) from interrupt
         self._tell(found)

@@ -19,7 +19,7 @@ from ...profiling import QueryProfile, Selection
 from ..ending import ended_by_sigterm
 from ..helping import TeachingCommand
 from ..profile_report import LISTED, console_of, line_of, show, show_blocks
-from ..tables import chosen_databases
+from ..tables import chosen_databases, label_of_model
 from ..tenant import add_tenant_argument, within_tenant
 
 EVERY: Final = 0.5  # seconds between two looks of --follow
@@ -124,6 +124,7 @@ class _Run:
         self._command = command
         self._histories = histories
         self._options = options
+        self._model = label_of_model(options["model"]) if options["model"] else None
         color = False if options["no_color"] else True if options["force_color"] else None
         stream: Any = command.stdout
         self._console = console_of(stream._out, color=color)
@@ -205,7 +206,7 @@ class _Run:
         slow: float | None = self._options["slow"]
         return Selection(
             method=self._options["method"],
-            model=self._options["model"],
+            model=self._model,
             slow_ms=history.options.slow_ms if slow == _AS_CONFIGURED else slow,
             fallbacks=self._options["fallbacks"],
             full_scans=self._options["full_scans"],

@@ -12,6 +12,7 @@ from ..census import Census
 from ..colors import heed_no_color
 from ..ending import ended_by_sigterm
 from ..helping import TeachingCommand, add_table_arguments
+from ..plurals import part_that
 from ..progress import Expected, ReindexDisplay, unknown
 from ..reindex import Outcome, Reindexer, Result, Survey, Task, survey
 from ..tables import Models, chosen_databases, chosen_models
@@ -196,20 +197,24 @@ class _Run:
             raise CommandError(self._interrupted(), returncode=INTERRUPTED)
         failed = sum(result.outcome is Outcome.FAILED for result in self.results)
         unpacked = sum(bool(result.packing_error) for result in self.results)
-        problems = [f"{failed} of {len(self.results)} tables were not rebuilt"] if failed else []
-        problems += [f"{unpacked} of {len(self.results)} tables were not packed"] if unpacked else []
+        problems = [f"{self._part(failed)} not rebuilt"] if failed else []
+        problems += [f"{self._part(unpacked)} not packed"] if unpacked else []
         problems += [f"the database {refusal.database!r} was left out" for refusal in self.found.refusals]
         if problems:
             raise CommandError(f"{'; '.join(problems)}. The reasons stand above.")
+
+    def _part(self, number: int) -> str:
+        return part_that(number, len(self.results), "table", "was", "were")
 
     def _interrupted(self) -> str:
         ready = sum(
             result.outcome in (Outcome.REBUILT, Outcome.LEFT, Outcome.PACKED) and not result.has_failed
             for result in self.results
         )
+        tables = part_that(ready, len(self.found.tasks), "table", "is", "are")
         return (
-            f"Interrupted: {ready} of {len(self.found.tasks)} tables are ready. No index was harmed: each that was not "
-            "finished is as it was before. Run sb_reindex again when you like."
+            f"Interrupted: {tables} ready. No index was harmed: each that was not finished is as it was before. Run "
+            "sb_reindex again when you like."
         )
 
     def _as_json(self, *, interrupted: bool) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from ...exceptions import InvalidTenant
 from ...tenants import tenant, tenants
 from ..helping import TeachingCommand
+from ..plurals import part_of
 from ..tables import chosen_databases
 
 DESCRIPTION = """\
@@ -22,7 +23,7 @@ A tenant begins with the first object that is written for it; migrate writes
 the steps of its tables, its content types and its permissions. It is removed
 by delete_tenant() of django_smarterbase.tenants.
 
-sb_reindex, sb_check and sb_profile take --tenant themselves."""
+sb_reindex, sb_check, sb_upcast and sb_profile take --tenant themselves."""
 
 EPILOG = """\
 examples:
@@ -91,4 +92,4 @@ class Command(TeachingCommand):
                 failed.append(name)
                 self.stderr.write(f"{name}: {error}")
         if failed:
-            raise CommandError(f"{len(failed)} of {len(names)} tenants failed: {', '.join(failed)}.")
+            raise CommandError(f"{part_of(len(failed), len(names), 'tenant')} failed: {', '.join(failed)}.")

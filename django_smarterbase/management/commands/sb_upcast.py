@@ -13,6 +13,7 @@ from ..census import Census
 from ..colors import heed_no_color
 from ..ending import Ending, asked_to_end
 from ..helping import TeachingCommand, add_table_arguments
+from ..plurals import counted, part_that
 from ..progress import Expected, unknown
 from ..tables import chosen_databases, chosen_models
 from ..tenant import within_tenant
@@ -170,14 +171,16 @@ class _Run:
     def _conclude(self) -> None:
         written = sum(result.progress.written for result in self.results)
         if self._interrupted:
+            done = "document is written back, and stays so", "documents are written back, and stay so"
             raise CommandError(
-                f"Interrupted: {written:,} documents are written back, and stay so. Run sb_upcast again when you like; "
-                "it goes on with the others.",
+                f"Interrupted: {counted(written, *done)}. Run sb_upcast again when you like; it goes on with the "
+                "others.",
                 returncode=INTERRUPTED,
             )
         failed = sum(result.outcome is Outcome.FAILED for result in self.results)
         if failed:
-            raise CommandError(f"{failed} of {len(self.results)} tables are not up to date. The reasons stand above.")
+            tables = part_that(failed, len(self.results), "table", "is", "are")
+            raise CommandError(f"{tables} not up to date. The reasons stand above.")
         outdated = sum(result.progress.outdated for result in self.results)
         if not self.json and self.verbosity > 0 and not outdated:
             self.command.stdout.write("Every document is of the newest version.")

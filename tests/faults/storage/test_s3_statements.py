@@ -126,9 +126,7 @@ def test_update_says_what_could_not_be_taken_back(site):
     chosen = Article.objects.using(ALIAS).order_by("pk")
     site.proxy.fail(Fault.SLOW_DOWN, "PUT", of(chosen[3]))
     site.proxy.fail(Fault.SLOW_DOWN, "PUT", of(chosen[5]), skip=1)
-    with pytest.raises(
-        StorageUnavailable, match=r"1 documents that had been written could not be taken back"
-    ) as caught:
+    with pytest.raises(StorageUnavailable, match=r"1 document that had been written could not be taken back") as caught:
         Article.objects.using(ALIAS).update(category="new")
     assert key_of(chosen[3]) in str(caught.value)
     assert key_of(chosen[5]) in str(caught.value).partition("taken back")[2]

@@ -74,7 +74,7 @@ def test_an_interrupted_reindex_says_what_was_done_and_that_it_is_safe_to_run_ag
     assert out == "articles.Author: interrupted; as before, its index is trusted (1 document).\n"
     assert err == (
         "Interrupted; the rebuilds under way are being ended.\n"
-        "CommandError: Interrupted: 0 of 1 tables are ready. No index was harmed: each that was not finished is as it "
+        "CommandError: Interrupted: 0 of 1 table is ready. No index was harmed: each that was not finished is as it "
         "was before. Run sb_reindex again when you like.\n"
     )
     after = site.state(Author)
@@ -95,8 +95,7 @@ def test_an_interrupted_check_tells_what_it_had_found(site: Site) -> None:
     (table,) = found["tables"]
     assert (table["left"]["reason"], table["repaired"]["rebuilt"]) == ("Redis lost the index", False)
     assert err == (
-        "CommandError: Interrupted: 1 of 1 tables were looked at. Nothing was harmed; run sb_check again when you "
-        "like.\n"
+        "CommandError: Interrupted: 1 of 1 table was looked at. Nothing was harmed; run sb_check again when you like.\n"
     )
     assert not site.state(Author).trusted
 

@@ -81,7 +81,7 @@ def test_tables_are_packed_while_redis_is_down_which_is_still_a_failure(filled: 
     assert (out, status) == ("", 1)
     assert "articles.Author: failed. The index of articles.Author was not rebuilt" in err
     assert "3 documents in 1 pack in " in err
-    assert err.endswith("1 of 1 tables were not rebuilt. The reasons stand above.")
+    assert err.endswith("1 of 1 table was not rebuilt. The reasons stand above.")
 
 
 def test_json_tells_the_figures_of_the_packs(filled: Site) -> None:
@@ -110,7 +110,7 @@ def test_table_that_another_process_packs_is_named(filled: Site, monkeypatch) ->
     assert (out, status) == ("", 1)
     assert "3 documents indexed in " in err
     assert "Not packed. The documents under " in err
-    assert err.endswith("1 of 1 tables were not packed. The reasons stand above.")
+    assert err.endswith("1 of 1 table was not packed. The reasons stand above.")
 
 
 def test_storage_whose_listings_tell_no_etags_is_named(tmp_path, server, django_db_blocker) -> None:

@@ -587,7 +587,7 @@ def test_the_text_names_tables_numbers_and_problems(filled: Site) -> None:
     ran = Ran("articles", repair=True)
     assert ran.status == 0
     assert (
-        "articles.Article: 1 documents were entered anew. Before, 3 entries were missing and 2 extra (drift 6.5 %)."
+        "articles.Article: 1 document was entered anew. Before, 3 entries were missing and 2 extra (drift 6.5 %)."
         in ran.out
     )
 

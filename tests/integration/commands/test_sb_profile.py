@@ -156,6 +156,16 @@ def test_arguments_choose_the_profiles(filled: ProfileHistory, arguments: list[s
     assert shown["summary"]["total"] == len(methods)
 
 
+@pytest.mark.parametrize(
+    ("name", "near"), [("articles", " Did you mean 'articles.Author' or 'articles.Article'?"), ("nonsense", "")]
+)
+def test_model_that_is_none_is_refused_with_the_nearest(history: ProfileHistory, name: str, near: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        output("--model", name)
+
+    assert str(refused.value) == f"No installed model is called {name!r}.{near}"
+
+
 def test_age_is_counted_back_from_now(history: ProfileHistory) -> None:
     now = datetime.now(UTC)
     for unit, age in {"s": 50, "m": 3000, "h": 80_000, "d": 6 * 86_400, "w": 8 * 86_400}.items():

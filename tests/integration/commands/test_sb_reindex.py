@@ -242,7 +242,7 @@ def test_table_that_fails_does_not_keep_others_from_being_rebuilt(flushed: Site)
     key = corrupt(Article)
     ran = Ran("articles")
     assert ran.status == 1
-    assert ran.message == "1 of 2 tables were not rebuilt. The reasons stand above."
+    assert ran.message == "1 of 2 tables was not rebuilt. The reasons stand above."
     assert f"articles.Article: failed. The object {key!r} is not a readable document" in ran.err
     assert "articles.Author: 2 documents indexed" in ran.out
     assert flushed.state(Author).trusted

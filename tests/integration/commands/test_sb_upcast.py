@@ -221,7 +221,7 @@ def test_document_that_cannot_be_read_is_named_and_the_others_are_written(site: 
     path.write_text(json.dumps({"_v": 1, "id": str(authors[0]), "called": 5}))
     ran = Ran()
     assert ran.status == 1
-    assert ran.message == "1 of 1 tables are not up to date. The reasons stand above."
+    assert ran.message == "1 of 1 table is not up to date. The reasons stand above."
     assert f"{authors[0].hex}.json" in ran.err
     assert "of older versions: 24 written back in version 2, 1 that cannot be" in ran.err
     assert versions(site) == [1] + [2] * 25

@@ -40,7 +40,7 @@ def test_statements_come_to_the_history_newest_first(recording: Site, history: P
     ]
     assert (page.source, page.weights, page.dropped, page.unavailable_since) == ("redis", (1.0, 1.0, 1.0), 0, None)
     assert [each.plan for each in page.profiles] == [
-        ("authors: KeyLookup of 1 primary key(s), O(1)",),
+        ("authors: KeyLookup of 1 primary key, O(1)",),
         ("authors: IndexLookup redis:authors-by-name, O(1), answers count(), exists() and primary keys alone",),
         ("Nothing is read.",),
     ]

@@ -420,7 +420,7 @@ def test_reindex_beside_sb_reindex_fails_and_says_why(filled: Site, root: Client
 def test_sb_reindex_beside_a_job_leaves_the_table_to_it(filled: Site, root: Client, waiting: threading.Event) -> None:
     begin(root, "reindex")
     until(lambda: current().tables[0].status is Status.WAITING)
-    with pytest.raises(Exception, match="1 of 1 tables were not rebuilt"):
+    with pytest.raises(Exception, match="1 of 1 table was not rebuilt"):
         call_command("sb_reindex", "articles.Article", verbosity=0)
     waiting.set()
     assert ended().went_well

@@ -57,7 +57,7 @@ def test_documents_that_no_index_counts_are_counted_by_the_census() -> None:
 def test_of_documents_that_nobody_counts_only_the_rate_is_known() -> None:
     view = seen(work(done=10_000), before=9_000)
     assert view.rows == (Row("app.Article", "documents", "10,000", None, 1000, None),)
-    assert view.sentence == "0:01 so far: 0 of 1 tables ready, 10,000 documents"
+    assert view.sentence == "0:01 so far: 0 of 1 table ready, 10,000 documents"
 
 
 def test_more_documents_than_were_expected_are_no_more_than_all() -> None:
@@ -68,7 +68,7 @@ def test_more_documents_than_were_expected_are_no_more_than_all() -> None:
 def test_waiting_ends_with_the_write_deadline() -> None:
     view = seen(work(done=30, total=30))
     assert view.rows == (Row("app.Article", "waiting for writers", part=4 / 15, left=11.0),)
-    assert view.sentence == "about 0:11 left: 0 of 1 tables ready, waiting for writers"
+    assert view.sentence == "about 0:11 left: 0 of 1 table ready, waiting for writers"
     (row,) = seen(work(done=30, total=30), now=120.0).rows
     assert (row.left, row.part) == (None, 0.99)
 

@@ -38,7 +38,7 @@ PLAN = QueryPlan(
 
 def test_plan_has_a_line_for_each_step_and_names_no_value() -> None:
     assert list(explain_text(PLAN.steps)) == [
-        "owners: KeyLookup of 2 primary key(s), O(1)",
+        "owners: KeyLookup of 2 primary keys, O(1)",
         "things: IndexLookup redis:by-color, O(1), answers count(), exists() and primary keys alone",
         "things AS T2: IndexLookup redis:by-color, O(1)",
         "things AS T3: JoinLookup by the values of owners.id, redis:by-owner AND redis:by-color, O(1)",

@@ -195,7 +195,7 @@ def first_line(queryset: QuerySet[Any]) -> str:
 
 @pytest.mark.usefixtures("showing")
 def test_values_are_shown_with_the_option() -> None:
-    assert "KeyLookup of 2 primary key(s): 'é', 'at'," in first_line(Country.objects.filter(pk__in=["é", "at"]))
+    assert "KeyLookup of 2 primary keys: 'é', 'at'," in first_line(Country.objects.filter(pk__in=["é", "at"]))
     assert "redis:library_author-by-name ('Ada')," in first_line(AUTHORS.filter(name="Ada"))
     assert "redis:by-status-category (('live', 'news'))," in first_line(ARTICLES.filter(status="live", category="news"))
     assert "by-author|redis:library_article-by-score (1, None)," in first_line(

@@ -18,7 +18,7 @@ TEXTS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "primary keys": (
         lambda: ARTICLES.filter(pk__in=[1, 2, 2, 3]),
         """\
-library_article: KeyLookup of 3 primary key(s), O(1), 3 candidates
+library_article: KeyLookup of 3 primary keys, O(1), 3 candidates
 Cost: 3 storage operations (3 reads, 0 listings), $0.0000012""",
     ),
     "one index": (
