@@ -20,7 +20,7 @@ from django_smarterbase.backend.changes import as_row
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken, DocumentClaim
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.uniqueness import claims_of
+from django_smarterbase.backend.uniqueness import claims_of, place_of
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import Affinity, Column, Kind, TableSchema, Value
@@ -134,7 +134,7 @@ def _claim(wrapper: DatabaseWrapper, schema: TableSchema, book: ClaimBook) -> No
     held: dict[str, tuple[str, ...]] = {}
     for values in workspace.rows(schema.table):
         pk = tuple(values[position] for position in schema.pk_positions)
-        held[stem_of(pk)] = claims_of(workspace, schema, pk, as_row(schema, values))
+        held[stem_of(pk)] = claims_of(workspace, schema, place_of(schema, pk), as_row(schema, values))
     for each in sorted(
         book.take_free(DocumentClaim(schema.table, stem, claim) for stem in held for claim in held[stem])
     ):
