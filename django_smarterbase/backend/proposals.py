@@ -16,9 +16,9 @@ from typing import Final, NamedTuple
 from django_smarterbase.backend.changes import as_row
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.uniqueness import Place, claims_of
-from django_smarterbase.backend.workspace import PREFIX, Workspace, quote
+from django_smarterbase.backend.workspace import PREFIX, Workspace, definition, quote
 from django_smarterbase.storage.keys import stem as stem_of
-from django_smarterbase.tables import Column, Row, TableSchema
+from django_smarterbase.tables import Row, TableSchema
 
 _PROPOSED: Final = f"{PREFIX}proposed"
 _REHEARSAL: Final = f"{PREFIX}rehearsal"
@@ -49,7 +49,7 @@ def proposals_of(workspace: Workspace, schema: TableSchema, request: Request, ex
 @contextmanager
 def _rehearsal(workspace: Workspace, schema: TableSchema) -> Iterator[None]:
     """Within the block, rows that are inserted in the table are written down in place of being made."""
-    columns = ", ".join(map(_definition, schema.columns))
+    columns = ", ".join(map(definition, schema.columns))
     values = ", ".join(f"NEW.{quote(column.name)}" for column in schema.columns)
     workspace.sqlite.execute(f"SAVEPOINT {_REHEARSAL}")
     try:
@@ -62,11 +62,6 @@ def _rehearsal(workspace: Workspace, schema: TableSchema) -> Iterator[None]:
     finally:
         workspace.sqlite.execute(f"ROLLBACK TO {_REHEARSAL}")
         workspace.sqlite.execute(f"RELEASE {_REHEARSAL}")
-
-
-def _definition(column: Column) -> str:
-    collation = f" COLLATE {quote(column.collation)}" if column.collation else ""
-    return f"{quote(column.name)} {column.affinity}{collation}"
 
 
 def _stem(schema: TableSchema, request: Request, row: Row) -> str | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from django.db.utils import NotSupportedError
 
 from django_smarterbase.recent import Recent
-from django_smarterbase.tables import TableSchema, Value
+from django_smarterbase.tables import Column, TableSchema, Value
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.programs import Program
@@ -71,6 +71,12 @@ class ScratchTable:
 def quote(name: str) -> str:
     """An SQL identifier."""
     return '"{}"'.format(name.replace('"', '""'))
+
+
+def definition(column: Column) -> str:
+    """A column of a table without constraints, in which values are what they are in the scratch table."""
+    collation = f" COLLATE {quote(column.collation)}" if column.collation else ""
+    return f"{quote(column.name)} {column.affinity}{collation}"
 
 
 class Workspace:
