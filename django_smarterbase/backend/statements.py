@@ -83,9 +83,12 @@ class StatementRunner:
                 "To reset them, run what connection.ops.sequence_reset_by_name_sql() returns, or manage.py flush."
             )
         resolving = resolves_conflicts(sql)
-        steps = tuple(Step(table, table, Scan()) for table in tables.read)
+        # What is unique in a raw table nobody claims, so SQLite has to see all of it.
+        raw = (table for table in tables.written if self.wrapper.catalog.model_of(table) is None)
+        scanned = tuple(dict.fromkeys((*tables.read, *raw)))
+        steps = tuple(Step(table, table, Scan()) for table in scanned)
         return Request(
-            plan=QueryPlan(steps, tables.read),
+            plan=QueryPlan(steps, scanned),
             operation="raw",
             hints=hints_of(None),
             written=tables.written,

@@ -62,6 +62,18 @@ def test_unique_index_of_a_raw_table_is_refused_when_rows_break_it(side_by_side:
     assert said == ["UNIQUE constraint failed: plain.name"] * 2
 
 
+def test_first_insert_of_a_connection_meets_the_unique_values_of_a_raw_table(site: Site) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE plain (id INTEGER PRIMARY KEY, name TEXT UNIQUE)")
+        cursor.execute("INSERT INTO plain VALUES (1, 'a')")
+    site.restart()
+    with connection.cursor() as cursor:
+        with pytest.raises(IntegrityError, match=r"UNIQUE constraint failed: plain\.name"):
+            cursor.execute("INSERT INTO plain VALUES (2, 'a')")
+        cursor.execute("SELECT id FROM plain")
+        assert cursor.fetchall() == [(1,)]
+
+
 def test_values_are_claimed_when_a_migration_makes_the_index_of_a_rule_of_the_model(site: Site) -> None:
     site.restart(cache=None)
     Group.objects.create(name="editors")

@@ -149,3 +149,31 @@ def test_upsert_does_what_stock_sqlite_does_when_its_rows_are_alike(
                 for model in TABLES:
                     model._default_manager.using(db).filter(pk__isnull=False).delete()
         compare(act, in_transaction=in_transaction)
+
+
+@pytest.mark.parametrize("verb", ["INSERT OR REPLACE", "REPLACE"])
+def test_row_is_replaced_that_had_a_value_which_a_later_row_gives_up(side_by_side: Site, verb: str) -> None:
+    for db in (ENGINE, STOCK):
+        Desk.objects.using(db).create(code="z", seat=1)
+    connections[ENGINE].close()  # a new connection's first statement
+    sql = f"{verb} INTO rooms_desk (code, seat, note) VALUES ('a', 1, ''), ('a', 2, '')"
+    compare(execute(sql), in_transaction=False)
+    assert contents(ENGINE, Desk) == [("a", 2, "")]
+
+
+def test_value_is_refused_that_a_later_row_would_give_up(side_by_side: Site) -> None:
+    for db in (ENGINE, STOCK):
+        Desk.objects.using(db).bulk_create([Desk(code="a", seat=1), Desk(code="z", seat=9)])
+    rows = [Desk(code="a", seat=9), Desk(code="a", seat=2)]
+    act = create(rows, update_conflicts=True, unique_fields=["code"], update_fields=["seat"])
+    assert outcome(act, ENGINE, in_transaction=False) == "UNIQUE constraint failed: rooms_desk.seat"
+    compare(act, in_transaction=False)
+
+
+def test_rows_that_share_a_key_are_made_when_one_updates_a_stored_row(side_by_side: Site) -> None:
+    for db in (ENGINE, STOCK):
+        Desk.objects.using(db).create(code="z", seat=1)
+    rows = [Desk(code="a", seat=1, note="new"), Desk(code="a", seat=2)]
+    act = create(rows, update_conflicts=True, unique_fields=["seat"], update_fields=["note"])
+    compare(act, in_transaction=False)
+    assert contents(ENGINE, Desk) == [("a", 2, ""), ("z", 1, "new")]
