@@ -88,7 +88,8 @@ class RawDefinition:
             self._bring()
             if self._found.act is Act.CREATE_UNIQUE_INDEX:
                 self._verify_unique()
-            self._execution.execute()
+            if not self._is_index_of_model():
+                self._execution.execute()
             keep_raw_table(self._wrapper, self._table)
 
     def _bring(self) -> None:
@@ -107,6 +108,11 @@ class RawDefinition:
         book = verify_unique_index(self._wrapper, schema, self._execution.execute)
         if session.in_transaction:
             session.claimed.append(book)
+
+    def _is_index_of_model(self) -> bool:
+        """Whether the scratch table has the index of a migration already: made of the model, as that has become."""
+        made_of_model = self._wrapper.editors and self._catalog.model_of(self._table) is not None
+        return bool(made_of_model) and self._workspace.has_index(self._table, self._found.index)
 
     def _is_made_by_migrations(self) -> bool:
         return self._catalog.has_schema_object(self._table)

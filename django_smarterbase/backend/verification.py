@@ -71,7 +71,7 @@ def verify_unique_index(wrapper: DatabaseWrapper, schema: TableSchema, make: Cal
         loader.overlay(schema)
         loader.scan(schema, strict=True)
         make()
-        _claim(wrapper, replace(schema, unique=tuple(_rules_of_only_index(wrapper, schema))), book)
+        _claim(wrapper, replace(schema, unique=tuple(_rules_of_index(wrapper, schema))), book)
     except BaseException:
         book.abandon()
         raise
@@ -92,16 +92,14 @@ def _bare(wrapper: DatabaseWrapper, schema: TableSchema) -> None:
     workspace.sqlite.execute(f"CREATE TABLE {quote(schema.table)} ({columns})")
 
 
-def _rules_of_only_index(wrapper: DatabaseWrapper, schema: TableSchema) -> Iterator[UniqueRule]:
-    """The rules of a model that the one index of its bare table stands for: by its name, or by its columns."""
+def _rules_of_index(wrapper: DatabaseWrapper, schema: TableSchema) -> Iterator[UniqueRule]:
+    """The rules of a model that the only index of its bare table stands for: by its name, or by its columns."""
     sqlite = wrapper.session.workspace.sqlite
-    if not schema.unique:
-        return
-    ((_number, name, _unique, _origin, partial),) = sqlite.execute(f"PRAGMA index_list({quote(schema.table)})")
-    columns = tuple(row[2] for row in sqlite.execute(f"PRAGMA index_info({quote(name)})"))
-    for rule in schema.unique:
-        if rule.name == name or (is_plain(rule) and not partial and rule.columns == columns):
-            yield rule
+    for _number, name, _unique, _origin, partial in sqlite.execute(f"PRAGMA index_list({quote(schema.table)})"):
+        columns = tuple(row[2] for row in sqlite.execute(f"PRAGMA index_info({quote(name)})"))
+        for rule in schema.unique:
+            if rule.name == name or (is_plain(rule) and not partial and rule.columns == columns):
+                yield rule
 
 
 @contextmanager

@@ -135,6 +135,10 @@ class Workspace:
         found = self.sqlite.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
         return found.fetchone() is not None
 
+    def has_index(self, table: str, name: str) -> bool:
+        """Whether the scratch table has an index of this name."""
+        return any(row[1] == name for row in self.sqlite.execute(f"PRAGMA index_list({quote(table)})"))
+
     def definition(self, table: str) -> list[str]:
         """The SQL that makes a table and, after it, its indexes, as SQLite remembers them; none for an unknown one."""
         rows = self.sqlite.execute(

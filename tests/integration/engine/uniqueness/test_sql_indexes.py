@@ -12,7 +12,7 @@ from django_smarterbase.backend.upkeep import delete_claims
 from tests.integration.commands.site import Site
 from tests.integration.engine.equivalence.stock import STOCK
 
-from .rooms.models import Desk
+from .rooms.models import Desk, Room
 
 ENGINE = "default"
 INDEX = "CREATE UNIQUE INDEX one_note ON rooms_desk (note)"
@@ -82,6 +82,17 @@ def test_values_are_claimed_when_a_migration_makes_the_index_of_a_rule_of_the_mo
         editor.execute("CREATE UNIQUE INDEX one_name ON auth_group (name)", params=None)
     with pytest.raises(IntegrityError, match=r"UNIQUE constraint failed: auth_group\.name"):
         Group.objects.create(name="editors")
+
+
+def test_constraint_of_the_model_may_be_made_by_sql(site: Site) -> None:
+    site.restart(cache=None)
+    room = {"floor": 1, "owner": "ann"}
+    Room.objects.create(name="a", number=1, label="Blue", **room)
+    delete_claims(connection.resources, "rooms_room", "one-label")
+    with connection.schema_editor() as editor:
+        editor.execute('CREATE UNIQUE INDEX "one-label" ON rooms_room (LOWER(label))', params=None)
+    with pytest.raises(IntegrityError, match="one-label"):
+        Room.objects.create(name="b", number=2, label="BLUE", **room)
 
 
 def test_claims_are_given_back_when_the_migration_fails_afterwards(site: Site) -> None:
