@@ -16,7 +16,7 @@ from django_smarterbase.profiling import recorder
 M = TypeVar("M", bound=models.Model, covariant=True)
 
 #: The methods in which Django builds queries of its own, apart from the query set's.
-_BUILDERS = ("create", "get_or_create", "update_or_create", "bulk_create", "bulk_update", "update", "delete")
+_BUILDERS = ("create", "get_or_create", "bulk_create", "bulk_update", "update", "delete")
 
 
 def _named_throughout(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,6 +37,21 @@ def _named_from_here(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awa
     async def wrapper(self: SmarterBaseQuerySet[Any], *args: Any, **kwargs: Any) -> Any:
         with under_name(self._name_or_caller()):
             return await method(self, *args, **kwargs)
+
+    return wrapper
+
+
+def _again_after_conflicts(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let ``method``, which is a transaction unless it is part of one, be run again when others were faster."""
+
+    @functools.wraps(method)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self._for_write = True
+        connection = connections[self.db]
+        again = getattr(connection, "again_after_conflicts", None)
+        if again is None or connection.in_atomic_block or not connection.get_autocommit():
+            return method(self, *args, **kwargs)
+        return again(functools.partial(method, self, *args, **kwargs))
 
     return wrapper
 
@@ -135,6 +150,8 @@ class SmarterBaseQuerySet(models.QuerySet[M]):
 # The signatures stay those of Django, so type checkers need not know of the wrapping.
 for _name in _BUILDERS:
     setattr(SmarterBaseQuerySet, _name, _named_throughout(getattr(models.QuerySet, _name)))
+_update_or_create = _again_after_conflicts(models.QuerySet.update_or_create)
+setattr(SmarterBaseQuerySet, "update_or_create", _named_throughout(_update_or_create))  # noqa: B010 - as those above
 for _name, _method in inspect.getmembers(models.QuerySet, inspect.iscoroutinefunction):
     setattr(SmarterBaseQuerySet, _name, _named_from_here(_method))
 

@@ -29,6 +29,7 @@ from django_smarterbase.backend.operations import DatabaseOperations
 from django_smarterbase.backend.recording import FollowingRows
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.resources import Resources, resources_for
+from django_smarterbase.backend.retrying import again_after_conflicts
 from django_smarterbase.backend.schema import DatabaseSchemaEditor
 from django_smarterbase.backend.session import Session
 from django_smarterbase.backend.statements import StatementRunner, commit_recorded
@@ -57,6 +58,8 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
     creation_class = DatabaseCreation
     features_class = DatabaseFeatures
     introspection_class = DatabaseIntrospection
+    #: Do a transaction again as long as others are faster; managers ask for it.
+    again_after_conflicts = staticmethod(again_after_conflicts)
     ops_class = DatabaseOperations
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -9,7 +9,14 @@ from typing import Any
 from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.uniqueness import claims_of, held_claims, plain_claims, unknown_claims, with_claims
+from django_smarterbase.backend.uniqueness import (
+    claims_of,
+    held_claims,
+    place_of,
+    plain_claims,
+    unknown_claims,
+    with_claims,
+)
 from django_smarterbase.backend.workspace import PendingDocument, TouchedRow, Workspace
 from django_smarterbase.storage.codec import TRANSACTION, transaction_of
 from django_smarterbase.storage.keys import stem as stem_of
@@ -50,7 +57,7 @@ class ChangeReader:
             return None
         codec = self.resources.codec(schema)
         row = None if touched.values is None else as_row(schema, touched.values)
-        claims = () if row is None else claims_of(self.workspace, schema, touched.pk, row)
+        claims = () if row is None else claims_of(self.workspace, schema, place_of(schema, touched.pk), row)
         if row is not None:
             claims += unknown_claims(schema, base.extras)
         return DocumentWrite(

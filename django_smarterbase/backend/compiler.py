@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import NotSupportedError
+from django.db.models.constants import OnConflict
 from django.db.models.expressions import Col, RawSQL
 from django.db.models.sql import compiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
@@ -262,6 +263,7 @@ class SQLInsertCompiler(NotingCompiler, compiler.SQLInsertCompiler):
             model=meta.label,
             auto_values=(len(self.query.objs) if len(statements) == 1 else 1) if numbered else 0,
             upsert=self.query.on_conflict is not None,
+            rehearsed=self.query.on_conflict is OnConflict.UPDATE,  # to pass over rows makes nothing of others
             sql=statements[0] if len(statements) == 1 else "",
         )
 

@@ -38,12 +38,13 @@ class Act(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """``new_name`` is that of RENAME TO; ``temporary`` tells of what only a connection has; ``copies`` that the table
-    is made out of a query."""
+    """``new_name`` is that of RENAME TO, ``index`` the name of an index; ``temporary`` tells of what only a connection
+    has; ``copies`` that the table is made out of a query."""
 
     act: Act
     table: str
     new_name: str = ""
+    index: str = ""
     temporary: bool = False
     copies: bool = False
 
@@ -70,9 +71,9 @@ def _creation(tokens: _Tokens) -> Definition | None:
         temporary = temporary or _is_temporary(schema)
         return Definition(Act.CREATE_TABLE, table, temporary=temporary, copies=tokens.take("AS"))
     if tokens.take("INDEX"):
-        schema, _name = tokens.new()
+        schema, name = tokens.new()
         act = Act.CREATE_UNIQUE_INDEX if unique else Act.CREATE_INDEX
-        return Definition(act, tokens.after("ON"), temporary=_is_temporary(schema))
+        return Definition(act, tokens.after("ON"), index=name, temporary=_is_temporary(schema))
     if tokens.take("TRIGGER"):
         schema, _name = tokens.new()
         temporary = temporary or _is_temporary(schema)

@@ -63,6 +63,12 @@ class DocumentWrite:
         return DocumentWrite(self.schema, self.stem, self.key, self.undo_body, etag, self.undo_row, self.body, self.row)
 
 
+def moves_values(writes: Sequence[DocumentWrite]) -> bool:
+    """Whether one document takes a unique value that another gives up."""
+    given_up = {(write.table, claim) for write in writes for claim in write.frees}
+    return any((write.table, claim) in given_up for write in writes for claim in write.takes)
+
+
 class WriteFailed(Exception):  # carries the error; never leaves the backend
     """One write of a unit met ``error``; nothing of the unit is applied any more but what ``standing`` names.
 

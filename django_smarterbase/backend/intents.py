@@ -1,4 +1,5 @@
-"""Intents: a transaction of several documents is written down whole before its first document is written.
+"""Intents: a transaction of several documents is written down whole before its first document is written, and so is
+a statement in autocommit that moves unique values.
 
 ``_sb/intents/<id>.json`` lists every write with its condition, its new body and the body that takes it back. When all
 are applied the intent is removed. A process that dies in between leaves it, and another completes the transaction
@@ -16,9 +17,9 @@ from typing import Any, TypeVar
 import orjson
 from uuid_utils import uuid7
 
-from django_smarterbase.backend.document_writes import DocumentWrite
+from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.resources import Resources
-from django_smarterbase.backend.unit_of_work import IntentLost
+from django_smarterbase.backend.unit_of_work import IntentLost, UnitOfWork
 from django_smarterbase.exceptions import CorruptDocument, PreconditionFailed
 from django_smarterbase.steps import reach
 from django_smarterbase.storage.codec import with_transaction
@@ -88,6 +89,20 @@ class Intent:
     def _body(self) -> bytes:
         # A fresh revision each time: on a store whose ETags are hashes, equal bodies would not show a renewal.
         return orjson.dumps({"id": self.id, "_rev": str(uuid7()), "writes": [_as_json(write) for write in self.writes]})
+
+
+def commit_whole(unit: UnitOfWork, writes: Sequence[DocumentWrite], *, owner: str | None = None) -> None:
+    """As ``unit.commit``, by an intent: nobody builds on a part of it, and if the process dies another decides it. Two
+    requests more."""
+    intent = Intent.of(unit.resources, writes)
+    intent.write()
+    try:
+        unit.commit(intent.writes, intent=intent, owner=owner)
+    except Exception as error:
+        if unit.took_back or (isinstance(error, WriteFailed) and error.is_conflict):
+            intent.remove()
+        raise
+    intent.remove()
 
 
 def read_intent(resources: Resources, key: str, body: bytes, schema_of: Callable[[str], TableSchema | None]) -> Intent:

@@ -166,12 +166,15 @@ class _Keys:
         return tuple(column for column in columns if column is not None) if None not in columns else ()
 
     def _column(self, info: Info, field: Field[Any, Any]) -> Col | None:
-        selected = (self.select[position][0] for position in info["select_fields"])
+        """The column as the document has it: what a field's own ``get_col()`` makes of it is no key."""
+        selected = chain.from_iterable(_nodes(self.select[position][0]) for position in info["select_fields"])
         column = next((each for each in selected if isinstance(each, Col) and each.target == field), None)
+        if column is not None:
+            return Col(column.alias, field)
         base = self.query.model._meta.concrete_model if self.query.model is not None else None
-        if column is None and info["model"]._meta.concrete_model is base is field.model._meta.concrete_model:
-            return field.get_col(self.alias)
-        return column
+        if info["model"]._meta.concrete_model is base is field.model._meta.concrete_model:
+            return Col(self.alias, field)
+        return None
 
 
 def _names(query: Query, related: Sequence[Info], *, top: bool) -> list[str]:

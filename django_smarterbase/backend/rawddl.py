@@ -19,6 +19,7 @@ from django_smarterbase.backend.refusals import first_document, refuse_taken_nam
 from django_smarterbase.backend.requests import Execution
 from django_smarterbase.backend.tablewrites import delete_table, move_table, save_history
 from django_smarterbase.backend.upkeep import delete_documents
+from django_smarterbase.backend.verification import verify_unique_index
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ class RawDefinition:
             self._rename()
         else:
             self._bring()
-            self._execution.execute()
+            if self._found.act is Act.CREATE_UNIQUE_INDEX:
+                self._verify_unique()
+            if not self._is_index_of_model():
+                self._execution.execute()
             keep_raw_table(self._wrapper, self._table)
 
     def _bring(self) -> None:
@@ -94,6 +98,21 @@ class RawDefinition:
             self._wrapper.ensure_table(self._table)
         elif not self._workspace.has_table(self._table):
             restore_raw_table(self._wrapper, self._table)
+
+    def _verify_unique(self) -> None:
+        """Check the documents first, as SQLite looks at the rows. Raises IntegrityError, as it does."""
+        schema, session = self._catalog.find(self._table), self._wrapper.session
+        if schema is None or not self._workspace.has_table(self._table):
+            return  # SQLite says that there is none
+        session.empty()
+        book = verify_unique_index(self._wrapper, schema, self._execution.execute)
+        if session.in_transaction:
+            session.claimed.append(book)
+
+    def _is_index_of_model(self) -> bool:
+        """Whether the scratch table has the index of a migration already: made of the model, as that has become."""
+        made_of_model = self._wrapper.editors and self._catalog.model_of(self._table) is not None
+        return bool(made_of_model) and self._workspace.has_index(self._table, self._found.index)
 
     def _is_made_by_migrations(self) -> bool:
         return self._catalog.has_schema_object(self._table)
@@ -109,7 +128,7 @@ class RawDefinition:
     def _refuse_columns(self) -> None:
         act, model = self._found.act, self._catalog.model_of(self._table)
         if act is Act.CREATE_UNIQUE_INDEX and self._wrapper.editors:
-            return  # as a schema editor makes it too, whose constraints are verified otherwise
+            return  # what the documents do not admit is found instead
         if act in _OPERATIONS and (model is not None or self._is_made_by_migrations()):
             owner = f"its model, {model._meta.label}" if model is not None else "a model"
             raise NotSupportedError(

@@ -19,6 +19,7 @@ from django_smarterbase.backend.workspace import PREFIX
 _FIRST_WORD: Final = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
 _QUERIES: Final = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES"))
 _DEFINITIONS: Final = frozenset(("CREATE", "ALTER", "DROP"))
+_RESOLVING: Final = re.compile(r"\b(?:OR|REPLACE|CONFLICT)\b", re.IGNORECASE)
 _SEQUENCES: Final = "sqlite_sequence"
 _MISSING: Final = re.compile(r"no such table: (?:main\.)?(.+)$")
 
@@ -51,6 +52,11 @@ def first_word(sql: str) -> str:
 def touches_rows(sql: str) -> bool:
     """Whether the statement reads or writes rows, as opposed to transactions, pragmas and definitions."""
     return first_word(sql) in _QUERIES
+
+
+def resolves_conflicts(sql: str) -> bool:
+    """Whether the statement may be an INSERT that says what becomes of a row whose values another one has."""
+    return first_word(sql) in ("INSERT", "REPLACE", "WITH") and _RESOLVING.search(sql) is not None
 
 
 def defines_tables(sql: str) -> bool:

@@ -52,11 +52,12 @@ class Request:
     """One statement to run, which nobody changes. ``written`` are the tables that it may change.
 
     ``auto_values`` is how many sequence values an INSERT needs (None: not known before it has run). ``upsert`` says
-    that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see. ``counts``
-    says that the only row is a number of rows, ``locking`` which rows are to be locked. ``find_course`` finds how it
-    may be run over a piece of its table at a time; its query is compiled once more for that, so it is asked only where
-    a course may be taken. ``lazy`` says that its rows are asked for bit by bit. ``index_may_suffice`` says that of one
-    table at least no column is selected that no index has. ``sql`` is what was compiled: other SQL that a cursor is
+    that an INSERT has an ON CONFLICT clause, so that a row with its key must be there for SQLite to see, and
+    ``rehearsed`` that its rows are asked for before they are made, since one may change another. ``counts`` says that
+    the only row is a number of rows, ``locking`` which rows are to be locked. ``find_course`` finds how it may be run
+    over a piece of its table at a time; its query is compiled once more for that, so it is asked only where a course
+    may be taken. ``lazy`` says that its rows are asked for bit by bit. ``index_may_suffice`` says that of one table at
+    least no column is selected that no index has. ``sql`` is what was compiled: other SQL that a cursor is
     given meanwhile (by an ``execute_wrapper``) is another statement.
     """
 
@@ -67,6 +68,7 @@ class Request:
     model: str | None = None
     auto_values: int | None = 0
     upsert: bool = False
+    rehearsed: bool = False
     counts: bool = False
     locking: RowLocking | None = None
     find_course: Callable[[], Course | None] = _no_course

@@ -2,23 +2,36 @@
 
 A statement that writes is run over the rows that it reads. What it made is then looked up by primary key and by unique
 columns; when stored documents turn up that are not in the workspace, the statement is undone, they are loaded, and it
-is run again: SQLite itself raises the IntegrityError, or follows the ON CONFLICT clause.
+is run again: SQLite itself raises the IntegrityError, or follows the ON CONFLICT clause. Of an INSERT whose rows may
+change one another it is looked up before what they are going to be (``backend.proposals``).
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from django_smarterbase.backend.claims import claim_key, claim_rule, holders_of
 from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.loader import Loader
+from django_smarterbase.backend.proposals import Proposal
 from django_smarterbase.backend.snapshot import Known
 from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.indexes.service import IndexUntrusted
 from django_smarterbase.storage.codec import transaction_of
-from django_smarterbase.tables import IndexCondition, IndexEntry, Kind, TableSchema, UniqueRule
+from django_smarterbase.tables import IndexCondition, IndexEntry, Kind, Row, TableSchema, UniqueRule
+
+
+class _Taker(Protocol):
+    """A row to be, and the claims that it takes."""
+
+    @property
+    def row(self) -> Row | None: ...
+
+    @property
+    def takes(self) -> tuple[str, ...]: ...
 
 
 class Rivals:
@@ -39,6 +52,7 @@ class Rivals:
         self.keys = keys
         self.every_key = every_key
         self._met: set[tuple[str, str]] = set()  # (table, stem) of documents that were read here
+        self._asked: set[tuple[str, str]] = set()  # (table, claim) of values whose holders are known by now
 
     def of(self, writes: Iterable[DocumentWrite]) -> dict[str, list[str]]:
         """``{table: stems}`` of the stored documents that must be loaded. Raises ConflictError for one that is not what
@@ -54,10 +68,23 @@ class Rivals:
                 found[table] = stems
         return found
 
+    def of_proposals(self, schema: TableSchema, proposals: Sequence[Proposal]) -> list[str]:
+        """The stems of the stored documents that must be loaded for rows that are to be inserted. Raises ConflictError
+        as ``of``."""
+        began = time.monotonic()
+        stems = [proposal.stem for proposal in proposals if proposal.stem is not None]
+        self._learn(schema, stems)
+        return self._unseen(schema, stems + self._holders(schema, proposals), began)
+
     def _of_table(self, schema: TableSchema, writes: list[DocumentWrite]) -> list[str]:
-        table, began = self.snapshot.table(schema.table), time.monotonic()
+        began = time.monotonic()
         self._learn(schema, [write.stem for write in writes if self._must_look_up(schema, write)])
-        stems = [write.stem for write in writes] + self._holders(schema, writes)
+        return self._unseen(schema, [write.stem for write in writes] + self._holders(schema, writes), began)
+
+    def _unseen(self, schema: TableSchema, stems: Iterable[str], began: float) -> list[str]:
+        """Those of the documents that exist and are not in the workspace, now that others' transactions have left
+        them as they are to stay."""
+        table = self.snapshot.table(schema.table)
         unseen = [stem for stem in dict.fromkeys(stems) if stem not in table.present and table.known.get(stem)]
         self._await_decision(schema, unseen, began)
         return [stem for stem in unseen if table.known.get(stem)]
@@ -96,21 +123,26 @@ class Rivals:
             return False
         return self.every_key or any(column.kind is not Kind.UUID for column in columns)
 
-    def _holders(self, schema: TableSchema, writes: list[DocumentWrite]) -> list[str]:
-        """The stems of documents that may hold a unique value which a write takes: by the index, or else by claim."""
+    def _holders(self, schema: TableSchema, takers: Iterable[_Taker]) -> list[str]:
+        """The stems of documents that may hold a unique value which a row takes: by the index, or else by claim. A
+        value is asked for once."""
+        by_rule: dict[str, dict[str, Row]] = defaultdict(dict)
+        for taker in takers:
+            for claim in taker.takes:
+                if taker.row is not None and (schema.table, claim) not in self._asked:
+                    by_rule[claim_rule(claim)][claim] = taker.row
         stems: list[str] = []
         for rule in schema.unique:
-            taking = [write for write in writes if any(claim_rule(claim) == rule.name for claim in write.takes)]
-            if taking:
-                by_index = self._by_index(schema, rule, taking)
-                stems += self._by_claim(schema, rule, taking) if by_index is None else by_index
+            if taking := by_rule.get(rule.name):
+                by_index = self._by_index(schema, rule, taking.values())
+                stems += self._by_claim(schema, taking) if by_index is None else by_index
+                self._asked.update((schema.table, claim) for claim in taking)
         return stems
 
-    def _by_index(self, schema: TableSchema, rule: UniqueRule, writes: list[DocumentWrite]) -> list[str] | None:
+    def _by_index(self, schema: TableSchema, rule: UniqueRule, rows: Iterable[Row]) -> list[str] | None:
         index = next((index for index in schema.indexes if rule.columns and index.columns == rule.columns), None)
         if index is None:
             return None
-        rows = [write.row for write in writes if write.row is not None]
         entries = tuple(IndexEntry(index, tuple(row[column] for column in rule.columns)) for row in rows)
         try:
             reading = self.loader.resources.indexes.read(schema, IndexCondition((entries,)))
@@ -121,9 +153,8 @@ class Rivals:
         self._learn(schema, stems)
         return stems
 
-    def _by_claim(self, schema: TableSchema, rule: UniqueRule, writes: list[DocumentWrite]) -> list[str]:
+    def _by_claim(self, schema: TableSchema, claims: Iterable[str]) -> list[str]:
         resources = self.loader.resources
-        claims = [claim for write in writes for claim in write.takes if claim_rule(claim) == rule.name]
         keys = [claim_key(resources, schema.table, claim) for claim in claims]
         found = ((key, stored) for key, stored in resources.store.get_many(keys) if stored is not None)
         stems = [stem for key, stored in found for stem in holders_of(key, stored)]

@@ -20,13 +20,14 @@ from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
 from django_smarterbase.backend.commit_errors import advice, applied, commit_error
 from django_smarterbase.backend.coursing import load_or_answer
-from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
+from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed, moves_values
 from django_smarterbase.backend.index_rows import IndexRows, IndexRowsFinder
-from django_smarterbase.backend.intents import Intent
+from django_smarterbase.backend.intents import commit_whole
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.locked_run import lock_rows
 from django_smarterbase.backend.locking import TransactionLocks
 from django_smarterbase.backend.numbers import Numbering, make_way, raise_sequences
+from django_smarterbase.backend.proposals import proposals_of
 from django_smarterbase.backend.recovery import TransactionUndecided, recovery_of
 from django_smarterbase.backend.references import verify_references
 from django_smarterbase.backend.requests import Execution, Request
@@ -165,12 +166,15 @@ class Session:
 
     def apply(self, writes: list[DocumentWrite]) -> WriteFailed | None:
         """Apply writes in autocommit, all or none; returns the failure when another writer was faster. Locks are waited
-        for before anything is done that others wait for: as a single batch is announced, at no cost, or apart."""
+        for before anything is done that others wait for: as a single batch is announced, at no cost, or apart.
+
+        What moves unique values is a transaction to others: a part of it would leave two documents with one value.
+        """
         if is_announced_first(writes):
             return self._commit(writes, owner="")
         try:
             self.locks.reserve(writes)
-            return self._commit(writes)
+            return self._commit(writes, whole=moves_values(writes))
         finally:
             self.release_locks()
 
@@ -257,6 +261,10 @@ class Session:
         numbering = Numbering(self.resources, self.workspace, loader.snapshot, schemas, request.auto_values)
         every_key = request.upsert or not self.in_transaction
         rivals = Rivals(loader, self.await_decision, keys=keys or request.upsert, every_key=every_key)
+        for schema in schemas if request.rehearsed else ():
+            if schema.unique:  # by their keys alone, rows that the statement has made are looked up soon enough
+                proposals = proposals_of(self.workspace, schema, request, execution)
+                loader.fetch(schema, rivals.of_proposals(schema, proposals))
         while True:
             numbering.prepare()
             self.workspace.sqlite.execute(f"SAVEPOINT {_SAVEPOINT}")
@@ -277,13 +285,13 @@ class Session:
                 loader.fetch(self.wrapper.table_schema(table), stems)
 
     def _commit(
-        self, writes: list[DocumentWrite], intent: Intent | None = None, *, owner: str | None = None
+        self, writes: list[DocumentWrite], *, whole: bool = False, owner: str | None = None
     ) -> WriteFailed | None:
-        """Apply the writes; returns the failure when another writer was faster, raises any other."""
-        if not writes:
-            return None
+        """Apply the writes, ``whole`` whatever becomes of this process; returns the failure when another writer was
+        faster, raises any other."""
+        commit = partial(commit_whole, self.unit) if whole else self.unit.commit
         try:
-            self.unit.commit(writes, intent=intent, owner=owner)
+            commit(writes, owner=owner)
         except WriteFailed as failure:
             if failure.is_conflict:
                 return failure
@@ -312,18 +320,7 @@ class Session:
         verify_references(self, writes)
         snapshot, self._transaction = self._transaction or Snapshot(), None
         owner = self._secure(writes, snapshot) if writes else None
-        intent = Intent.of(self.resources, writes) if len(writes) > 1 else None
-        if intent is not None:
-            intent.write()
-            writes = list(intent.writes)
-        try:
-            failure = self._commit(writes, intent, owner=owner)
-        except Exception:
-            if intent is not None and self.unit.took_back:
-                intent.remove()
-            raise
-        if intent is not None:
-            intent.remove()
+        failure = self._commit(writes, whole=len(writes) > 1, owner=owner)
         if failure is not None:
             raise commit_error(failure) from failure
         self.migrating.clear()

@@ -12,7 +12,7 @@ from django.db.utils import NotSupportedError
 from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.operations import FlushStatement
 from django_smarterbase.backend.rawddl import define
-from django_smarterbase.backend.rawsql import defines_tables, first_word, touches_rows
+from django_smarterbase.backend.rawsql import defines_tables, first_word, resolves_conflicts, touches_rows
 from django_smarterbase.backend.recording import FollowingRows, Run
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.session import Session
@@ -82,14 +82,19 @@ class StatementRunner:
                 "Raw SQL cannot read or change sqlite_sequence: the sequences of a smarterbase database are objects. "
                 "To reset them, run what connection.ops.sequence_reset_by_name_sql() returns, or manage.py flush."
             )
-        steps = tuple(Step(table, table, Scan()) for table in tables.read)
+        resolving = resolves_conflicts(sql)
+        # What is unique in a raw table nobody claims, so SQLite has to see all of it.
+        raw = (table for table in tables.written if self.wrapper.catalog.model_of(table) is None)
+        scanned = tuple(dict.fromkeys((*tables.read, *raw)))
+        steps = tuple(Step(table, table, Scan()) for table in scanned)
         return Request(
-            plan=QueryPlan(steps, tables.read),
+            plan=QueryPlan(steps, scanned),
             operation="raw",
             hints=hints_of(None),
             written=tables.written,
             auto_values=None,
-            upsert=" CONFLICT" in sql.upper() or " OR " in sql.upper(),
+            upsert=resolving,
+            rehearsed=resolving,
         )
 
     def _run_recorded(self, request: Request, query: str, params: Any) -> FollowingRows | None:

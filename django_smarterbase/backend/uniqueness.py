@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db.utils import NotSupportedError
 
@@ -15,6 +15,19 @@ from django_smarterbase.tables import Column, Row, TableSchema, UniqueRule, Valu
 
 _DIGITS: Final = 40
 _NO_AFFINITY: Final = Column("")
+
+
+class Place(NamedTuple):
+    """Where a row stands in the workspace: ``where`` is SQL that it alone meets of the rows of ``table``."""
+
+    table: str
+    where: str
+    params: tuple[Value, ...]
+
+
+def place_of(schema: TableSchema, pk: tuple[Value, ...]) -> Place:
+    """The place of a row of the scratch table."""
+    return Place(schema.table, " AND ".join(f"{quote(column)} IS ?" for column in schema.pk), pk)
 
 
 def held_claims(extras: Mapping[str, Any]) -> tuple[str, ...]:
@@ -36,14 +49,14 @@ def with_claims(extras: Mapping[str, Any], claims: Sequence[str]) -> dict[str, A
     return {**rest, CLAIMS: list(claims)} if claims else rest
 
 
-def claims_of(workspace: Workspace, schema: TableSchema, pk: tuple[Value, ...], row: Row) -> tuple[str, ...]:
+def claims_of(workspace: Workspace, schema: TableSchema, place: Place, row: Row) -> tuple[str, ...]:
     """The claims of a row that stands in the workspace, where SQL conditions and expressions are evaluated."""
-    return tuple(_claims(workspace, schema, pk, row))
+    return tuple(_claims(workspace, schema, place, row))
 
 
-def _claims(workspace: Workspace, schema: TableSchema, pk: tuple[Value, ...], row: Row) -> Iterator[str]:
+def _claims(workspace: Workspace, schema: TableSchema, place: Place, row: Row) -> Iterator[str]:
     for rule in schema.unique:
-        values = _values(workspace, schema, rule, pk, row)
+        values = _values(workspace, schema, rule, place, row)
         if values is not None:
             yield claim_name(rule, values)
 
@@ -68,13 +81,11 @@ def plain_claims(schema: TableSchema, row: Row) -> tuple[str, ...]:
     return tuple(claim_name(rule, codes) for rule, codes in named if codes is not None)
 
 
-def _values(
-    workspace: Workspace, schema: TableSchema, rule: UniqueRule, pk: tuple[Value, ...], row: Row
-) -> list[str] | None:
+def _values(workspace: Workspace, schema: TableSchema, rule: UniqueRule, place: Place, row: Row) -> list[str] | None:
     """The codes of the values that a rule is about; None when the row is free of it."""
     if is_plain(rule):
         return _codes(schema, rule, [row[column] for column in rule.columns])
-    values = _evaluated(workspace, schema, rule, pk)
+    values = _evaluated(workspace, rule, place)
     return None if values is None else _codes(schema, rule, values)
 
 
@@ -91,12 +102,9 @@ def _codes(schema: TableSchema, rule: UniqueRule, values: Sequence[Value]) -> li
         ) from error
 
 
-def _evaluated(
-    workspace: Workspace, schema: TableSchema, rule: UniqueRule, pk: tuple[Value, ...]
-) -> Sequence[Value] | None:
+def _evaluated(workspace: Workspace, rule: UniqueRule, place: Place) -> Sequence[Value] | None:
     selected = ", ".join(rule.expressions or [f"+{quote(column)}" for column in rule.columns])
-    keys = " AND ".join(f"{quote(column)} IS ?" for column in schema.pk)
     condition = f" AND ({rule.condition})" if rule.condition is not None else ""
-    sql = f"SELECT {selected} FROM {quote(schema.table)} WHERE {keys}{condition}"
-    row: Sequence[Value] | None = workspace.sqlite.execute(sql, pk).fetchone()
+    sql = f"SELECT {selected} FROM {quote(place.table)} WHERE {place.where}{condition}"
+    row: Sequence[Value] | None = workspace.sqlite.execute(sql, place.params).fetchone()
     return row

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -20,16 +21,18 @@ from django_smarterbase.backend.changes import as_row
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken, DocumentClaim
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.snapshot import Snapshot
-from django_smarterbase.backend.uniqueness import claims_of
+from django_smarterbase.backend.uniqueness import claims_of, is_plain, place_of
+from django_smarterbase.backend.workspace import definition, quote
 from django_smarterbase.exceptions import CorruptDocument
 from django_smarterbase.storage.keys import stem as stem_of
-from django_smarterbase.tables import Affinity, Column, Kind, TableSchema, Value
+from django_smarterbase.tables import Affinity, Column, Kind, TableSchema, UniqueRule, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django_smarterbase.backend.base import DatabaseWrapper
 
+_VERIFYING: Final = "_sb_verifying"
 _REMEDY: Final = "Nothing was changed. Mend the document, or change the migration, and run migrate again."
 
 
@@ -51,6 +54,52 @@ def verify_documents(wrapper: DatabaseWrapper, model: type[Model], retyped: Colu
             book.abandon()
             raise
     return book
+
+
+def verify_unique_index(wrapper: DatabaseWrapper, schema: TableSchema, make: Callable[[], None]) -> ClaimBook:
+    """Check every document of a table against the unique index that ``make`` makes by SQL, and claim the values of the
+    rule of the model that it stands for, if it does.
+
+    Returns and raises as ``verify_documents``.
+    """
+    book = ClaimBook(wrapper.resources, schema_of=lambda _table: schema)
+    sqlite = wrapper.session.workspace.sqlite
+    loader = Loader(wrapper.session.resources, wrapper.session.workspace, Snapshot(), lambda _table: schema)
+    sqlite.execute(f"SAVEPOINT {_VERIFYING}")
+    try:
+        _bare(wrapper, schema)
+        loader.overlay(schema)
+        loader.scan(schema, strict=True)
+        make()
+        _claim(wrapper, replace(schema, unique=tuple(_rules_of_index(wrapper, schema))), book)
+    except BaseException:
+        book.abandon()
+        raise
+    finally:
+        sqlite.execute(f"ROLLBACK TO {_VERIFYING}")
+        sqlite.execute(f"RELEASE {_VERIFYING}")
+    return book
+
+
+def _bare(wrapper: DatabaseWrapper, schema: TableSchema) -> None:
+    """Empty the scratch table. That of a model loses its constraints too, which may be ahead of the migrations."""
+    workspace = wrapper.session.workspace
+    if wrapper.catalog.model_of(schema.table) is None:
+        workspace.empty([schema.table])
+        return
+    columns = ", ".join(definition(column) for column in schema.columns)
+    workspace.sqlite.execute(f"DROP TABLE {quote(schema.table)}")
+    workspace.sqlite.execute(f"CREATE TABLE {quote(schema.table)} ({columns})")
+
+
+def _rules_of_index(wrapper: DatabaseWrapper, schema: TableSchema) -> Iterator[UniqueRule]:
+    """The rules of a model that the only index of its bare table stands for: by its name, or by its columns."""
+    sqlite = wrapper.session.workspace.sqlite
+    for _number, name, _unique, _origin, partial in sqlite.execute(f"PRAGMA index_list({quote(schema.table)})"):
+        columns = tuple(row[2] for row in sqlite.execute(f"PRAGMA index_info({quote(name)})"))
+        for rule in schema.unique:
+            if rule.name == name or (is_plain(rule) and not partial and rule.columns == columns):
+                yield rule
 
 
 @contextmanager
@@ -134,7 +183,7 @@ def _claim(wrapper: DatabaseWrapper, schema: TableSchema, book: ClaimBook) -> No
     held: dict[str, tuple[str, ...]] = {}
     for values in workspace.rows(schema.table):
         pk = tuple(values[position] for position in schema.pk_positions)
-        held[stem_of(pk)] = claims_of(workspace, schema, pk, as_row(schema, values))
+        held[stem_of(pk)] = claims_of(workspace, schema, place_of(schema, pk), as_row(schema, values))
     for each in sorted(
         book.take_free(DocumentClaim(schema.table, stem, claim) for stem in held for claim in held[stem])
     ):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from django.db.utils import NotSupportedError
 
 from django_smarterbase.recent import Recent
-from django_smarterbase.tables import TableSchema, Value
+from django_smarterbase.tables import Column, TableSchema, Value
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.programs import Program
@@ -71,6 +71,12 @@ class ScratchTable:
 def quote(name: str) -> str:
     """An SQL identifier."""
     return '"{}"'.format(name.replace('"', '""'))
+
+
+def definition(column: Column) -> str:
+    """A column of a table without constraints, in which values are what they are in the scratch table."""
+    collation = f" COLLATE {quote(column.collation)}" if column.collation else ""
+    return f"{quote(column.name)} {column.affinity}{collation}"
 
 
 class Workspace:
@@ -128,6 +134,10 @@ class Workspace:
         """Whether SQLite has this scratch table."""
         found = self.sqlite.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
         return found.fetchone() is not None
+
+    def has_index(self, table: str, name: str) -> bool:
+        """Whether the scratch table has an index of this name."""
+        return any(row[1] == name for row in self.sqlite.execute(f"PRAGMA index_list({quote(table)})"))
 
     def definition(self, table: str) -> list[str]:
         """The SQL that makes a table and, after it, its indexes, as SQLite remembers them; none for an unknown one."""

@@ -37,9 +37,9 @@ def test_table_of_a_definition_is_found_however_it_is_written(sql: str, act: Act
     [
         ("ALTER TABLE t RENAME TO u", Definition(Act.RENAME_TABLE, "t", new_name="u")),
         ('ALTER TABLE "my ""t""" RENAME TO [to]', Definition(Act.RENAME_TABLE, 'my "t"', new_name="to")),
-        ("CREATE INDEX i ON t (a)", Definition(Act.CREATE_INDEX, "t")),
-        ('CREATE INDEX IF NOT EXISTS main."on" ON "t"(a)', Definition(Act.CREATE_INDEX, "t")),
-        ("CREATE UNIQUE INDEX i ON t(a)", Definition(Act.CREATE_UNIQUE_INDEX, "t")),
+        ("CREATE INDEX i ON t (a)", Definition(Act.CREATE_INDEX, "t", index="i")),
+        ('CREATE INDEX IF NOT EXISTS main."on" ON "t"(a)', Definition(Act.CREATE_INDEX, "t", index="on")),
+        ("CREATE UNIQUE INDEX i ON t(a)", Definition(Act.CREATE_UNIQUE_INDEX, "t", index="i")),
         ("CREATE TEMP TABLE t (a)", Definition(Act.CREATE_TABLE, "t", temporary=True)),
         ("CREATE TEMPORARY TABLE IF NOT EXISTS t (a)", Definition(Act.CREATE_TABLE, "t", temporary=True)),
         ("CREATE TABLE Temp.t (a)", Definition(Act.CREATE_TABLE, "t", temporary=True)),

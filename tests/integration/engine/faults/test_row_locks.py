@@ -9,15 +9,17 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.models import F
 from django.db.transaction import TransactionManagementError
+from django.test.utils import isolate_apps
 
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError, LockNotAvailable
 from django_smarterbase.profiling import profile_queries
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import WRITE_DEADLINE, Site
+from tests.integration.engine.equivalence.test_own_fields import Initial
 
 from .ledger import Ledger
 
@@ -454,3 +456,32 @@ def test_locked_query_is_explained_without_a_lock(site: Site, filled: Ledger) ->
         explained = Article.objects.select_for_update().filter(category="engines").explain()
         assert "IndexLookup redis:articles-by-category" in explained
         assert site.redis_keys("locks") == []
+
+
+@isolate_apps("django_smarterbase")
+def test_row_is_locked_by_the_key_of_its_document_when_a_query_sees_another(site: Site) -> None:
+    class Secret(models.Model):
+        name = Initial(max_length=9, primary_key=True)
+        number = models.IntegerField()
+
+        class Meta:
+            app_label = "django_smarterbase"
+            db_table = "secret"
+
+    class Note(models.Model):
+        secret = models.ForeignKey(Secret, models.CASCADE)
+
+        class Meta:
+            app_label = "django_smarterbase"
+            db_table = "note"
+
+    Secret(name="ann", number=1).save()
+    Note(pk=1, secret_id="ann").save()
+    for rows in (
+        Secret.objects.select_for_update(),
+        Secret.objects.select_for_update().only("number"),
+        Note.objects.select_for_update(of=["secret"]).select_related("secret").filter(pk=1),
+    ):
+        with transaction.atomic(), site.redis() as client:
+            list(rows)
+            assert [client.hkeys(key) for key in site.redis_keys("locks")] == [["ann"]]

@@ -1,0 +1,1 @@
+"""An application with unique values of every kind."""

@@ -1,0 +1,120 @@
+"""Statements in autocommit that move a unique value from one document to another, and end in their midst or meet
+others there: no two documents have one value, at once or as soon as the statement is decided."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import Case, Value, When
+
+from django_smarterbase.backend.leftovers import OrphanClaims
+from django_smarterbase.backend.unit_of_work import UnitOfWork
+from tests.integration.commands.site import Site
+from tests.integration.engine.faults.abandoned import Died, recover
+
+#: Which of the documents of a unit is written first: those of a batch are written side by side.
+first_written = pytest.mark.parametrize("first", ["ann", "bob"])
+
+
+@pytest.fixture
+def people(site: Site) -> Site:
+    """Ann and Bob, in a database without Redis, so that nobody waits for a lock."""
+    site.restart(cache=None, write_deadline=0.5)
+    for name in ("ann", "bob"):
+        User.objects.create(username=name)
+    return site
+
+
+def pass_name_on() -> None:
+    """Ann becomes Eve and Bob becomes Ann, in one statement outside of a transaction."""
+    User.objects.update(username=Case(When(username="ann", then=Value("eve")), default=Value("ann")))
+
+
+def names() -> list[str]:
+    return sorted(User.objects.values_list("username", flat=True))
+
+
+def orphans() -> int:
+    claims = OrphanClaims(connection.resources, connection.table_schema("auth_user"))
+    claims.suspect(lambda _number: None)
+    return len(claims.confirmed())
+
+
+def in_two(monkeypatch: pytest.MonkeyPatch, first: str, between: Callable[[], None]) -> None:
+    """The next batch of two is written one by one, and ``between`` is called when the document of ``first`` is."""
+    write, stem = UnitOfWork._write, str(User.objects.get(username=first).pk)
+    met: list[bool] = []
+
+    def one_by_one(self: UnitOfWork, batch: Any, until: float) -> Any:
+        if met or len(batch) < 2:
+            return write(self, batch, until)
+        met.append(True)
+        outcome = write(self, [each for each in batch if each.stem == stem], until)
+        between()
+        others = write(self, [each for each in batch if each.stem != stem], until)
+        outcome.done += others.done
+        outcome.failures += others.failures
+        return outcome
+
+    monkeypatch.setattr(UnitOfWork, "_write", one_by_one)
+
+
+def in_background(work: Callable[[], object]) -> threading.Thread:
+    """Do it on another connection."""
+
+    def do() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    return thread
+
+
+def change(pk: int) -> Callable[[], object]:
+    """Change something else of somebody."""
+    return lambda: User.objects.filter(pk=pk).update(first_name="changed")
+
+
+@first_written
+def test_value_that_was_moved_halfway_has_one_document_when_the_process_died(
+    people: Site, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    def die() -> None:
+        raise Died
+
+    in_two(monkeypatch, first, die)
+    with pytest.raises(Died):
+        pass_name_on()
+    connection.close()
+    assert recover() == 1
+    assert names() == ["ann", "eve"]
+    assert orphans() == 0
+
+
+@first_written
+def test_value_has_one_document_when_others_change_both_while_it_is_moved(
+    people: Site, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    ann, bob = User.objects.order_by("pk")
+    written, other = (ann, bob) if first == "ann" else (bob, ann)
+    builders: list[threading.Thread] = []
+
+    def others_come() -> None:
+        in_background(change(other.pk)).join()
+        builders.append(in_background(change(written.pk)))
+        builders[0].join(0.1)
+
+    in_two(monkeypatch, first, others_come)
+    pass_name_on()
+    builders[0].join()
+    assert names() == ["ann", "eve"]
+    assert set(User.objects.values_list("first_name", flat=True)) == {"changed"}
+    assert orphans() == 0
