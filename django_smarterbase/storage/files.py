@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
+from ..ops import StorageOps
 from .base import Admits, Stored
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # non-blocking: a pipe must not hold a reader
@@ -75,8 +76,8 @@ def opened_folder(path: str) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def read_in(folder: int, name: str, key: str, admits: Admits | None) -> tuple[bytes, Stored | None] | None:
-    """As ``read``, of the file ``name`` in a folder: its content, and with its ETag unless ``admits`` refuses it.
+def read_in(folder: int, name: str, key: str, admits: Admits | None, made: StorageOps) -> Stored | None:
+    """As ``read``, of the file ``name`` in a folder; also None for what ``admits`` refuses. ``made`` counts the read.
 
     Most files of a scan are refused, and the asking for their status would take a tenth of its time.
     """
@@ -86,22 +87,25 @@ def read_in(folder: int, name: str, key: str, admits: Admits | None) -> tuple[by
         _expect(error, _NO_FILE)
         return None
     try:
-        body = os.read(descriptor, _BLOCK)
+        try:
+            body = os.read(descriptor, _BLOCK)
+        except OSError as error:
+            _expect(error, _NO_CONTENT)
+            return None
         if len(body) == _BLOCK:
             body += _rest(descriptor, sys.maxsize)
         elif not body and not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
+        made.reads += 1
+        made.bytes_read += len(body)
         if admits is not None and not admits(key, body):
-            return body, None
+            return None
         info = os.fstat(descriptor)
-    except OSError as error:
-        _expect(error, _NO_CONTENT)
-        return None
     finally:
         os.close(descriptor)
     if not stat.S_ISREG(info.st_mode):
         return None
-    return body, Stored(body, f"{info.st_mtime_ns}-{info.st_ino}-{info.st_size}")
+    return Stored(body, f"{info.st_mtime_ns}-{info.st_ino}-{info.st_size}")
 
 
 def create(folder: str, body: bytes, *, after: int | None, mode: int | None, fsync: bool) -> tuple[str, str]:

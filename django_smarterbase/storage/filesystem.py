@@ -20,7 +20,7 @@ from django.core.files.storage import FileSystemStorage
 
 from ..conf import Options
 from ..exceptions import StorageUnavailable
-from ..ops import storage_ops
+from ..ops import StorageOps, storage_ops
 from ..signals import send, storage_request_failed
 from . import files
 from .base import Admits, Listed, ObjectStore, Stored, Unchanged, Write, Written
@@ -110,22 +110,19 @@ class FileSystemStore(ObjectStore):
         self, place: int, folder: str, names: Iterable[str], admits: Admits | None
     ) -> Iterator[tuple[str, Stored]]:
         ops, of_system = storage_ops(), is_system_key(folder)
-        for name in names:
-            key = folder + name
-            try:
-                found = files.read_in(place, name, key, admits)
-            except OSError as error:
-                raise self._unavailable(key, error) from error
-            if found is None:
-                continue
-            body, stored = found
+        made = StorageOps() if of_system else ops
+        try:
+            for name in names:
+                key = folder + name
+                try:
+                    stored = files.read_in(place, name, key, admits, made)
+                except OSError as error:
+                    raise self._unavailable(key, error) from error
+                if stored is not None:
+                    yield key, stored
+        finally:
             if of_system:
-                ops.system += 1
-            else:
-                ops.reads += 1
-                ops.bytes_read += len(body)
-            if stored is not None:
-                yield key, stored
+                ops.system += made.reads
 
     def put(
         self,

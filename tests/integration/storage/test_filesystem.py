@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import queue
@@ -18,6 +19,7 @@ from django.core.files.storage import FileSystemStorage
 
 from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import PreconditionFailed, StorageUnavailable
+from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.storage import files
 from django_smarterbase.storage.base import Write
 from django_smarterbase.storage.fence import Fence
@@ -238,6 +240,30 @@ def test_key_that_leaves_the_location_is_refused(store, key):
     for call in (store.get, store.delete, lambda key: store.put(key, b"x"), lambda key: list(store.list(f"{key}/"))):
         with pytest.raises(ValueError, match="outside of the location"):
             call(key)
+
+
+@pytest.mark.parametrize("error", [BlockingIOError(errno.EAGAIN, "busy"), IsADirectoryError(errno.EISDIR, "a folder")])
+def test_scan_leaves_out_no_document_when_its_judge_fails_as_a_pipe_or_a_folder_would(store, error):
+    store.put(KEY, b"{}")
+
+    def fail(key, body):
+        raise error
+
+    with pytest.raises(StorageUnavailable, match=r"db/articles/1\.json"):
+        list(store.scan(PREFIX, fail))
+
+
+def test_scan_of_system_objects_counts_no_documents(store):
+    for number in range(3):
+        store.put(f"db/_sb/intents/{number}.json", b"{}")
+    with counting() as ops:
+        found = store.scan("db/_sb/intents/")
+        next(found)
+        found.close()
+    assert ops.storage == StorageOps(system=2)  # a listing and a read
+    with counting() as ops:
+        assert len(list(store.scan("db/_sb/intents/"))) == 3
+    assert ops.storage == StorageOps(system=4)
 
 
 def test_table_folder_that_vanishes_is_made_again(store, root):
