@@ -384,6 +384,7 @@ class Session:
                 self.resources.forget_history(table)
             else:
                 self.resources.assume_history(table, History.load(pending.body))
+            self.snapshot().table(table).return_to(self.resources.history(table))
         if self._transaction is not None:
             self._empty(self._transaction)
 

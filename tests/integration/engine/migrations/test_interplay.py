@@ -15,6 +15,7 @@ from django.db.utils import IntegrityError
 
 from django_smarterbase.backend import resources
 from django_smarterbase.backend.unit_of_work import UnitOfWork
+from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.recent import Recent
 from django_smarterbase.tenants import tenant
 from testproject.articles.models import Article, Author
@@ -81,6 +82,56 @@ def test_migration_that_a_savepoint_takes_back_is_forgotten(site: Site, thing: H
     assert sorted(new.values_list("title", flat=True)) == titles
     assert sorted(old.values_list("name", flat=True)) == titles
     assert connection.resources.history(f"{APP}_thing").version == 2
+
+
+#: Each leaves less than there was: a later step cannot bring it back.
+STEPS = {
+    "rename": RENAME,
+    "removal": migrations.RemoveField("Thing", "name"),
+    "other type": migrations.AlterField("Thing", "name", models.IntegerField(null=True)),
+}
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen before", "seen in between"])
+@pytest.mark.parametrize("step", STEPS)
+def test_rows_are_what_they_were_when_a_savepoint_takes_a_migration_back_that_has_read_them(
+    site: Site, history: History, step: str, *, seen: bool
+) -> None:
+    history.apply(model("Thing", name=models.CharField(max_length=9, null=True), n=models.IntegerField(null=True)))
+    history.create("Thing", name="007")
+    before, old = history.state, history.rows("Thing")
+    with transaction.atomic():
+        if seen:
+            old.get()
+        with pytest.raises(Died), transaction.atomic():
+            history.apply(STEPS[step])
+            history.rows("Thing").get()
+            raise Died
+        history.state = before
+        assert old.get().name == "007"
+        old.update(n=1)
+    site.restart()
+    assert list(old.values_list("name", "n")) == [("007", 1)]
+
+
+def test_row_that_others_change_is_a_conflict_though_a_savepoint_has_taken_a_migration_back(
+    site: Site, thing: History
+) -> None:
+    old = thing.rows("Thing")
+
+    def change() -> None:
+        old.update(name="of others")
+        connection.close()
+
+    with pytest.raises(ConflictError), transaction.atomic():
+        row = old.get()
+        with pytest.raises(Died):
+            apply_in_vain(thing)
+        other = threading.Thread(target=change)
+        other.start()
+        other.join()
+        row.save()
+    assert old.get().name == "of others"
 
 
 def test_connection_is_whole_when_it_decides_a_transaction_on_a_table_of_no_model(
