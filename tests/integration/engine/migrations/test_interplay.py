@@ -34,10 +34,29 @@ def thing(site: Site, history: History) -> History:
     return history
 
 
-def apply_in_vain(thing: History) -> None:
+def apply_in_vain(thing: History, step: Any = RENAME) -> None:
     with transaction.atomic():
-        thing.apply(RENAME)
+        thing.apply(step)
+        thing.rows("Thing").get()
         raise Died
+
+
+def save_what_others_have_changed(thing: History) -> None:
+    """Read a row, take a migration back, and save the row that another connection has changed meanwhile."""
+    rows = thing.rows("Thing")
+
+    def change() -> None:
+        rows.update(name="of others")
+        connection.close()
+
+    with transaction.atomic():
+        row = rows.get()
+        with pytest.raises(Died):
+            apply_in_vain(thing)
+        other = threading.Thread(target=change)
+        other.start()
+        other.join()
+        row.save()
 
 
 def test_migration_of_a_tenant_is_whole_when_others_take_its_place_in_the_process(
@@ -103,10 +122,8 @@ def test_rows_are_what_they_were_when_a_savepoint_takes_a_migration_back_that_ha
     with transaction.atomic():
         if seen:
             old.get()
-        with pytest.raises(Died), transaction.atomic():
-            history.apply(STEPS[step])
-            history.rows("Thing").get()
-            raise Died
+        with pytest.raises(Died):
+            apply_in_vain(history, STEPS[step])
         history.state = before
         assert old.get().name == "007"
         old.update(n=1)
@@ -118,19 +135,8 @@ def test_row_that_others_change_is_a_conflict_though_a_savepoint_has_taken_a_mig
     site: Site, thing: History
 ) -> None:
     old = thing.rows("Thing")
-
-    def change() -> None:
-        old.update(name="of others")
-        connection.close()
-
-    with pytest.raises(ConflictError), transaction.atomic():
-        row = old.get()
-        with pytest.raises(Died):
-            apply_in_vain(thing)
-        other = threading.Thread(target=change)
-        other.start()
-        other.join()
-        row.save()
+    with pytest.raises(ConflictError):
+        save_what_others_have_changed(thing)
     assert old.get().name == "of others"
 
 
