@@ -69,7 +69,7 @@ def test_raw_table_may_be_called_and_quoted_in_any_way(another: Callable[[], Non
 
 def test_table_is_found_in_capitals_as_by_sqlite(another: Callable[[], None]) -> None:
     Group.objects.create(name="here")
-    run(CREATE)
+    run(CREATE, "CREATE INDEX size_of_things ON Things (size)")
     another()
     run("INSERT INTO THINGS VALUES ('one', 1)")
     another()
