@@ -374,10 +374,12 @@ class Session:
         while self.claimed:
             self.claimed.pop().abandon()
         self.workspace.forget()
+        self.wrapper.catalog.forget()
 
     def rolled_back_to_savepoint(self) -> None:
         """Rows that were loaded or changed since the savepoint are gone; the documents that were read are not."""
         self.workspace.forget()
+        self.wrapper.catalog.forget()
         for table in self.migrating:
             pending = self.workspace.pending_one(self.resources.keys.schema(table))
             if pending is None or pending.body is None:

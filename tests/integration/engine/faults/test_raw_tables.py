@@ -106,6 +106,17 @@ def test_raw_table_is_what_it_was_altered_to(another: Callable[[], None]) -> Non
     assert run("SELECT * FROM things") == [("one", 1, None)]
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["savepoint", "transaction"])
+def test_raw_table_is_what_it_was_when_its_alteration_is_rolled_back(site: Site, *, whole: bool) -> None:
+    run(CREATE, "INSERT INTO things VALUES ('one', 1)")
+    with transaction.atomic() if not whole else nullcontext():
+        with transaction.atomic():
+            run("ALTER TABLE things ADD COLUMN colour text DEFAULT 'red'", "UPDATE things SET colour = 'blue'")
+            transaction.set_rollback(True)
+        run("UPDATE things SET size = 2")
+    assert run("SELECT * FROM things") == [("one", 2)]
+
+
 def test_raw_table_is_gone_when_it_is_dropped(site: Site, another: Callable[[], None]) -> None:
     run(CREATE, "INSERT INTO things VALUES ('one', 1)")
     another()
