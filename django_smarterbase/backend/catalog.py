@@ -211,9 +211,18 @@ class Catalog:
                 return question(sql)
             except sqlite3.OperationalError as error:
                 table = missing_table(error)
-                if table is None or self.wrapper.session.workspace.has_table(table) or self.find(table) is None:
+                if table is None or not self._made(table):
                     raise
-                self.ensure(table)
+
+    def _made(self, table: str) -> bool:
+        """Make the scratch table that SQL names, be it in other capitals; False for one that is there, or unknown."""
+        if self.wrapper.session.workspace.has_table(table):
+            return False
+        name = self.spelled(table) if self.find(table) is None else table
+        if self.find(name) is None:
+            return False
+        self.ensure(name)
+        return True
 
     def migrated_tables(self) -> list[str]:
         """The tables that have a schema object, those of the transaction under way included. One listing."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from django.db.utils import IntegrityError
+
 from django_smarterbase.backend.document_writes import DocumentWrite
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import Snapshot
@@ -49,7 +51,12 @@ class ChangeReader:
         return [write for write in writes if write is not None]
 
     def write_of(self, schema: TableSchema, touched: TouchedRow) -> DocumentWrite | None:
-        """The write that one touched row comes to, over what the snapshot knows; None when there is nothing to do."""
+        """The write that one touched row comes to, over what the snapshot knows; None when there is nothing to do.
+
+        Raises IntegrityError for a row without a primary key, by which its document is called.
+        """
+        if touched.values is not None:
+            _demand_key(schema, touched.pk)
         stem = stem_of(touched.pk)
         key = self.resources.keys.document(schema.table, stem)
         base = self._base(schema, stem, key)
@@ -121,6 +128,15 @@ class ChangeReader:
         """The body of the system object that a write replaces; one that has changed since makes a conflict of it."""
         stored = None if pending.base_etag is None else self.resources.store.get(pending.key)
         return stored.body if stored is not None and stored.etag == pending.base_etag else None
+
+
+def _demand_key(schema: TableSchema, pk: tuple[Value, ...]) -> None:
+    missing = [name for name, value in zip(schema.pk, pk, strict=True) if value is None]
+    if missing:
+        raise IntegrityError(
+            f"NOT NULL constraint failed: {schema.table}.{missing[0]}. Documents are called by their primary key, so "
+            "it cannot be NULL, though SQLite admits that in a table made by raw SQL. Give the row a key."
+        )
 
 
 def _held(schema: TableSchema, values: tuple[Value, ...] | None, extras: Mapping[str, Any]) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def _statements(table: str, key: str, body: bytes) -> Sequence[str]:
 
 def _makes(sql: str, table: str) -> bool:
     found = definition_of(sql)
-    return found is not None and found.act in _MAKE and found.table == table
+    return found is not None and found.act in _MAKE and found.table.lower() == table.lower()
 
 
 def default_of(sqlite: sqlite3.Connection, declared: str, default: str) -> Value:

@@ -371,16 +371,19 @@ class Session:
         while self.claimed:
             self.claimed.pop().abandon()
         self.workspace.forget()
+        self.wrapper.catalog.forget()
 
     def rolled_back_to_savepoint(self) -> None:
         """Rows that were loaded or changed since the savepoint are gone; the documents that were read are not."""
         self.workspace.forget()
+        self.wrapper.catalog.forget()
         for table in self.migrating:
             pending = self.workspace.pending_one(self.resources.keys.schema(table))
             if pending is None or pending.body is None:
                 self.resources.forget_history(table)
             else:
                 self.resources.assume_history(table, History.load(pending.body))
+            self.snapshot().table(table).return_to(self.resources.history(table))
         if self._transaction is not None:
             self._empty(self._transaction)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django_smarterbase.storage.codec import DocumentCodec
+from django_smarterbase.storage.history import History
 from django_smarterbase.tables import Value
 
 
@@ -26,7 +27,8 @@ class Known(NamedTuple):
 class TableSnapshot:
     """One table. ``known`` is ``{stem: Known}``, its values as ``codec`` has them, or None where there was no document;
     ``present`` are the stems that stand in the scratch table (or were changed there); ``complete`` says that every
-    document is known; ``met`` is how many documents scans have met.
+    document is known; ``met`` is how many documents scans have met. ``earlier`` is what was known by the codecs of
+    earlier histories, the oldest first.
     """
 
     known: dict[str, Known | None] = field(default_factory=dict)
@@ -35,6 +37,7 @@ class TableSnapshot:
     met: int = 0
     overlaid: bool = False
     codec: DocumentCodec | None = None
+    earlier: list[tuple[DocumentCodec, dict[str, Known | None]]] = field(default_factory=list)
 
     def forget(self, stems: Iterable[str]) -> None:
         """These documents are to be read again, and so is what a scan may not have met."""
@@ -50,10 +53,23 @@ class TableSnapshot:
         before, self.codec = self.codec, codec
         if before is None or (before.schema.columns == codec.schema.columns and before.history == codec.history):
             return
-        for stem, known in self.known.items():
-            if known is not None:
-                document = codec.decode(stem, before.encode(known.values, known.extras))
-                self.known[stem] = Known(known.etag, document.values, document.extras)
+        if before.history != codec.history:
+            self.earlier.append((before, self.known))
+        self.known = {stem: _read_again(stem, known, before, codec) for stem, known in self.known.items()}
+
+    def return_to(self, history: History) -> None:
+        """A savepoint has taken steps of a migration back: go on from what was known before them, since they left
+        nothing of a column that they took away or renamed. What was read since is to be read again."""
+        while self.codec is not None and not self.codec.history.leads_to(history):
+            (self.codec, known), known_since = self.earlier.pop() if self.earlier else (None, {}), self.known
+            self.known, self.complete = known, self.complete and known.keys() == known_since.keys()
+
+
+def _read_again(stem: str, known: Known | None, before: DocumentCodec, codec: DocumentCodec) -> Known | None:
+    if known is None:
+        return None
+    document = codec.decode(stem, before.encode(known.values, known.extras))
+    return Known(known.etag, document.values, document.extras)
 
 
 @dataclass

@@ -71,6 +71,10 @@ class History:
         """The steps that lead from one version to another."""
         return tuple(step for step in self.steps if older < step.version <= newer)
 
+    def leads_to(self, later: History) -> bool:
+        """Whether ``later`` is this history and perhaps more steps."""
+        return later.steps[: len(self.steps)] == self.steps
+
     def with_step(self, change: Change, column: str, **details: Any) -> History:
         """This history and one more step, in a version of its own."""
         step = Step(self.version + 1, change, column, **details)

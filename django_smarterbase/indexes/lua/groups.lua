@@ -1,4 +1,5 @@
--- Names the first document of each group of an ordered index, and the last: of those whose codes begin alike. Atomic.
+-- Names the first document of each group of an ordered index, and the last: of those between the bounds whose codes begin
+-- alike. Atomic.
 --
 -- ARGV[1]  epoch, and ARGV[2] the known run_id (reading.lua)
 -- ARGV[3]  write deadline, ms
@@ -41,17 +42,16 @@ for _, stem in ipairs(pending_stems()) do
   end
 end
 
--- What the codes of a group begin with, and the code after its last; nil for values that were cut.
-local function group_of(code)
+-- The code after the last of a group; nil for values that were cut.
+local function end_of(code)
   local start = 1
   for _ = 1, fixed do start = string.find(code, '!', start, true) + 1 end
   local ending = string.find(code, '!', start, true)
   if string.sub(code, ending - 1, ending - 1) == '"' then return nil end
   if letters > 0 and string.sub(code, start, start) == 't' and start + letters < ending then
-    local beginning = string.sub(code, 1, start + letters)
-    return beginning, beginning .. '~~'
+    return string.sub(code, 1, start + letters) .. '~~'
   end
-  return string.sub(code, 1, ending), string.sub(code, 1, ending - 1) .. '"'
+  return string.sub(code, 1, ending - 1) .. '"'
 end
 
 -- The first certain document from `low` on, in ascending or descending order.
@@ -74,10 +74,12 @@ while true do
   local member = call('ZRANGEBYLEX', order, '[' .. from, '(' .. last, 'LIMIT', 0, 1)[1]
   if not member then break end
   groups = groups + 1
-  local beginning, after = group_of(string.match(member, '^%S+'))
-  if not beginning or groups > most then return beyond() end
-  local one = certain('ZRANGEBYLEX', '[' .. beginning, '(' .. after)
-  local other = both_ends and certain('ZREVRANGEBYLEX', '(' .. after, '[' .. beginning) or nil
+  local after = end_of(string.match(member, '^%S+'))
+  if not after or groups > most then return beyond() end
+  -- A group may have documents on both sides of a bound; those outside would stand for none of it.
+  local ending = before(after, last) and after or last
+  local one = certain('ZRANGEBYLEX', '[' .. from, '(' .. ending)
+  local other = both_ends and certain('ZREVRANGEBYLEX', '(' .. ending, '[' .. from) or nil
   found[#found + 1] = one
   if other ~= one then found[#found + 1] = other end
   from = after

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 from django.db.models.functions import TruncYear
 from django.utils import timezone
 
@@ -162,17 +162,25 @@ MOMENTS = [datetime.datetime(2024, 12, 31, hour, tzinfo=datetime.UTC) for hour i
 ]
 
 
+@pytest.fixture
+def moments(site: Site) -> list[Article]:
+    """An article of each moment, half of them published."""
+    author = Author.objects.create(name="Ada")
+    articles = Article.objects.bulk_create(
+        Article(author=author, title=str(moment), status=Article.Status.values[number % 2])
+        for number, moment in enumerate(MOMENTS)
+    )
+    for article, moment in zip(articles, MOMENTS, strict=True):
+        article.created_at = moment
+    Article.objects.bulk_update(articles, ["created_at"])
+    return articles
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Chicago"])
 @pytest.mark.parametrize(("kind", "groups"), [("year", 2), ("month", 13), ("day", 13)])
 def test_periods_are_told_by_the_first_and_the_last_of_each(
-    newest: list[Article], zone: str, kind: str, groups: int
+    moments: list[Article], zone: str, kind: str, groups: int
 ) -> None:
-    articles = Article.objects.bulk_create(
-        Article(author_id=newest[0].author_id, category="x", title=str(moment)) for moment in MOMENTS
-    )
-    for article, moment in zip(articles, MOMENTS, strict=True):
-        Article.objects.filter(pk=article.pk).update(created_at=moment)
-    Article.objects.exclude(category="x").delete()
     with timezone.override(zone):
         expected = sorted({timezone.localtime(moment).strftime(FORMATS[kind]) for moment in MOMENTS})
         list(Article.objects.datetimes("created_at", "day"))  # the server takes the text of a script once
@@ -183,6 +191,29 @@ def test_periods_are_told_by_the_first_and_the_last_of_each(
 
 
 FORMATS = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d"}
+BOUNDED = {
+    "after": Q(created_at__gt=MOMENTS[3]),
+    "from": Q(created_at__gte=MOMENTS[3]),
+    "before": Q(created_at__lt=MOMENTS[30]),
+    "between": Q(created_at__range=(MOMENTS[9], MOMENTS[14])),
+    "not before": ~Q(created_at__lt=MOMENTS[20]),
+    "of a kind": Q(created_at__gt=MOMENTS[3], status="published"),
+}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Chicago"])
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("bound", BOUNDED)
+def test_period_is_told_that_has_documents_on_both_sides_of_a_bound(
+    moments: list[Article], zone: str, kind: str, bound: str
+) -> None:
+    found = Article.objects.filter(BOUNDED[bound])
+    with timezone.override(zone):
+        expected = sorted({timezone.localtime(each.created_at).strftime(FORMATS[kind]) for each in found.scan()})
+        with profile_queries() as seen:
+            periods = [each.strftime(FORMATS[kind]) for each in found.datetimes("created_at", kind)]
+    assert periods == expected
+    assert [profile.fallback for profile in seen.profiles] == [False]
 
 
 def test_periods_are_found_by_a_scan_when_a_text_among_them_is_no_moment(newest: list[Article]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.management.color import no_style
 from django.db import NotSupportedError, ProgrammingError, connection, transaction
-from django.db.utils import OperationalError
+from django.db.utils import IntegrityError, OperationalError
 
 from django_smarterbase.exceptions import CorruptDocument
 from tests.integration.commands.site import Site
@@ -67,12 +67,54 @@ def test_raw_table_may_be_called_and_quoted_in_any_way(another: Callable[[], Non
     assert connection.introspection.table_names() == []
 
 
+def test_table_is_found_in_capitals_as_by_sqlite(another: Callable[[], None]) -> None:
+    Group.objects.create(name="here")
+    run(CREATE, "CREATE INDEX size_of_things ON Things (size)")
+    another()
+    run("INSERT INTO THINGS VALUES ('one', 1)")
+    another()
+    assert run("SELECT size FROM main.Things") == [(1,)]
+    another()
+    assert run("SELECT name FROM AUTH_GROUP") == [("here",)]
+
+
+KEYLESS = (
+    "INSERT INTO loose VALUES (NULL, 1)",
+    "INSERT OR REPLACE INTO loose VALUES (NULL, 1)",
+    "INSERT INTO loose (n) SELECT n FROM loose",
+    "UPDATE loose SET k = NULL",
+)
+
+
+@pytest.mark.parametrize("atomic", [False, True], ids=["autocommit", "transaction"])
+@pytest.mark.parametrize("sql", KEYLESS)
+def test_row_without_a_key_is_refused_though_sqlite_would_have_many_of_them(
+    site: Site, sql: str, *, atomic: bool
+) -> None:
+    run("CREATE TABLE loose (k text PRIMARY KEY, n integer)", "INSERT INTO loose VALUES ('a', 1)")
+    refusal = r"^NOT NULL constraint failed: loose\.k\. .*Give the row a key\.$"
+    with pytest.raises(IntegrityError, match=refusal), transaction.atomic() if atomic else nullcontext():
+        run(sql)
+    assert run("SELECT k, n FROM loose") == [("a", 1)]
+
+
 def test_raw_table_is_what_it_was_altered_to(another: Callable[[], None]) -> None:
     run(CREATE, "INSERT INTO things VALUES ('one', 1)")
     another()
     run("ALTER TABLE things ADD COLUMN colour varchar(9)")
     another()
     assert run("SELECT * FROM things") == [("one", 1, None)]
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["savepoint", "transaction"])
+def test_raw_table_is_what_it_was_when_its_alteration_is_rolled_back(site: Site, *, whole: bool) -> None:
+    run(CREATE, "INSERT INTO things VALUES ('one', 1)")
+    with transaction.atomic() if not whole else nullcontext():
+        with transaction.atomic():
+            run("ALTER TABLE things ADD COLUMN colour text DEFAULT 'red'", "UPDATE things SET colour = 'blue'")
+            transaction.set_rollback(True)
+        run("UPDATE things SET size = 2")
+    assert run("SELECT * FROM things") == [("one", 2)]
 
 
 def test_raw_table_is_gone_when_it_is_dropped(site: Site, another: Callable[[], None]) -> None:

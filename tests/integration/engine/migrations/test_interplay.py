@@ -15,6 +15,7 @@ from django.db.utils import IntegrityError
 
 from django_smarterbase.backend import resources
 from django_smarterbase.backend.unit_of_work import UnitOfWork
+from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.recent import Recent
 from django_smarterbase.tenants import tenant
 from testproject.articles.models import Article, Author
@@ -33,10 +34,29 @@ def thing(site: Site, history: History) -> History:
     return history
 
 
-def apply_in_vain(thing: History) -> None:
+def apply_in_vain(thing: History, step: Any = RENAME) -> None:
     with transaction.atomic():
-        thing.apply(RENAME)
+        thing.apply(step)
+        thing.rows("Thing").get()
         raise Died
+
+
+def save_what_others_have_changed(thing: History) -> None:
+    """Read a row, take a migration back, and save the row that another connection has changed meanwhile."""
+    rows = thing.rows("Thing")
+
+    def change() -> None:
+        rows.update(name="of others")
+        connection.close()
+
+    with transaction.atomic():
+        row = rows.get()
+        with pytest.raises(Died):
+            apply_in_vain(thing)
+        other = threading.Thread(target=change)
+        other.start()
+        other.join()
+        row.save()
 
 
 def test_migration_of_a_tenant_is_whole_when_others_take_its_place_in_the_process(
@@ -81,6 +101,43 @@ def test_migration_that_a_savepoint_takes_back_is_forgotten(site: Site, thing: H
     assert sorted(new.values_list("title", flat=True)) == titles
     assert sorted(old.values_list("name", flat=True)) == titles
     assert connection.resources.history(f"{APP}_thing").version == 2
+
+
+#: Each leaves less than there was: a later step cannot bring it back.
+STEPS = {
+    "rename": RENAME,
+    "removal": migrations.RemoveField("Thing", "name"),
+    "other type": migrations.AlterField("Thing", "name", models.IntegerField(null=True)),
+}
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen before", "seen in between"])
+@pytest.mark.parametrize("step", STEPS)
+def test_rows_are_what_they_were_when_a_savepoint_takes_a_migration_back_that_has_read_them(
+    site: Site, history: History, step: str, *, seen: bool
+) -> None:
+    history.apply(model("Thing", name=models.CharField(max_length=9, null=True), n=models.IntegerField(null=True)))
+    history.create("Thing", name="007")
+    before, old = history.state, history.rows("Thing")
+    with transaction.atomic():
+        if seen:
+            old.get()
+        with pytest.raises(Died):
+            apply_in_vain(history, STEPS[step])
+        history.state = before
+        assert old.get().name == "007"
+        old.update(n=1)
+    site.restart()
+    assert list(old.values_list("name", "n")) == [("007", 1)]
+
+
+def test_row_that_others_change_is_a_conflict_though_a_savepoint_has_taken_a_migration_back(
+    site: Site, thing: History
+) -> None:
+    old = thing.rows("Thing")
+    with pytest.raises(ConflictError):
+        save_what_others_have_changed(thing)
+    assert old.get().name == "of others"
 
 
 def test_connection_is_whole_when_it_decides_a_transaction_on_a_table_of_no_model(
