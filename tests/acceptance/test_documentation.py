@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import yaml
@@ -37,6 +40,19 @@ def test_documentation_builds_strictly_and_shows_each_page(site: Path) -> None:
         if page.endswith(("index.md", "README.md")):
             built = site / Path(page).parent / "index.html"
         assert "<h1" in built.read_text(), page
+
+
+def links_within(page: Path) -> Iterator[str]:
+    """The paths to which a built page links on its own site."""
+    for target in re.findall(r'(?:href|src)="([^"#?]+)', page.read_text()):
+        if not re.match(r"[a-z]+:|/", target):
+            yield unquote(target)
+
+
+def test_links_of_the_built_pages_lead_somewhere(site: Path) -> None:
+    found = [(page, target) for page in site.rglob("index.html") for target in links_within(page)]
+    assert len(found) > 1000
+    assert {f"{page.relative_to(site)}: {target}" for page, target in found if not (page.parent / target).exists()} == set()
 
 
 def test_documentation_asks_no_other_host_for_fonts(site: Path) -> None:
