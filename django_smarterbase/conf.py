@@ -65,14 +65,14 @@ class Options:
         _one_of("on_corrupt", self.on_corrupt, ("raise", "skip"))
         _positive("trust_seconds", self.trust_seconds)
         _positive("write_deadline", self.write_deadline)
-        _positive("concurrency", self.concurrency)
+        _in_time(self.write_deadline, self.trust_seconds)
+        _count("concurrency", self.concurrency, least=1)
         if self.max_scan_objects is not None:
-            _positive("max_scan_objects", self.max_scan_objects)
-        _switch("show_values", self.show_values)
-        _switch("check_foreign_keys", self.check_foreign_keys)
-        _switch("pack", self.pack)
+            _count("max_scan_objects", self.max_scan_objects, least=1)
+        for name in ("fsync", "allow_eviction", "show_values", "auto_reindex", "check_foreign_keys", "pack"):
+            _switch(name, getattr(self, name))
         _alias("document_cache", self.document_cache)
-        _count("profile_history", self.profile_history)
+        _count("profile_history", self.profile_history, least=0)
         _share("profile_sampling", self.profile_sampling)
         _positive("slow_ms", self.slow_ms)
 
@@ -95,6 +95,14 @@ def _positive(name: str, value: object) -> None:
         raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be a number above 0.")
 
 
+def _in_time(write_deadline: float, trust_seconds: float) -> None:
+    if write_deadline <= trust_seconds:
+        raise ImproperlyConfigured(
+            f"The smarterbase option write_deadline ({write_deadline:g} s) must be above trust_seconds "
+            f"({trust_seconds:g} s): a write during an outage waits for the one within the other."
+        )
+
+
 def _switch(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be True or False.")
@@ -107,9 +115,11 @@ def _alias(name: str, value: object) -> None:
         )
 
 
-def _count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ImproperlyConfigured(f"The smarterbase option {name} is {value!r}; it must be a whole number, 0 or more.")
+def _count(name: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ImproperlyConfigured(
+            f"The smarterbase option {name} is {value!r}; it must be a whole number, {least} or more."
+        )
 
 
 def _share(name: str, value: object) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
-from django.core.exceptions import ImproperlyConfigured
-
 from ..conf import Options
 from ..exceptions import IndexUnavailable
 from ..outlook import Outlook
@@ -85,11 +83,6 @@ class IndexService:
         options: Options,
         decode: Decode,
     ) -> None:
-        if options.write_deadline <= options.trust_seconds:
-            raise ImproperlyConfigured(
-                f"The smarterbase option write_deadline ({options.write_deadline:g} s) must be above trust_seconds "
-                f"({options.trust_seconds:g} s): a write during an outage waits for the one within the other."
-            )
         room = Room(
             database=database,
             tenant=tenant,

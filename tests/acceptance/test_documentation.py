@@ -52,7 +52,9 @@ def links_within(page: Path) -> Iterator[str]:
 def test_links_of_the_built_pages_lead_somewhere(site: Path) -> None:
     found = [(page, target) for page in site.rglob("index.html") for target in links_within(page)]
     assert len(found) > 1000
-    assert {f"{page.relative_to(site)}: {target}" for page, target in found if not (page.parent / target).exists()} == set()
+    assert {
+        f"{page.relative_to(site)}: {target}" for page, target in found if not (page.parent / target).exists()
+    } == set()
 
 
 def test_documentation_asks_no_other_host_for_fonts(site: Path) -> None:

@@ -150,6 +150,13 @@ def test_option_out_of_its_range_is_named_with_the_range(project):
         ("profile_sampling", float("nan"), "a number from 0 to 1"),
         ("slow_ms", 0, "a number above 0"),
         ("show_values", "False", "True or False"),
+        ("fsync", "off", "True or False"),
+        ("allow_eviction", 0, "True or False"),
+        ("auto_reindex", None, "True or False"),
+        ("concurrency", 1.5, "a whole number, 1 or more"),
+        ("concurrency", 0, "a whole number, 1 or more"),
+        ("max_scan_objects", 0, "a whole number, 1 or more"),
+        ("max_scan_objects", 1e6, "a whole number, 1 or more"),
         ("pack", 1, "True or False"),
         ("document_cache", True, "None or the name of an alias in CACHES"),
         ("document_cache", "", "None or the name of an alias in CACHES"),
@@ -161,6 +168,19 @@ def test_option_is_named_with_what_it_must_be(project, option, value, range):
     (error,) = options.check_option_values()
 
     assert error.msg == f"The smarterbase option {option} is {value!r}; it must be {range}."
+
+
+@pytest.mark.parametrize("write_deadline", [2, 1.5])
+def test_deadline_that_a_lease_would_use_up_is_named_with_both(project, write_deadline):
+    project.update(trust_seconds=2.0, write_deadline=write_deadline)
+
+    (error,) = options.check_option_values()
+
+    assert (error.id, error.hint) == ("smarterbase.E002", "Correct it in DATABASES['objects']['OPTIONS'].")
+    assert error.msg == (
+        f"The smarterbase option write_deadline ({write_deadline} s) must be above trust_seconds (2 s): a write during "
+        "an outage waits for the one within the other."
+    )
 
 
 @pytest.mark.parametrize("facts", [{"profile_history": 0}, {"profile_sampling": 0}, {"profile_sampling": 1}])

@@ -321,11 +321,6 @@ def test_alias_without_redis_is_a_configuration_error(world: World) -> None:
         world.service(alias="default").read(SCHEMA, colored("red"))
 
 
-def test_deadline_that_a_lease_would_use_up_is_a_configuration_error(world: World) -> None:
-    with pytest.raises(ImproperlyConfigured, match="write_deadline"):
-        world.service(trust_seconds=2, write_deadline=2)
-
-
 def test_outage_of_a_table_is_warned_of_once_and_its_end_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "django_smarterbase.index")
     world.write("1", "red")
