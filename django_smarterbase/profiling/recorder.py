@@ -188,7 +188,7 @@ def _tell(sink: Listener, profile: QueryProfile) -> None:
 def _log(profile: QueryProfile, *, slow: bool) -> None:
     logger.log(
         logging.INFO if slow else logging.DEBUG,
-        "(%.1f ms) %s: %s %s on %r, %s by %s%s, %d storage ops, %d Redis round trips, results: %s%s",
+        "(%.1f ms) %s: %s %s on %r, %s by %s%s, storage ops: %d, Redis round trips: %d, results: %s%s",
         profile.duration,
         profile.method,
         profile.operation,

@@ -124,7 +124,7 @@ def test_record_logs_one_debug_line_with_the_profile_when_enabled(make_profile, 
     assert line.levelname == "DEBUG"
     assert line.getMessage() == (
         "(1.2 ms) ListAuthorArticles: select articles.Article on 'default', O(1) by redis:articles-by-author "
-        "(fallback: Redis unreachable), 0 storage ops, 0 Redis round trips, results: 2, failed with CorruptDocument"
+        "(fallback: Redis unreachable), storage ops: 0, Redis round trips: 0, results: 2, failed with CorruptDocument"
     )
     assert fields_of(line) == {"event": "query", **flat_fields(profile)}
 
