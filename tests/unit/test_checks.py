@@ -149,6 +149,7 @@ def test_option_out_of_its_range_is_named_with_the_range(project):
         ("profile_sampling", "0.5", "a number from 0 to 1"),
         ("profile_sampling", float("nan"), "a number from 0 to 1"),
         ("slow_ms", 0, "a number above 0"),
+        ("write_deadline", float("nan"), "a number above 0"),
         ("show_values", "False", "True or False"),
         ("fsync", "off", "True or False"),
         ("allow_eviction", 0, "True or False"),
