@@ -238,6 +238,11 @@ class ClaimBook:
         earlier = self.taken.get(key)
         self.taken[key] = _Taken(document, key, etag, before if earlier is None else earlier.before)
 
+    def has_taken(self, wanted: DocumentClaim) -> bool:
+        """Whether a claim was taken for the document that wants it."""
+        taken = self.taken.get(claim_key(self.resources, wanted.table, wanted.claim))
+        return taken is not None and taken.document == self.resources.keys.document(wanted.table, wanted.stem)
+
     def give_back(self, standing: Collection[str] = ()) -> None:
         """Undo what was taken, in parallel; what another has taken over since is its own.
 

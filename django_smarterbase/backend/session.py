@@ -17,7 +17,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from django_smarterbase.backend.account import Account
 from django_smarterbase.backend.changes import ChangeReader
-from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
+from django_smarterbase.backend.claims import ClaimTaken
 from django_smarterbase.backend.commit_errors import advice, applied, commit_error
 from django_smarterbase.backend.coursing import load_or_answer
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed, moves_values
@@ -26,6 +26,7 @@ from django_smarterbase.backend.intents import commit_whole
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.locked_run import lock_rows
 from django_smarterbase.backend.locking import TransactionLocks
+from django_smarterbase.backend.migration_claims import MigrationClaims
 from django_smarterbase.backend.numbers import Numbering, make_way, raise_sequences
 from django_smarterbase.backend.proposals import proposals_of
 from django_smarterbase.backend.recovery import TransactionUndecided, recovery_of
@@ -65,7 +66,7 @@ class Session:
         self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
-        self.claimed: list[ClaimBook] = []  # what migrations claimed for documents as they are, until COMMIT
+        self.migration_claims = MigrationClaims(workspace)
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
         self.locks = self._no_locks()
         self.written_by: Statement | None = None  # the last one that wrote, whose models tell of foreign keys
@@ -324,7 +325,7 @@ class Session:
         if failure is not None:
             raise commit_error(failure) from failure
         self.migrating.clear()
-        self.claimed.clear()
+        self.migration_claims.keep()
         self.workspace.clear_pending()
         self._empty(snapshot)
         return len(writes)
@@ -368,10 +369,9 @@ class Session:
         for table in self.migrating:
             self.resources.forget_history(table)
         self.migrating.clear()
-        while self.claimed:
-            self.claimed.pop().abandon()
         self.workspace.forget()
         self.wrapper.catalog.forget()
+        self.migration_claims.give_back()
 
     def rolled_back_to_savepoint(self) -> None:
         """Rows that were loaded or changed since the savepoint are gone; the documents that were read are not."""
@@ -386,6 +386,7 @@ class Session:
             self.snapshot().table(table).return_to(self.resources.history(table))
         if self._transaction is not None:
             self._empty(self._transaction)
+        self.migration_claims.give_back()
 
     def empty(self) -> None:
         """Empty the workspace; a transaction goes on from what it has read and what it has pending."""

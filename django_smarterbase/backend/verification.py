@@ -184,9 +184,9 @@ def _claim(wrapper: DatabaseWrapper, schema: TableSchema, book: ClaimBook) -> No
     for values in workspace.rows(schema.table):
         pk = tuple(values[position] for position in schema.pk_positions)
         held[stem_of(pk)] = claims_of(workspace, schema, place_of(schema, pk), as_row(schema, values))
-    for each in sorted(
-        book.take_free(DocumentClaim(schema.table, stem, claim) for stem in held for claim in held[stem])
-    ):
+    wanted = (DocumentClaim(schema.table, stem, claim) for stem in held for claim in held[stem])
+    earlier = wrapper.session.migration_claims
+    for each in sorted(book.take_free(each for each in wanted if not earlier.have_taken(each))):
         try:
             book.take(each.table, each.stem, [each.claim], contested=True)
         except ClaimTaken as taken:
