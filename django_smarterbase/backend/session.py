@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 from django.db.migrations.recorder import MigrationRecorder
 
 from django_smarterbase.backend.account import Account
+from django_smarterbase.backend.admission import Contradiction
 from django_smarterbase.backend.changes import ChangeReader
 from django_smarterbase.backend.claims import ClaimTaken
-from django_smarterbase.backend.commit_errors import advice, applied, commit_error
+from django_smarterbase.backend.commit_errors import commit_error, outrun
 from django_smarterbase.backend.coursing import load_or_answer
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed, moves_values
 from django_smarterbase.backend.index_rows import IndexRows, IndexRowsFinder
@@ -160,10 +161,7 @@ class Session:
                 self.account = Account()
         if failure is not None and isinstance(failure.error, ClaimTaken):
             raise commit_error(failure) from failure
-        raise ConflictError(
-            f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a "
-            f"row. {applied(standing)}; {advice(standing)}run the statement again."
-        )
+        raise outrun(request.model, MAX_ATTEMPTS, standing)
 
     def apply(self, writes: list[DocumentWrite]) -> WriteFailed | None:
         """Apply writes in autocommit, all or none; returns the failure when another writer was faster. Locks are waited
@@ -190,6 +188,8 @@ class Session:
         except ConflictError as error:
             if attempt == MAX_ATTEMPTS or isinstance(error, TransactionUndecided):
                 raise
+            if isinstance(error, Contradiction):
+                self.await_decision(error.undecided)
             return None
         finally:
             if self.workspace.sqlite.in_transaction:
@@ -204,8 +204,10 @@ class Session:
             if request.locking is not None:
                 again = partial(self._attempt, request, execution, loader, keys=True)
                 lock_rows(self, request.locking, execution, loader, again)
-        except BaseException:
+        except BaseException as error:
             self._empty(snapshot)
+            if isinstance(error, Contradiction):
+                self.await_decision(error.undecided)
             raise
         changes = ChangeReader(self.resources, self.workspace, snapshot)
         for write in writes:
