@@ -188,7 +188,7 @@ def _claim(wrapper: DatabaseWrapper, schema: TableSchema, book: ClaimBook) -> No
     earlier = wrapper.session.migration_claims
     for each in sorted(book.take_free(each for each in wanted if not earlier.have_taken(each))):
         try:
-            book.take(each.table, each.stem, [each.claim], contested=True)
+            book.take(each, contested=True)
         except ClaimTaken as taken:
             document = wrapper.resources.keys.document(schema.table, each.stem)
             problem = f"UNIQUE constraint failed: {schema.table}: {taken}"
