@@ -31,12 +31,15 @@ class MigrationClaims:
 
     def keep(self) -> None:
         """COMMIT: they are the documents' now."""
-        self._books.clear()
-        self._note()
+        if self._books:
+            self._books.clear()
+            self._note()
 
     def give_back(self) -> None:
         """Undo what was taken and stands no more, the last first. What the store does not let go stays behind, as
         orphans, and is logged. A request a claim, in parallel."""
+        if not self._books:
+            return
         (standing,) = self._workspace.sqlite.execute("SELECT claim_books FROM _sb_state").fetchone()
         while len(self._books) > standing:
             self._books.pop().abandon()
