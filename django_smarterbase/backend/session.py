@@ -6,7 +6,6 @@ Inside a transaction: the changes stay pending in the workspace and are written 
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -38,7 +37,7 @@ from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_announced_first
 from django_smarterbase.backend.workspace import Workspace
-from django_smarterbase.exceptions import ConflictError, SmarterBaseError
+from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.signals import send, statement_retried
 from django_smarterbase.storage.history import History
@@ -47,8 +46,6 @@ from django_smarterbase.tables import TableSchema
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
     from django_smarterbase.backend.resources import Resources
-
-logger = logging.getLogger("django_smarterbase.storage")
 
 _SAVEPOINT: Final = "_sb_statement"
 
@@ -115,15 +112,8 @@ class Session:
             self._run_autocommit(request, execution)
 
     def look_for_abandoned_transactions(self) -> None:
-        """Look when it is time to. Whatever becomes of others' transactions is no reason not to connect."""
-        try:
-            self.recovery.consider(self.wrapper.catalog.find)
-        except SmarterBaseError as error:
-            logger.warning(
-                "Abandoned transactions could not be looked for: %s",
-                error,
-                extra={"event": "recovery_postponed", **self.resources.origin, "detail": str(error)},
-            )
+        """Look when it is time to."""
+        self.recovery.consider(self.wrapper.catalog.find)
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
         failure: WriteFailed | None = None
