@@ -1,4 +1,4 @@
-"""Claims that migrations take for documents as they are, when they are taken back as a whole or to a savepoint."""
+"""Claims that migrations take for documents as they are: which, and that they go with the transaction or savepoint."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import orjson
 import pytest
@@ -13,7 +14,7 @@ from django.db import IntegrityError, connection, migrations, models, transactio
 from django.db.models import F
 
 from tests.integration.commands.site import WRITE_DEADLINE, Site
-from tests.integration.engine.equivalence.migrating import History, model
+from tests.integration.engine.equivalence.migrating import History, model, python
 
 
 class TakenBack(Exception):
@@ -108,6 +109,24 @@ def test_claims_of_a_savepoint_that_was_released_go_with_the_transaction(site: S
         raise TakenBack
     things.state = before
     assert claims(site) == {}
+
+
+def test_values_that_the_migration_has_moved_are_not_claimed_before_they_are_written(
+    site: Site, things: History
+) -> None:
+    make_unique(things, "n")
+
+    def move(rows: Any) -> None:
+        rows.filter(n=1).update(n=5)
+        rows.filter(n=2).update(n=1)
+
+    things.apply(python("Thing", move), migrations.AlterField("Thing", "m", models.IntegerField(unique=True)))
+    assert list(things.rows("Thing").order_by("pk").values_list("n", "m")) == [(5, 1), (1, 2)]
+    holders = sorted((key.split("/")[4], orjson.loads(body)["stem"]) for key, body in claims(site).items())
+    assert holders == [("m", "1"), ("m", "2"), ("n", "1"), ("n", "2")]
+    with pytest.raises(IntegrityError):
+        things.create("Thing", n=1, m=3)
+    things.create("Thing", n=2, m=3)
 
 
 def test_claims_of_an_earlier_transaction_stay_when_a_savepoint_is_rolled_back(site: Site, things: History) -> None:
