@@ -2,19 +2,21 @@
 
 A document that was put there by hand may lack a value that must be, or hold a unique value of another: it is corrupt.
 But two documents that were read one after the other also collide when a writer moved a value from one to the other in
-between. Then neither is corrupt, and the statement has to read again.
+between, or is about to: it has written the one, and not yet the other. Then neither is corrupt, and the statement has
+to read again, when that writer's transaction is decided.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from django_smarterbase.backend.resources import Resources
 from django_smarterbase.backend.snapshot import TableSnapshot
 from django_smarterbase.backend.workspace import Workspace, quote
 from django_smarterbase.exceptions import ConflictError, CorruptDocument
+from django_smarterbase.storage.codec import transaction_of
 from django_smarterbase.storage.keys import stem as stem_of
 from django_smarterbase.tables import TableSchema, Value
 
@@ -22,6 +24,18 @@ logger = logging.getLogger("django_smarterbase.storage")
 
 Values = tuple[Value, ...]
 _NOT_UNIQUE = "UNIQUE constraint failed: "
+
+
+class Contradiction(ConflictError):
+    """Rows that cannot stand side by side, and were read while a writer was at work.
+
+    ``undecided`` are the ids of transactions that made some of them and were still under way: to read again before
+    they are decided would not help.
+    """
+
+    def __init__(self, message: str, undecided: Collection[str] = ()) -> None:
+        super().__init__(message)
+        self.undecided = undecided
 
 
 class Admission:
@@ -42,7 +56,8 @@ class Admission:
     def admit(self, rows: Sequence[tuple[str, Values]], *, skip: bool) -> set[str]:
         """Insert ``rows``, each (stem, values); returns the stems of those passed over, which only ``skip`` allows.
 
-        Raises CorruptDocument, and ConflictError when rows that were read at different times contradict each other.
+        Raises CorruptDocument, and Contradiction for rows that were read at different times, or of which some were
+        made by a transaction that is not decided.
         """
         if not rows:
             return set()
@@ -85,12 +100,21 @@ class Admission:
             return
         table, where = self.table, reason.removeprefix(_NOT_UNIQUE)
         doubtful = [stem] if table is None else [stem, *self._holders(table, values, where)]
+        # In this order: a transaction that is decided by now has left all of its documents as they are to stay.
+        undecided = [] if table is None else self._undecided(table, doubtful)
         for each in doubtful:
-            if table is None or self._has_moved_on(table, each):
-                raise ConflictError(
+            if table is None or undecided or self._has_moved_on(table, each):
+                raise Contradiction(
                     f"{self.schema.label}: {self._key(each)!r} was changed by another writer while the documents of "
-                    "this statement or transaction were read. Run it again."
+                    "this statement or transaction were read. Run it again.",
+                    undecided,
                 )
+
+    def _undecided(self, table: TableSnapshot, stems: Iterable[str]) -> list[str]:
+        """The ids of transactions that made documents and are under way. One read each."""
+        made = (transaction_of(known.extras) for known in map(table.known.get, stems) if known is not None)
+        store, keys = self.resources.store, self.resources.keys
+        return [id for id in dict.fromkeys(made) if id is not None and store.get(keys.intent(id)) is not None]
 
     def _holders(self, table: TableSnapshot, values: Values, where: str) -> list[str]:
         """The stems of the rows that hold the unique values, given by ``table.column, ...`` in SQLite's message."""

@@ -180,23 +180,27 @@ class ClaimBook:
         if stored is not None and (key not in self.seen or self.seen[key].etag != stored.etag):
             self.seen[key] = _Seen(stored.etag, time.monotonic())
 
-    def take(self, table: str, stem: str, claims: Iterable[str], *, contested: bool = False) -> None:
-        """Take the claims for one document, or renew them. Raises ClaimTaken; those taken stay until ``give_back``.
+    def take(
+        self, wanted: DocumentClaim, *, contested: bool = False, later: Collection[DocumentClaim] = ()
+    ) -> list[DocumentClaim]:
+        """Take a claim, or renew it. Raises ClaimTaken; it stays until ``give_back``.
 
-        ``contested`` ones have just been seen to be held.
+        A ``contested`` one has just been seen to be held. If it has to be waited for, those of ``later`` that were
+        taken are given back first; returns these, which are to be taken again.
         """
-        for claim in claims:
-            self._take(DocumentClaim(table, stem, claim), contested=contested)
-            reach("claim-taken")
+        given = self._take(wanted, contested=contested, later=later)
+        reach("claim-taken")
+        return given
 
-    def _take(self, wanted: DocumentClaim, *, contested: bool) -> None:
+    def _take(self, wanted: DocumentClaim, *, contested: bool, later: Collection[DocumentClaim]) -> list[DocumentClaim]:
+        given = list[DocumentClaim]()
         store, key = self.resources.store, claim_key(self.resources, wanted.table, wanted.claim)
         document, pause = self.resources.keys.document(wanted.table, wanted.stem), _FIRST_PAUSE
         while True:
             try:
                 if not contested:
                     self._note(document, key, store.put(key, _body(wanted), if_absent=True), None)
-                    return
+                    return given
             except PreconditionFailed:
                 pass
             contested, stored = False, store.get(key)
@@ -207,10 +211,11 @@ class ClaimBook:
             if self._is_own(wanted, holders) or self._is_orphan(wanted, key, holders):
                 try:
                     self._note(document, key, store.put(key, _body(wanted, holders), if_match=stored.etag), stored.body)
-                    return
+                    return given
                 except PreconditionFailed:
                     continue
             self._refuse_held(wanted, holders)
+            given += self._put_back(later)
             self.sign_of_life()
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
@@ -237,6 +242,17 @@ class ClaimBook:
     def _note(self, document: str, key: str, etag: str, before: bytes | None) -> None:
         earlier = self.taken.get(key)
         self.taken[key] = _Taken(document, key, etag, before if earlier is None else earlier.before)
+
+    def has_taken(self, wanted: DocumentClaim) -> bool:
+        """Whether a claim was taken for the document that wants it."""
+        taken = self.taken.get(claim_key(self.resources, wanted.table, wanted.claim))
+        return taken is not None and taken.document == self.resources.keys.document(wanted.table, wanted.stem)
+
+    def _put_back(self, claims: Iterable[DocumentClaim]) -> list[DocumentClaim]:
+        held = [each for each in claims if self.has_taken(each)]
+        given = [self.taken.pop(claim_key(self.resources, each.table, each.claim)) for each in held]
+        self._write_in_pieces(Write(each.key, each.before, if_match=each.etag) for each in given)
+        return held
 
     def give_back(self, standing: Collection[str] = ()) -> None:
         """Undo what was taken, in parallel; what another has taken over since is its own.

@@ -33,6 +33,14 @@ def commit_error(failure: WriteFailed) -> Exception:
     )
 
 
+def outrun(model: str | None, attempts: int, standing: Collection[str]) -> ConflictError:
+    """The error of a statement in autocommit that met faster writers each time it was run."""
+    return ConflictError(
+        f"{model or 'A statement'}: other writers changed the same documents {attempts} times in a row. "
+        f"{applied(standing)}; {advice(standing)}run the statement again."
+    )
+
+
 def applied(standing: Collection[str]) -> str:
     """What was applied of a unit that failed: what others have built on cannot be taken back."""
     return f"Only the changes of {', '.join(sorted(standing))} were applied" if standing else "Nothing was applied"

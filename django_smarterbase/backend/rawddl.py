@@ -107,7 +107,7 @@ class RawDefinition:
         session.empty()
         book = verify_unique_index(self._wrapper, schema, self._execution.execute)
         if session.in_transaction:
-            session.claimed.append(book)
+            session.migration_claims.add(book)
 
     def _is_index_of_model(self) -> bool:
         """Whether the scratch table has the index of a migration already: made of the model, as that has become."""

@@ -29,7 +29,7 @@ from django_smarterbase.backend.claims import ClaimBook
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed
 from django_smarterbase.backend.intents import Intent, read_intent
 from django_smarterbase.backend.unit_of_work import IntentLost, UnitOfWork
-from django_smarterbase.exceptions import ConflictError, CorruptDocument
+from django_smarterbase.exceptions import ConflictError, CorruptDocument, SmarterBaseError
 from django_smarterbase.signals import send, transaction_recovered
 from django_smarterbase.storage.base import Stored
 from django_smarterbase.storage.codec import TRANSACTION
@@ -96,11 +96,20 @@ class Recovery:
         return resources
 
     def consider(self, schema_of: SchemaOf) -> None:
-        """Look when it is time to: once in ``write_deadline`` at most, and again when a seen intent comes of age."""
+        """Look when it is time to: once in ``write_deadline`` at most, and again when a seen intent comes of age.
+
+        What keeps it from looking is logged: whatever becomes of others' transactions is no reason not to connect.
+        """
         if time.monotonic() >= self._next_look and self._lock.acquire(blocking=False):
             try:
                 self._next_look = time.monotonic() + self.resources.options.write_deadline
                 self._look(schema_of)
+            except SmarterBaseError as error:
+                logger.warning(
+                    "Abandoned transactions could not be looked for: %s",
+                    error,
+                    extra={"event": "recovery_postponed", **self.resources.origin, "detail": str(error)},
+                )
             finally:
                 self._lock.release()
 

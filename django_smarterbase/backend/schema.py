@@ -307,7 +307,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         finally:
             session.workspace.altered()
         if session.in_transaction:
-            session.claimed.append(book)
+            session.migration_claims.add(book)
 
     def __enter__(self) -> DatabaseSchemaEditor:
         entered: DatabaseSchemaEditor = super().__enter__()

@@ -6,7 +6,6 @@ Inside a transaction: the changes stay pending in the workspace and are written 
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 from django.db.migrations.recorder import MigrationRecorder
 
 from django_smarterbase.backend.account import Account
+from django_smarterbase.backend.admission import Contradiction
 from django_smarterbase.backend.changes import ChangeReader
-from django_smarterbase.backend.claims import ClaimBook, ClaimTaken
-from django_smarterbase.backend.commit_errors import advice, applied, commit_error
+from django_smarterbase.backend.claims import ClaimTaken
+from django_smarterbase.backend.commit_errors import commit_error, outrun
 from django_smarterbase.backend.coursing import load_or_answer
 from django_smarterbase.backend.document_writes import DocumentWrite, WriteFailed, moves_values
 from django_smarterbase.backend.index_rows import IndexRows, IndexRowsFinder
@@ -26,6 +26,7 @@ from django_smarterbase.backend.intents import commit_whole
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.locked_run import lock_rows
 from django_smarterbase.backend.locking import TransactionLocks
+from django_smarterbase.backend.migration_claims import MigrationClaims
 from django_smarterbase.backend.numbers import Numbering, make_way, raise_sequences
 from django_smarterbase.backend.proposals import proposals_of
 from django_smarterbase.backend.recovery import TransactionUndecided, recovery_of
@@ -36,7 +37,7 @@ from django_smarterbase.backend.rivals import Rivals
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_announced_first
 from django_smarterbase.backend.workspace import Workspace
-from django_smarterbase.exceptions import ConflictError, SmarterBaseError
+from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.signals import send, statement_retried
 from django_smarterbase.storage.history import History
@@ -45,8 +46,6 @@ from django_smarterbase.tables import TableSchema
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
     from django_smarterbase.backend.resources import Resources
-
-logger = logging.getLogger("django_smarterbase.storage")
 
 _SAVEPOINT: Final = "_sb_statement"
 
@@ -65,7 +64,7 @@ class Session:
         self.unit = UnitOfWork(resources, lambda: self.locks.keep(), self._await_transactions)
         self.recovery = recovery_of(resources)
         self.migrating: set[str] = set()
-        self.claimed: list[ClaimBook] = []  # what migrations claimed for documents as they are, until COMMIT
+        self.migration_claims = MigrationClaims(workspace)
         self.account = Account()  # of the last attempt at the last statement, whether it went well or not
         self.locks = self._no_locks()
         self.written_by: Statement | None = None  # the last one that wrote, whose models tell of foreign keys
@@ -113,15 +112,8 @@ class Session:
             self._run_autocommit(request, execution)
 
     def look_for_abandoned_transactions(self) -> None:
-        """Look when it is time to. Whatever becomes of others' transactions is no reason not to connect."""
-        try:
-            self.recovery.consider(self.wrapper.catalog.find)
-        except SmarterBaseError as error:
-            logger.warning(
-                "Abandoned transactions could not be looked for: %s",
-                error,
-                extra={"event": "recovery_postponed", **self.resources.origin, "detail": str(error)},
-            )
+        """Look when it is time to."""
+        self.recovery.consider(self.wrapper.catalog.find)
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
         failure: WriteFailed | None = None
@@ -159,10 +151,7 @@ class Session:
                 self.account = Account()
         if failure is not None and isinstance(failure.error, ClaimTaken):
             raise commit_error(failure) from failure
-        raise ConflictError(
-            f"{request.model or 'A statement'}: other writers changed the same documents {MAX_ATTEMPTS} times in a "
-            f"row. {applied(standing)}; {advice(standing)}run the statement again."
-        )
+        raise outrun(request.model, MAX_ATTEMPTS, standing)
 
     def apply(self, writes: list[DocumentWrite]) -> WriteFailed | None:
         """Apply writes in autocommit, all or none; returns the failure when another writer was faster. Locks are waited
@@ -189,6 +178,8 @@ class Session:
         except ConflictError as error:
             if attempt == MAX_ATTEMPTS or isinstance(error, TransactionUndecided):
                 raise
+            if isinstance(error, Contradiction):
+                self.await_decision(error.undecided)
             return None
         finally:
             if self.workspace.sqlite.in_transaction:
@@ -203,8 +194,10 @@ class Session:
             if request.locking is not None:
                 again = partial(self._attempt, request, execution, loader, keys=True)
                 lock_rows(self, request.locking, execution, loader, again)
-        except BaseException:
+        except BaseException as error:
             self._empty(snapshot)
+            if isinstance(error, Contradiction):
+                self.await_decision(error.undecided)
             raise
         changes = ChangeReader(self.resources, self.workspace, snapshot)
         for write in writes:
@@ -324,7 +317,7 @@ class Session:
         if failure is not None:
             raise commit_error(failure) from failure
         self.migrating.clear()
-        self.claimed.clear()
+        self.migration_claims.keep()
         self.workspace.clear_pending()
         self._empty(snapshot)
         return len(writes)
@@ -368,10 +361,9 @@ class Session:
         for table in self.migrating:
             self.resources.forget_history(table)
         self.migrating.clear()
-        while self.claimed:
-            self.claimed.pop().abandon()
         self.workspace.forget()
         self.wrapper.catalog.forget()
+        self.migration_claims.give_back()
 
     def rolled_back_to_savepoint(self) -> None:
         """Rows that were loaded or changed since the savepoint are gone; the documents that were read are not."""
@@ -386,6 +378,7 @@ class Session:
             self.snapshot().table(table).return_to(self.resources.history(table))
         if self._transaction is not None:
             self._empty(self._transaction)
+        self.migration_claims.give_back()
 
     def empty(self) -> None:
         """Empty the workspace; a transaction goes on from what it has read and what it has pending."""

@@ -165,20 +165,26 @@ class UnitOfWork:
             batch = [write for write in batch if write.key not in done]
 
     def _take_claims(self, batch: list[DocumentWrite], book: ClaimBook) -> float:
-        """Take the claims of a batch; returns until when none of them looks like an orphan (``time.monotonic``)."""
+        """Take the claims of a batch; returns until when none of them looks like an orphan (``time.monotonic``).
+
+        Two units that want the same values may have one each. Who waits for a claim keeps none that comes after it by
+        name, lest they wait for each other until both are taken for dead.
+        """
         if not any(write.takes for write in batch):
             return math.inf
         until = time.monotonic() + self.resources.options.write_deadline
-        contested = book.take_free(each for write in batch for each in write.document_claims(write.takes))
-        contested = book.take_own(contested) if contested else contested
-        for write in batch if contested else ():
-            for each in write.document_claims(write.takes):
-                if each not in contested:
-                    continue
+        wanted = {each: write for write in batch for each in write.document_claims(write.takes)}
+        missing = list(wanted)
+        while missing:
+            contested = book.take_free(missing)
+            contested = book.take_own(contested) if contested else contested
+            missing = []
+            for each in sorted(contested, key=lambda each: each.claim):
+                later = [other for other in wanted if other.claim > each.claim]
                 try:
-                    book.take(each.table, each.stem, [each.claim], contested=True)
+                    missing += book.take(each, contested=True, later=later)
                 except ClaimTaken as taken:
-                    raise WriteFailed(write, taken) from taken
+                    raise WriteFailed(wanted[each], taken) from taken
         return until
 
     def _free(self, writes: Sequence[DocumentWrite], book: ClaimBook) -> None:

@@ -17,7 +17,7 @@ from django.db.models import Model
 from django.db.utils import DataError, IntegrityError
 from django.utils.dateparse import parse_date, parse_datetime, parse_time
 
-from django_smarterbase.backend.changes import as_row
+from django_smarterbase.backend.changes import ChangeReader, as_row
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken, DocumentClaim
 from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.snapshot import Snapshot
@@ -176,6 +176,16 @@ _TESTS: Final[Mapping[Kind, Callable[[Any], object]]] = {
 }
 
 
+def _coming(wrapper: DatabaseWrapper, schema: TableSchema) -> set[DocumentClaim]:
+    """What documents that the migration itself has written take at COMMIT, perhaps from each other."""
+    session = wrapper.session
+    if not session.in_transaction:
+        return set()
+    changes = ChangeReader(session.resources, session.workspace, session.snapshot())
+    writes = (changes.staged(pending, schema) for pending in session.workspace.pending(schema.table))
+    return {each for write in writes for each in write.document_claims(write.takes)}
+
+
 def _claim(wrapper: DatabaseWrapper, schema: TableSchema, book: ClaimBook) -> None:
     if not schema.unique:
         return
@@ -184,11 +194,11 @@ def _claim(wrapper: DatabaseWrapper, schema: TableSchema, book: ClaimBook) -> No
     for values in workspace.rows(schema.table):
         pk = tuple(values[position] for position in schema.pk_positions)
         held[stem_of(pk)] = claims_of(workspace, schema, place_of(schema, pk), as_row(schema, values))
-    for each in sorted(
-        book.take_free(DocumentClaim(schema.table, stem, claim) for stem in held for claim in held[stem])
-    ):
+    earlier, coming = wrapper.session.migration_claims, _coming(wrapper, schema)
+    wanted = {DocumentClaim(schema.table, stem, claim) for stem in held for claim in held[stem]} - coming
+    for each in sorted(book.take_free(each for each in wanted if not earlier.have_taken(each))):
         try:
-            book.take(each.table, each.stem, [each.claim], contested=True)
+            book.take(each, contested=True)
         except ClaimTaken as taken:
             document = wrapper.resources.keys.document(schema.table, each.stem)
             problem = f"UNIQUE constraint failed: {schema.table}: {taken}"

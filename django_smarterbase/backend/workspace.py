@@ -28,8 +28,8 @@ _ASIDE: Final = "_sb_aside"
 _LOADING: Final = "_sb_loading"
 _FEW: Final = 100  # rows of which CHECK constraints are looked at sooner than SQLite compiles its statements anew
 _SETUP: Final = """
-CREATE TABLE IF NOT EXISTS _sb_state (recording INTEGER NOT NULL);
-INSERT INTO _sb_state SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM _sb_state);
+CREATE TABLE IF NOT EXISTS _sb_state (recording INTEGER NOT NULL, claim_books INTEGER NOT NULL);
+INSERT INTO _sb_state SELECT 0, 0 WHERE NOT EXISTS (SELECT 1 FROM _sb_state);
 CREATE TABLE IF NOT EXISTS _sb_pending (
     object_key TEXT PRIMARY KEY, table_name TEXT, stem TEXT, body BLOB, base_etag TEXT
 );

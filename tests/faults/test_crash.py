@@ -43,6 +43,13 @@ TRANSACTION = (
     "claim-freed",
     "intent-removed",
 )
+MOVE = (
+    "intent-written",
+    *("claim-taken", "claim-taken:2", "claim-taken:3"),
+    "begun",
+    *("put", "put:2", "put:3"),
+    *("finished", "claim-freed", "intent-removed"),
+)
 REBUILD = ("claimed", "registered", "filled", "waited", "mended", "published", "marked")
 BIRTH = ("claimed", "registered", "published")
 PACKING = ("begun", "stored", "written", "published")
@@ -51,11 +58,13 @@ WRITES = [
     *((job, step) for job, steps in CLAIMING.items() for step in (*ORDINARY, *steps)),
     *(("update_many", step) for step in ORDINARY),
     *(("transact", step) for step in TRANSACTION),
+    *(("pass_names_on", step) for step in MOVE),
 ]
 WITHOUT_REDIS = [
     *((job, "suspected") for job in (*FEW, *CLAIMING)),
     *((job, "put") for job in (*FEW, *CLAIMING)),
     *(("transact", step) for step in ("suspected:2", "put", "put:2", "intent-removed")),
+    *(("pass_names_on", step) for step in ("suspected", *MOVE)),
 ]
 #: What a short run takes of these: each step once.
 SHORT = [
@@ -64,8 +73,9 @@ SHORT = [
     ("create_author", "claim-taken"),
     ("rename_author", "claim-freed"),
     *(("transact", step) for step in ("intent-written", "put", "finished:2", "intent-removed")),
+    ("pass_names_on", "put"),
 ]
-SHORT_WITHOUT_REDIS = [("update", "suspected"), ("transact", "put:2")]
+SHORT_WITHOUT_REDIS = [("update", "suspected"), ("transact", "put:2"), ("pass_names_on", "put:2")]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -187,6 +197,10 @@ def see_the_crash_through(scene: Scene, job: str, before: Contents, after: Conte
         assert scene.run(job) == 0
     assert scene.now() == after
     scene.assert_answers()
+    if job == "pass_names_on":
+        assert scene.run("take_name_passed_on") == 0
+        names = sorted(row[1] for (table, _pk), row in scene.now().items() if table == "authors")
+        assert names == ["author 0", "author 1", "author 2", "somebody else"]
 
 
 def test_documents_are_old_or_new_when_a_writer_dies(scene: Scene, dead_writer: tuple[str, str]) -> None:

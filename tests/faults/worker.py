@@ -9,6 +9,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
@@ -19,12 +20,14 @@ import django
 import storages.backends.s3  # noqa: F401
 from django.apps import apps
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 
 if not apps.ready:
     django.setup()
 
 from django_smarterbase import steps
+from django_smarterbase.backend import unit_of_work
+from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError
 from django_smarterbase.packs import packing
 from testproject.articles.models import Article, Author
@@ -118,6 +121,22 @@ def transact() -> None:
         Article.objects.filter(pk=pk_of(11)).delete()
 
 
+def pass_names_on() -> None:
+    """Each author gets the name of the one before, in one statement outside of a transaction. The documents are written
+    one by one and last first, so that two have one name until all are written."""
+    unit_of_work._STRETCH = 1
+    write = UnitOfWork._write
+    UnitOfWork._write = lambda self, batch, until: write(self, batch[::-1], until)  # type: ignore[method-assign]
+    names = ("somebody else", *(f"author {number}" for number in range(3)))
+    moves = [When(name=name, then=Value(before)) for before, name in pairwise(names)]
+    Author.objects.update(name=Case(*moves))
+
+
+def take_name_passed_on() -> None:
+    """A new author has the name that none has any more when all have passed theirs on."""
+    Author.objects.create(pk=pk_of(61), name="author 2")
+
+
 def fill_authors() -> None:
     Author.objects.bulk_create(Author(pk=pk_of(number), name=f"author {number}") for number in range(AUTHORS))
 
@@ -154,6 +173,8 @@ JOBS: dict[str, Callable[[], None]] = {
         delete_author,
         update_many,
         transact,
+        pass_names_on,
+        take_name_passed_on,
         rebuild,
         pack,
     )

@@ -86,7 +86,7 @@ def test_claim_is_not_taken_by_whom_it_names_while_its_former_holder_has_the_val
     book = ClaimBook(connection.resources, lambda _table: schema)
     assert book.take_own([DocumentClaim("auth_user", str(bob), held)]) == {DocumentClaim("auth_user", str(bob), held)}
     with pytest.raises(ClaimTaken):
-        book.take("auth_user", str(bob), [held])
+        book.take(DocumentClaim("auth_user", str(bob), held))
 
 
 def test_value_that_was_to_be_moved_can_be_moved_again(people: Site, monkeypatch: pytest.MonkeyPatch) -> None:

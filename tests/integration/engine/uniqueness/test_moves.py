@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Case, Value, When
 
 from django_smarterbase.backend.leftovers import OrphanClaims
 from django_smarterbase.backend.unit_of_work import UnitOfWork
+from django_smarterbase.exceptions import ConflictError
 from tests.integration.commands.site import Site
 from tests.integration.engine.faults.abandoned import Died, recover
 
@@ -78,6 +79,31 @@ def in_background(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+def listed() -> list[str]:
+    return list(User.objects.order_by("pk").values_list("username", flat=True))
+
+
+def sorted_by_name() -> list[str]:
+    return [user.username for user in User.objects.order_by("-username")]
+
+
+def iterated() -> list[str]:
+    return [user.username for user in User.objects.order_by("pk").iterator(chunk_size=10)]
+
+
+def updated() -> list[str]:
+    User.objects.update(first_name="changed")
+    return listed()
+
+
+def in_a_transaction() -> list[str]:
+    """It is told that it has read too early, and runs again."""
+    with pytest.raises(ConflictError, match="changed by another writer while"), transaction.atomic():
+        listed()
+    with transaction.atomic():
+        return listed()
+
+
 def change(pk: int) -> Callable[[], object]:
     """Change something else of somebody."""
     return lambda: User.objects.filter(pk=pk).update(first_name="changed")
@@ -96,6 +122,44 @@ def test_value_that_was_moved_halfway_has_one_document_when_the_process_died(
     connection.close()
     assert recover() == 1
     assert names() == ["ann", "eve"]
+    assert orphans() == 0
+
+
+#: Whoever sees both documents at once.
+asking = pytest.mark.parametrize("ask", [listed, sorted_by_name, iterated, updated, in_a_transaction])
+
+
+@asking
+@pytest.mark.parametrize("on_corrupt", ["raise", "skip"])
+def test_table_is_whole_for_who_reads_it_while_a_value_is_moved(
+    people: Site, monkeypatch: pytest.MonkeyPatch, ask: Callable[[], list[str]], on_corrupt: str
+) -> None:
+    people.restart(cache=None, write_deadline=5, on_corrupt=on_corrupt)
+    readers, found = list[threading.Thread](), list[list[str]]()
+
+    def another_reads() -> None:
+        readers.append(in_background(lambda: found.append(ask())))
+        readers[0].join(0.2)
+        assert found == []  # it waits
+
+    in_two(monkeypatch, "bob", another_reads)
+    pass_name_on()
+    readers[0].join()
+    assert found == [["eve", "ann"]]
+
+
+@asking
+def test_table_is_whole_for_who_reads_it_when_the_process_died_that_moved_a_value(
+    people: Site, monkeypatch: pytest.MonkeyPatch, ask: Callable[[], list[str]]
+) -> None:
+    def die() -> None:
+        raise Died
+
+    in_two(monkeypatch, "bob", die)
+    with pytest.raises(Died):
+        pass_name_on()
+    connection.close()
+    assert ask() == ["eve", "ann"]
     assert orphans() == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -13,9 +14,10 @@ from django.db import IntegrityError, connection, transaction
 
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError
+from django_smarterbase.storage.filesystem import FileSystemStore
 from testproject.articles.models import Author
 from testproject.services import RedisServer
-from tests.integration.commands.site import Site
+from tests.integration.commands.site import WRITE_DEADLINE, Site
 
 NAMES = 3
 THREADS = 4
@@ -125,3 +127,57 @@ def test_update_or_create_is_left_to_the_transaction_that_it_is_part_of(
     with pytest.raises(ConflictError, match="another writer changed"), transaction.atomic():
         Author.objects.update_or_create(name="ann", defaults={"name": lambda: called(calls, "eve")})
     assert len(calls) == 1
+
+
+def after_the_first_claim(monkeypatch: pytest.MonkeyPatch, gate: threading.Barrier) -> None:
+    """Each thread waits at the gate when it has taken the first of its claims."""
+    put, met = FileSystemStore.put, set[int]()
+
+    def first_waits(self: FileSystemStore, key: str, *args: Any, **how: Any) -> str:
+        etag = put(self, key, *args, **how)
+        if "/unique/" in key and threading.get_ident() not in met:
+            met.add(threading.get_ident())
+            gate.wait(60)
+        return etag
+
+    monkeypatch.setattr(FileSystemStore, "put", first_waits)
+
+
+def create_in_a_statement(names: list[str]) -> None:
+    Author.objects.bulk_create(Author(name=name) for name in names)
+
+
+def create_in_a_transaction(names: list[str]) -> None:
+    with transaction.atomic():
+        for name in names:
+            Author.objects.create(name=name)
+
+
+@pytest.mark.parametrize("create", [create_in_a_statement, create_in_a_transaction])
+def test_one_of_two_has_all_values_at_once_when_each_has_claimed_what_the_other_wants_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch, create: Callable[[list[str]], None]
+) -> None:
+    site.restart(cache=None)
+    after_the_first_claim(monkeypatch, threading.Barrier(2))
+    outcomes = list[str]()
+
+    def contend(names: list[str]) -> None:
+        try:
+            create(names)
+            outcomes.append("created")
+        except IntegrityError as error:
+            outcomes.append(str(error))
+
+    began = time.monotonic()
+    contenders = (["ann", "bob", "cyd"], ["cyd", "bob", "ann"])
+    threads = [threading.Thread(target=in_thread(partial(contend, names))) for names in contenders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - began < WRITE_DEADLINE
+    refused, created = sorted(outcomes)
+    assert created == "created"
+    assert refused.startswith("UNIQUE constraint failed: authors.name")
+    assert sorted(Author.objects.values_list("name", flat=True)) == ["ann", "bob", "cyd"]
+    assert len([key for key in site.objects() if "/unique/" in key]) == 3

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, connection, connections
+from django.db import IntegrityError, connection, connections, transaction
 
 from django_smarterbase.backend.upkeep import delete_claims
 from tests.integration.commands.site import Site
@@ -105,3 +105,16 @@ def test_claims_are_given_back_when_the_migration_fails_afterwards(site: Site) -
         assert site.objects() != before
         raise ZeroDivisionError
     assert site.objects() == before
+
+
+def test_claims_are_given_back_when_the_savepoint_is_rolled_back(site: Site) -> None:
+    site.restart(cache=None)
+    Group.objects.create(name="editors")
+    delete_claims(connection.resources, "auth_group", "name")
+    before = site.objects()
+    with transaction.atomic():
+        with suppress(ZeroDivisionError), connection.schema_editor() as editor:
+            editor.execute("CREATE UNIQUE INDEX one_name ON auth_group (name)", params=None)
+            assert site.objects() != before
+            raise ZeroDivisionError
+        assert site.objects() == before
