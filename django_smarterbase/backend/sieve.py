@@ -41,7 +41,7 @@ def prepare_sieve(workspace: Workspace, request: Request, schema_of: Callable[[s
     if workspace.sieves.get(schema.table) != schema.columns:
         sieve, columns = quote(_sieve_of(schema)), ", ".join(map(definition, schema.columns))
         workspace.sqlite.execute(f"DROP TABLE IF EXISTS {sieve}")
-        workspace.sqlite.execute(f"CREATE TABLE {sieve} ({_PLACE} INTEGER PRIMARY KEY, {columns})")
+        workspace.sqlite.execute(f"CREATE TABLE {sieve} ({_PLACE} INTEGER, {columns})")
         workspace.sieves[schema.table] = schema.columns
 
 
@@ -77,10 +77,10 @@ class Sieve:
             columns = program_of(workspace, places.sql).columns
             read = columns.get(sieve, frozenset()) - {_PLACE}
             if columns.keys() != {sieve} or program_of(workspace, itself.sql).columns != {schema.table: read}:
-                return None
+                return None  # of the number of a row, which is another one there
         except sqlite3.Error:  # of a column that only SQLite computes
             return None
-        return _Look(self._loader, schema, places, read) if read else None
+        return _Look(self._loader, schema, places, read) if read and read <= schema.by_name.keys() else None
 
 
 class _Look:

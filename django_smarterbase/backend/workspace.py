@@ -82,14 +82,13 @@ def definition(column: Column) -> str:
 class Workspace:
     """The scratch tables of one connection. Not thread-safe, as a connection is not.
 
-    ``programs`` are ``{(schema_version, sql): Program}`` of the statements that were asked about last, ``sieves`` is
-    ``{table: columns}`` of those with a sieve.
+    ``programs`` are ``{(schema_version, sql): Program}`` of the statements that were asked about last.
     """
 
     def __init__(self, sqlite: sqlite3.Connection) -> None:
         self.sqlite = sqlite
         self.programs: Recent[tuple[int, str], Program] = Recent(_PROGRAMS)
-        self.sieves: dict[str, tuple[Column, ...]] = {}
+        self.sieves: dict[str, tuple[Column, ...]] = {}  # by the table that each stands beside
         self._tables: dict[str, ScratchTable] = {}
         self._defined: set[str] = set()  # tables that a schema editor has left as they stand
         self._enforces_checks = self._is_strict = False
