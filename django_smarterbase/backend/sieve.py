@@ -66,7 +66,8 @@ class Sieve:
                 yield passed
 
     def _look(self) -> _Look | None:
-        """None where the sieve cannot tell what WHERE is of the table itself: it must read the very same columns."""
+        """None where the sieve cannot tell what WHERE is of the table itself: both must read the very same columns, and
+        no number of a row, which is another one there."""
         workspace, schema, sieve = self._loader.workspace, self._schema, _sieve_of(self._schema)
         if self._where is None or workspace.sieves.get(schema.table) != schema.columns:
             return None
@@ -74,13 +75,12 @@ class Sieve:
         if places is None or itself is None:
             return None
         try:
-            columns = program_of(workspace, places.sql).columns
-            read = columns.get(sieve, frozenset()) - {_PLACE}
-            if columns.keys() != {sieve} or program_of(workspace, itself.sql).columns != {schema.table: read}:
-                return None  # of the number of a row, which is another one there
+            columns = program_of(workspace, f"{places.sql} UNION ALL {itself.sql}").columns
         except sqlite3.Error:  # of a column that only SQLite computes
             return None
-        return _Look(self._loader, schema, places, read) if read and read <= schema.by_name.keys() else None
+        read = columns.get(schema.table, frozenset())
+        same = columns == {sieve: read | {_PLACE}, schema.table: read}
+        return _Look(self._loader, schema, places, read) if same and read and read <= schema.by_name.keys() else None
 
 
 class _Look:
