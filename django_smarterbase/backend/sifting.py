@@ -58,7 +58,7 @@ class Sifter:
                 self._sift()
                 if self._kept >= enough:
                     pieces.close()
-        if self._remembers or 0 < self._held < self._kept + self._fresh:
+        if self._remembers or 0 < self._held < self._kept + self._fresh:  # else SQLite's last look is the statement's
             self._sift()
 
     def _take(self, piece: Piece) -> None:

@@ -148,6 +148,7 @@ def test_document_with_another_damage_is_named_by_who_wants_it(site: Site) -> No
 
 
 def test_damaged_document_that_is_wanted_is_passed_over_and_counted(site: Site) -> None:
+    damage(6, b"[")
     damage(7, created_at="whenever")
     damage(LAST[0], created_at="whenever")
     options = connection.settings_dict["OPTIONS"]
@@ -159,7 +160,7 @@ def test_damaged_document_that_is_wanted_is_passed_over_and_counted(site: Site) 
     finally:
         connection.close()
         connection.settings_dict["OPTIONS"] = options
-    assert seen.profiles[0].skipped_documents == 1
+    assert seen.profiles[0].skipped_documents == 2
 
 
 def test_document_of_another_version_is_read_as_a_whole(site: Site, decoded: list[str]) -> None:
