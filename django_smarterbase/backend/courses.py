@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import FullResultSet
 from django.db.models.sql.compiler import SQLAggregateCompiler
 from django.db.models.sql.datastructures import BaseTable
+from django.utils.functional import cached_property
 
 from django_smarterbase.backend.index_only import is_plain_count, pk_order, stems_tell_keys
 from django_smarterbase.backend.rawsql import qmark
@@ -36,39 +37,85 @@ class KeysSql:
     params: tuple[Any, ...]
 
 
+class Where:
+    """The WHERE of a statement of one table, compiled anew when somebody asks, as few do: while the statement is run,
+    since it may depend on the time zone."""
+
+    def __init__(self, scope: Scope, step: Step, pk: str) -> None:
+        self._scope = scope
+        self._step = step
+        self._pk = pk
+
+    @cached_property
+    def keys(self) -> KeysSql | None:
+        """The keys of the rows that it lets pass; None when it lets all pass."""
+        return self.selecting(quote(self._pk), self._step.table)
+
+    def selecting(self, expression: str, table: str) -> KeysSql | None:
+        """An SQL expression of each row that it lets pass of ``table``, which may stand in for the statement's own.
+        None when it lets all pass."""
+        if self._compiled is None:
+            return None
+        alias, where, params = self._compiled
+        return KeysSql(qmark(f"SELECT {expression} FROM {quote(table)} AS {alias} WHERE {where}"), params)
+
+    @cached_property
+    def _compiled(self) -> tuple[str, str, tuple[Any, ...]] | None:
+        compiler: Any = self._scope.compiler
+        with compiler.connection.unnoted():
+            try:
+                where, params = compiler.compile(self._scope.where)
+            except FullResultSet:
+                return None
+        return compiler.quote_name_unless_alias(self._step.alias), where, tuple(params)
+
+
 @dataclass(frozen=True, slots=True)
 class RowByRow:
     """Run over one piece after the other. With ``counts`` the only row is a number of rows, and these add up."""
 
     step: Step
+    where: Where | None
     counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InOrder:
-    """Run over the rows of ``keys``, in their order; ``matching`` are the same in none (None: all rows).
+    """Run over the rows of ``keys``, in their order.
 
     ``by_pk`` is 1 or -1 where that is the order, ascending or descending, of primary keys that the names of the objects
     tell; otherwise 0.
     """
 
     step: Step
+    where: Where | None
     keys: KeysSql
-    matching: KeysSql | None
     by_pk: int
+
+    @property
+    def matching(self) -> KeysSql | None:
+        """The keys of the same rows, in no order; None for all of the table."""
+        return None if self.where is None else self.where.keys
 
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """Run over the rows of ``keys`` alone (None: over all), or over ``enough`` of them, whichever these are.
+    """Run over the rows that ``where`` (None: all) lets pass alone, over the ``first`` of them in an order, or over
+    ``enough`` of them, whichever these are.
 
     ``rowwise`` says that this holds only if the statement puts no rows together, which SQLite is to be asked about.
     """
 
     step: Step
-    keys: KeysSql | None
+    where: Where | None
+    first: KeysSql | None = None
     enough: int | None = None
     rowwise: bool = False
+
+    @property
+    def keys(self) -> KeysSql | None:
+        """The keys of the rows that it is run over; None for all of the table."""
+        return self.first or (None if self.where is None else self.where.keys)
 
 
 Course = RowByRow | InOrder | Sifted
@@ -87,14 +134,14 @@ def course_of(compiler: NotingCompiler, plan: QueryPlan, sql: str, *, lazy: bool
     schema = compiler.connection.table_schema(step.table)
     if len(schema.pk) != 1 or schema.pk[0] not in schema.by_name:
         return None
+    where = Where(scope, step, schema.pk[0]) if scope.where is not None and scope.where.children else None
     if compiler.operation != "select":
-        keys = _matching(scope, step, schema.pk[0])
-        return Sifted(step, keys) if keys is not None else None
+        return Sifted(step, where) if where is not None and where.keys is not None else None
     if is_count(compiler):
-        return RowByRow(step, counts=True)
+        return RowByRow(step, where, counts=True)
     if not _is_row_by_row(compiler):
-        return Sifted(step, _matching(scope, step, schema.pk[0]))
-    return _rowwise(compiler, scope, step, lazy=lazy)
+        return Sifted(step, where)
+    return _rowwise(compiler, step, where, lazy=lazy)
 
 
 def may_have_course(plan: QueryPlan, *, lazy: bool) -> bool:
@@ -135,36 +182,19 @@ def _is_row_by_row(compiler: NotingCompiler) -> bool:
     return not any(each[0].contains_aggregate or each[0].contains_over_clause for each in compiler.select)
 
 
-def _rowwise(compiler: NotingCompiler, scope: Scope, step: Step, *, lazy: bool) -> Course:
+def _rowwise(compiler: NotingCompiler, step: Step, where: Where | None, *, lazy: bool) -> Course:
     query, schema = compiler.query, compiler.connection.table_schema(step.table)
     ordered = bool(compiler.noted_order_by)
     if query.is_sliced:
         if ordered and query.high_mark is not None and _sorts_keys(compiler):
-            return Sifted(step, _keys(compiler, query.high_mark), rowwise=True)
-        enough = None if ordered else query.high_mark
-        return Sifted(step, _matching(scope, step, schema.pk[0]), enough, rowwise=True)
+            return Sifted(step, where, _keys(compiler, query.high_mark), rowwise=True)
+        return Sifted(step, where, enough=None if ordered else query.high_mark, rowwise=True)
     if not ordered:
-        return RowByRow(step)
-    matching = _matching(scope, step, schema.pk[0])
+        return RowByRow(step, where)
     if not lazy or not stems_tell_keys(schema) or not _sorts_keys(compiler):
-        return Sifted(step, matching)
+        return Sifted(step, where)
     by_pk = pk_order(compiler, schema.pk[0]) if isinstance(step.path, Scan) else None
-    return InOrder(step, _keys(compiler, None), matching, by_pk or 0)
-
-
-def _matching(scope: Scope, step: Step, pk: str) -> KeysSql | None:
-    """The keys of the rows that WHERE lets pass; None when it lets all pass."""
-    compiler: Any = scope.compiler
-    if scope.where is None or not scope.where.children:
-        return None
-    with compiler.connection.unnoted():
-        try:
-            where, params = compiler.compile(scope.where)
-        except FullResultSet:
-            return None
-        table, _params = compiler.compile(scope.aliases[step.alias])
-    column = f"{compiler.quote_name_unless_alias(step.alias)}.{quote(pk)}"
-    return KeysSql(qmark(f"SELECT {column} FROM {table} WHERE {where}"), tuple(params))
+    return InOrder(step, where, _keys(compiler, None), by_pk or 0)
 
 
 def _sorts_keys(compiler: NotingCompiler) -> bool:

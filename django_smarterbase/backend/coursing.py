@@ -10,6 +10,7 @@ from django_smarterbase.backend.loader import Loader
 from django_smarterbase.backend.pieces import Pieces
 from django_smarterbase.backend.programs import program_of
 from django_smarterbase.backend.rawsql import qmark
+from django_smarterbase.backend.sieve import Sieve
 from django_smarterbase.backend.sifting import HELD, Sifter
 from django_smarterbase.backend.spool import Spool
 from django_smarterbase.backend.streams import CreateSql, Row, RowStream
@@ -51,8 +52,10 @@ def load_or_answer(
 def _is_better_of_index(course: Course, loader: Loader) -> bool:
     """Whether rows are rather made of what the index knows. It names all of a table, so any few rows are read faster;
     who refuses scans gets them of the index nevertheless."""
+    if course.step.table not in loader.index_rows:
+        return False
     few = isinstance(course, Sifted) and course.enough is not None and course.keys is None
-    return course.step.table in loader.index_rows and not (few and loader.access != "index")
+    return not (few and loader.access != "index")
 
 
 class CourseRun:
@@ -68,6 +71,7 @@ class CourseRun:
         self._create_sql = create_sql
         self._schema = loader.schema_of(course.step.table)
         self._pieces = Pieces(loader, self._schema)
+        self._sieve = Sieve(loader, self._schema, course.where)
 
     def answer(self) -> bool:
         """Put the rows in ``execution``; or load what the SQL is then to be run over, and say False.
@@ -86,7 +90,7 @@ class CourseRun:
         if not course.counts and self._aggregates():
             self.loader.load(self.request.plan)
             return False
-        self._give_rows(self._pieces.of(course.step.path, once=True), counts=course.counts)
+        self._give_rows(self._sieved(once=True), counts=course.counts)
         return True
 
     def _in_order(self, course: InOrder) -> bool:
@@ -96,17 +100,26 @@ class CourseRun:
         if isinstance(course.step.path, Scan) and self.loader.resources.store.is_packed(self._schema.table):
             return self._in_order_of_packed(course)
         stems = self._pieces.sorted_stems(descending=course.by_pk < 0) if course.by_pk else None
-        if stems is None:
-            stems = self._sorted_by_sqlite(course, self._pieces.of(course.step.path, once=False))
+        if stems is not None:
+            self._give_rows(self._sieve.through(self._pieces.read(stems)))
+            return True
+        stems = self._sorted_by_sqlite(course, self._sieved(once=False))
         if stems is not None:
             self._give_rows(self._pieces.read(stems))
         return stems is not None
+
+    def _sieved(self, *, once: bool) -> Generator[Piece]:
+        """The documents of the course that its WHERE may let pass. What an index names is read as it is: of that WHERE
+        mostly lets all pass."""
+        path = self.course.step.path
+        pieces = self._pieces.of(path, once=once)
+        return self._sieve.through(pieces) if isinstance(path, Scan) else pieces
 
     def _in_order_of_packed(self, course: InOrder) -> bool:
         """As ``_in_order``, but no document is read twice: the second time it would not come from its pack."""
         spool = Spool()
         try:
-            stems = self._sorted_by_sqlite(course, spool.keeping(self._pieces.of(course.step.path, once=False)))
+            stems = self._sorted_by_sqlite(course, spool.keeping(self._sieved(once=False)))
             if stems is not None:
                 self._give_rows(self._pieces.again(stems, spool))
                 return True
@@ -120,7 +133,7 @@ class CourseRun:
         """The stems of the rows in their order; None when these are few enough to stay, and are loaded."""
         sqlite, keys = self.loader.workspace.sqlite, course.keys
         needed = program_of(self.loader.workspace, keys.sql).columns.get(self._schema.table, frozenset())
-        sifter = Sifter(self.loader, self._schema, course.matching, needed=needed, held=HELD)
+        sifter = Sifter(self.loader, self._schema, lambda: course.matching, needed=needed, held=HELD)
         sifter.load(pieces)
         if not sifter.thinned:
             return None
@@ -130,15 +143,15 @@ class CourseRun:
 
     def _sift(self, course: Sifted) -> None:
         if self.request.written:
-            sifter = Sifter(self.loader, self._schema, course.keys, remembers=True)
+            sifter = Sifter(self.loader, self._schema, lambda: course.keys, remembers=True)
         else:
             program = program_of(self.loader.workspace, qmark(self.request.sql))
             if course.rowwise and program.aggregates:
                 self.loader.load(self.request.plan)
                 return
             needed = program.columns.get(self._schema.table, frozenset())
-            sifter = Sifter(self.loader, self._schema, course.keys, needed=needed)
-        sifter.load(self._pieces.of(course.step.path, once=False), course.enough)
+            sifter = Sifter(self.loader, self._schema, lambda: course.keys, needed=needed)
+        sifter.load(self._sieved(once=False), course.enough)
 
     def _aggregates(self) -> bool:
         """Whether the SQL puts rows together, by a function of which Django does not know that it does."""

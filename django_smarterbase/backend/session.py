@@ -34,6 +34,7 @@ from django_smarterbase.backend.references import verify_references
 from django_smarterbase.backend.requests import Execution, Request
 from django_smarterbase.backend.retrying import MAX_ATTEMPTS, pause
 from django_smarterbase.backend.rivals import Rivals
+from django_smarterbase.backend.sieve import prepare_sieve
 from django_smarterbase.backend.snapshot import Snapshot
 from django_smarterbase.backend.unit_of_work import IntentLog, UnitOfWork, is_announced_first
 from django_smarterbase.backend.workspace import Workspace
@@ -116,6 +117,7 @@ class Session:
         self.recovery.consider(self.wrapper.catalog.find)
 
     def _run_autocommit(self, request: Request, execution: Execution) -> None:
+        prepare_sieve(self.workspace, request, self.wrapper.table_schema)
         failure: WriteFailed | None = None
         in_pieces = True
         standing: set[str] = set()  # keys that an attempt has changed for good: another one must not do it again

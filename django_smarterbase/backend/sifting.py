@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Final
 
 from django_smarterbase.backend.admission import Admission
@@ -19,7 +19,7 @@ HELD: Final = 5000  # rows that are kept whole, though only some of their column
 
 
 class Sifter:
-    """Keeps the rows of ``keys`` (None: all of them).
+    """Keeps the rows of the keys that ``keys_of`` gives (None: all of them); it is not asked before it is needed.
 
     ``remembers`` what was read of them, which a statement needs that writes them; without it, contradictions between
     rows raise ConflictError at once (see ``Admission``). ``needed`` are the columns that the statement reads: when more
@@ -30,7 +30,7 @@ class Sifter:
         self,
         loader: Loader,
         schema: TableSchema,
-        keys: KeysSql | None,
+        keys_of: Callable[[], KeysSql | None],
         *,
         remembers: bool = False,
         needed: frozenset[str] | None = None,
@@ -39,7 +39,7 @@ class Sifter:
         self.loader = loader
         self.schema = schema
         self.thinned = False
-        self._keys = keys
+        self._keys_of = keys_of
         self._remembers = remembers
         self._fillers = {} if needed is None else _fillers(schema, needed)
         self._held = held
@@ -50,13 +50,15 @@ class Sifter:
     def load(self, pieces: Generator[Piece], enough: int | None = None) -> None:
         """Load the pieces, until ``enough`` rows are kept. Raises CorruptDocument, ConflictError."""
         for piece in pieces:
-            self._take(piece)
             # Sifting again whenever as many rows have come as are kept takes a constant number of looks at each.
-            if self._fresh >= self._kept or (enough is not None and self._fresh + self._kept >= enough):
+            if self._fresh and self._fresh >= self._kept:
                 self._sift()
-            if enough is not None and self._kept >= enough:
-                pieces.close()
-        if self._remembers:
+            self._take(piece)
+            if enough is not None and self._fresh + self._kept >= enough:
+                self._sift()
+                if self._kept >= enough:
+                    pieces.close()
+        if self._remembers or 0 < self._held < self._kept + self._fresh:  # else SQLite's last look is the statement's
             self._sift()
 
     def _take(self, piece: Piece) -> None:
@@ -86,9 +88,10 @@ class Sifter:
 
     def _sift(self) -> None:
         sqlite, table = self.loader.workspace.sqlite, quote(self.schema.table)
-        if self._keys is not None:
+        keys = self._keys_of()
+        if keys is not None:
             pk = quote(self.schema.pk[0])
-            sqlite.execute(f"DELETE FROM {table} WHERE {pk} NOT IN ({self._keys.sql})", self._keys.params)
+            sqlite.execute(f"DELETE FROM {table} WHERE {pk} NOT IN ({keys.sql})", keys.params)
         self._kept, self._fresh = sqlite.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0], 0
         if self._remembers:
             self._forget_others()

@@ -88,6 +88,7 @@ class Workspace:
     def __init__(self, sqlite: sqlite3.Connection) -> None:
         self.sqlite = sqlite
         self.programs: Recent[tuple[int, str], Program] = Recent(_PROGRAMS)
+        self.sieves: dict[str, tuple[Column, ...]] = {}  # by the table that each stands beside
         self._tables: dict[str, ScratchTable] = {}
         self._defined: set[str] = set()  # tables that a schema editor has left as they stand
         self._enforces_checks = self._is_strict = False

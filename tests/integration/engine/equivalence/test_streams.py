@@ -13,7 +13,7 @@ from django.db.models.functions import Coalesce, Concat, Length, Upper
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_smarterbase.backend import coursing, pieces
+from django_smarterbase.backend import coursing, pieces, sieve
 
 from .library.models import Article
 from .questions import OWN_CONDITIONS
@@ -98,11 +98,13 @@ def filled(request: pytest.FixtureRequest, databases: tuple[str, str]) -> Iterat
     where=st.lists(OWN_CONDITIONS, max_size=2),
     shape=st.sampled_from(sorted(SHAPES)),
     sizes=st.sampled_from([(1, 1, 0), (1, 4, 2), (3, 3, 5), (2, 100, 0), (100, 1000, 5000)]),
+    few=st.sampled_from([1, 20]),
 )
 def test_statement_answers_as_stock_sqlite_wherever_its_pieces_end(
-    filled: tuple[str, str], where: list[Q], shape: str, sizes: tuple[int, int, int]
+    filled: tuple[str, str], where: list[Q], shape: str, sizes: tuple[int, int, int], few: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sieve, "FEW", few)
         for (module, name), size in zip(
             ((pieces, "FIRST"), (pieces, "LARGEST"), (coursing, "HELD")), sizes, strict=True
         ):

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from hypothesis import HealthCheck, given, settings
 
+from django_smarterbase.backend import sieve
 from django_smarterbase.profiling import profile_queries
 
 from .library.models import Article, Author
@@ -20,13 +21,15 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:django.db.models
 
 @pytest.fixture(scope="module")
 def filled(databases: tuple[str, str]) -> Iterator[tuple[str, str]]:
-    """Both databases with the library's rows, the engine without a cache."""
+    """Both databases with the library's rows, the engine without a cache; few documents are enough for a sieve."""
     for db in databases:
         fill(db)
     options = connection.settings_dict["OPTIONS"]
     connection.close()
     connection.settings_dict["OPTIONS"] = {**options, "cache": None}
-    yield databases
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sieve, "FEW", 1)
+        yield databases
     connection.close()
     connection.settings_dict["OPTIONS"] = options
 
