@@ -34,6 +34,7 @@ class Act(enum.Enum):
     ADD_COLUMN = "ADD COLUMN"
     DROP_COLUMN = "DROP COLUMN"
     DROP_TABLE = "DROP TABLE"
+    DROP_INDEX = "DROP INDEX"  # whose table is not said
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,10 @@ def definition_of(sql: str) -> Definition | None:
         tokens.take("IF", "EXISTS")
         schema, table = tokens.qualified()
         return Definition(Act.DROP_TABLE, table, temporary=_is_temporary(schema))
+    if tokens.take("DROP", "INDEX"):
+        tokens.take("IF", "EXISTS")
+        schema, index = tokens.qualified()
+        return Definition(Act.DROP_INDEX, "", index=index, temporary=_is_temporary(schema))
     return None
 
 
