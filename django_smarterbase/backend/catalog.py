@@ -102,12 +102,15 @@ class Catalog:
 
     def _model_seen_from(self, statement: Statement | None, table: str) -> type[Model] | None:
         for model in _models_of(statement):
-            found = self._registered(model._meta.apps, table) or _own_table(model, table)
+            found = self.registered(model._meta.apps, table) or _own_table(model, table)
             if found is not None:
                 return found
-        return self._registered(installed_apps, table) or _of_app_not_installed(table) or _of_no_app(table)
+        historical = statement.historical if statement is not None else None
+        found = historical(table) if historical is not None else None
+        return found or self.registered(installed_apps, table) or _of_app_not_installed(table) or _of_no_app(table)
 
-    def _registered(self, registry: Apps, table: str) -> type[Model] | None:
+    def registered(self, registry: Apps, table: str) -> type[Model] | None:
+        """The model that has the table, of those in a registry."""
         models = registry.get_models(include_auto_created=True, include_swapped=True)
         if models is not self._source:
             # In a migration, Django shows apps that have no migrations without their relations and constraints.
@@ -282,7 +285,7 @@ class Catalog:
         """The foreign keys to ``table`` of the models in this database, each with the table that has it."""
         statement = self.wrapper.statement
         model = statement.model if statement is not None else None
-        self._registered(installed_apps if model is None else model._meta.apps, table)
+        self.registered(installed_apps if model is None else model._meta.apps, table)
         here = (each for each in self._models.values() if not each._meta.swapped and self._is_here(each))
         return [
             (schema, key) for schema in map(self.of_model, here) for key in schema.foreign_keys if key.target == table
