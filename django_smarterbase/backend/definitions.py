@@ -29,6 +29,7 @@ class Act(enum.Enum):
     CREATE_INDEX = "CREATE INDEX"
     CREATE_UNIQUE_INDEX = "CREATE UNIQUE INDEX"
     CREATE_TRIGGER = "CREATE TRIGGER"
+    CREATE_VIEW = "CREATE VIEW"
     RENAME_TABLE = "RENAME TO"
     RENAME_COLUMN = "RENAME COLUMN"
     ADD_COLUMN = "ADD COLUMN"
@@ -51,7 +52,7 @@ class Definition:
 
 
 def definition_of(sql: str) -> Definition | None:
-    """What a statement does to a table; None for one that concerns none, such as that of a view."""
+    """What a statement does to a table, or to a view that it makes; None for one that concerns none."""
     tokens = _Tokens(sql)
     if tokens.take("CREATE"):
         return _creation(tokens)
@@ -79,6 +80,9 @@ def _creation(tokens: _Tokens) -> Definition | None:
         schema, name = tokens.new()
         act = Act.CREATE_UNIQUE_INDEX if unique else Act.CREATE_INDEX
         return Definition(act, tokens.after("ON"), index=name, temporary=_is_temporary(schema))
+    if tokens.take("VIEW"):
+        schema, view = tokens.new()
+        return Definition(Act.CREATE_VIEW, view, temporary=temporary or _is_temporary(schema))
     if tokens.take("TRIGGER"):
         schema, _name = tokens.new()
         temporary = temporary or _is_temporary(schema)

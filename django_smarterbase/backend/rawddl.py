@@ -27,6 +27,7 @@ from django_smarterbase.backend.requests import Execution
 from django_smarterbase.backend.tablewrites import delete_table, move_table, save_history
 from django_smarterbase.backend.upkeep import delete_documents
 from django_smarterbase.backend.verification import verify_unique_index
+from django_smarterbase.backend.workspace import PREFIX
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
@@ -50,7 +51,11 @@ def define(wrapper: DatabaseWrapper, sql: str, execution: Execution) -> None:
     if found is None or (found.temporary and found.act in (_COLUMNS | {Act.RENAME_TABLE, Act.DROP_TABLE})):
         execution.execute()
         return
+    _refuse_what_is_the_engines(found)
     _refuse_what_is_the_connections(found)
+    if found.act is Act.CREATE_VIEW:
+        execution.execute()
+        return
     if found.act in _INDEXES:
         bring_raw_tables(wrapper)  # no two of them have an index of one name
     if found.act is Act.DROP_INDEX:
@@ -67,6 +72,15 @@ def _drop_index(wrapper: DatabaseWrapper, index: str, execution: Execution) -> N
     execution.execute()
     if table is not None:
         keep_raw_table(wrapper, table)
+
+
+def _refuse_what_is_the_engines(found: Definition) -> None:
+    for name in (found.table, found.new_name):
+        if name.lower().startswith(PREFIX):
+            raise NotSupportedError(
+                f"{name!r} is no name for raw SQL to define, since names that begin with {PREFIX!r} are the engine's "
+                "own. Nothing was changed. Choose another one."
+            )
 
 
 def _refuse_what_is_the_connections(found: Definition) -> None:
