@@ -224,21 +224,22 @@ def test_table_that_was_made_anew_is_what_it_was_when_that_is_rolled_back(anothe
 
 
 def make_anew_beside_another_writer() -> None:
-    """In a transaction that makes the table anew, and whose last document another one has changed by then."""
+    """In a transaction that makes the table anew, and whose last document another one has changed by then: its
+    writes are in the order of their keys."""
     store, key = connection.resources.store, connection.resources.keys.document("auth_group", "1")
     with transaction.atomic():
-        run("DROP TABLE things", "CREATE TABLE things (m integer)", "INSERT INTO things VALUES (1)")
+        run("DROP TABLE acts", "CREATE TABLE acts (m integer)", "INSERT INTO acts VALUES (1)")
         run("UPDATE auth_group SET name = 'elsewhere'")
         store.put(key, b"{}")
 
 
 def test_rows_of_a_dropped_table_are_there_when_its_commit_fails(site: Site) -> None:
-    run("CREATE TABLE things (n text)", "INSERT INTO things VALUES ('one'), ('two')")
+    run("CREATE TABLE acts (n text)", "INSERT INTO acts VALUES ('one'), ('two')")
     Group.objects.create(pk=1, name="here")
     with pytest.raises(ConflictError):
         make_anew_beside_another_writer()
     site.restart()
-    assert run("SELECT n FROM things ORDER BY n") == [("one",), ("two",)]
+    assert run("SELECT n FROM acts ORDER BY n") == [("one",), ("two",)]
 
 
 ROWIDS = {
