@@ -45,10 +45,12 @@ class HistoricalModels:
         self._since[model._meta.db_table] = lambda: model
 
     def note_removal(self, model: type[Model], remove: Callable[[ModelState], object]) -> None:
-        """An operation has left the table so, but for what ``remove`` takes out of its state."""
-        apps = model._meta.apps
+        """An operation has left the table so, but for what ``remove`` takes out of its state. A model that is of no
+        state, but of the code, is looked for there."""
+        table, apps = model._meta.db_table, model._meta.apps
+        self._since.pop(table, None)
         if isinstance(apps, StateApps):
-            self._since[model._meta.db_table] = partial(_without, model, apps, remove)
+            self._since[table] = partial(_without, model, apps, remove)
 
     def note_end(self, table: str) -> None:
         """An operation has dropped the table, or given it another name."""

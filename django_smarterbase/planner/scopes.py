@@ -42,8 +42,8 @@ class Statement:
     ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells; ``aggregates``
     that SQLite puts rows together, though Django does not know it; ``locks_inside`` that a subquery asks for row locks.
     ``models`` and ``schemas`` are what was found for tables, so that it is looked for once: ``{table: model, or None if
-    no model has it}`` and ``{table: its model's schema}``. ``historical`` finds the
-    models of raw SQL in a migration, as it has left them.
+    no model has it}`` and ``{table: its model's schema}``. ``historical`` finds the models of raw SQL in a
+    migration.
     """
 
     model: type[Model] | None = None
