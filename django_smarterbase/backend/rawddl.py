@@ -130,7 +130,9 @@ class RawDefinition:
             keep_raw_table(self._wrapper, self._table)
 
     def _bring(self) -> None:
-        """Make the scratch table if there is such a table, since SQLite goes by it."""
+        """Make the scratch table if there is such a table, since SQLite goes by it; none that a migration left."""
+        if self._workspace.is_defined(self._table):
+            return
         if self._is_made_by_migrations() and self._catalog.model_of(self._table) is not None:
             self._wrapper.ensure_table(self._table)
         elif not self._workspace.has_table(self._table):

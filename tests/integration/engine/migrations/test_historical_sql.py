@@ -132,6 +132,16 @@ def test_sql_knows_the_name_that_the_operation_before_it_has_given(history: Hist
     assert list(history.rows("Item").order_by("pk").values_list("flag", flat=True)) == [False, True]
 
 
+def test_index_by_sql_leaves_the_table_as_the_operation_before_it_has_made_it(history: History) -> None:
+    history.apply(
+        model("Thing", n=models.IntegerField(db_index=True)),
+        migrations.RunSQL("CREATE INDEX by_sql ON history_thing (n)"),
+    )
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, "history_thing").values()
+    assert [each["columns"] for each in found if each["index"]] == [["n"], ["n"]]
+
+
 def test_sql_about_a_table_that_was_dropped_finds_none(history: History) -> None:
     history.apply(model("Thing", flag=models.BooleanField()))
     with pytest.raises(OperationalError, match="no such table: history_thing"):
