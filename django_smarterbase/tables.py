@@ -7,7 +7,7 @@ primary key of a row as it stands in its object key, encoded by ``storage.keys``
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ Row = Mapping[str, Value]
 
 #: The collations that are compared without SQLite's help. The empty name is SQLite's default, BINARY.
 COLLATIONS: Final = frozenset(("", "BINARY", "NOCASE", "RTRIM"))
+_ROW_NUMBERS: Final = ("rowid", "_rowid_", "oid")
 #: How many bytes of a text or of bytes an ordered index tells apart.
 TOLD_APART: Final = 64
 
@@ -93,6 +94,13 @@ class UniqueRule:
     expressions: tuple[str, ...] = ()
 
 
+def free_row_number(columns: Iterable[str]) -> str | None:
+    """The name by which SQL finds the number that SQLite gives each row, if no column takes it: section 5 of
+    https://www.sqlite.org/lang_createtable.html."""
+    taken = {column.lower() for column in columns}
+    return next((name for name in _ROW_NUMBERS if name not in taken), None)
+
+
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
     """What stands in ``column`` also stands in ``target_column`` of a row of the table ``target``."""
@@ -108,8 +116,8 @@ class TableSchema:
 
     ``pk`` names the primary key's columns in their order; a table without one (raw DDL) has ``("rowid",)``.
     ``auto`` is the pk column whose values come from the sequence object, or None. ``numbers_rows`` says that the
-    primary key is SQLite's own number of the row, which is an integer always. ``checks`` tells tables with other CHECK
-    constraints apart.
+    primary key is SQLite's own number of the row, which is an integer always; ``without_rowid`` (raw DDL) that there is
+    no such number. ``checks`` tells tables with other CHECK constraints apart.
     """
 
     table: str
@@ -118,6 +126,7 @@ class TableSchema:
     pk: tuple[str, ...]
     auto: str | None = None
     numbers_rows: bool = False
+    without_rowid: bool = False
     indexes: tuple[IndexDefinition, ...] = ()
     unique: tuple[UniqueRule, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()  # but those with db_constraint=False
@@ -132,6 +141,12 @@ class TableSchema:
     def by_name(self) -> dict[str, Column]:
         """``{column name: Column}``."""
         return {column.name: column for column in self.columns}
+
+    @cached_property
+    def row_number(self) -> str:
+        """The name of SQLite's own number of a row, as far as columns leave it one; else that of a column of the
+        primary key, which is not NULL in any row either."""
+        return (None if self.without_rowid else free_row_number(self.by_name)) or self.pk[0]
 
     @cached_property
     def ordering_key(self) -> tuple[str, ...]:

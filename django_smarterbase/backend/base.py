@@ -23,6 +23,7 @@ from django_smarterbase.backend.client import DatabaseClient
 from django_smarterbase.backend.creation import DatabaseCreation
 from django_smarterbase.backend.cursor import WorkspaceCursor
 from django_smarterbase.backend.features import DatabaseFeatures
+from django_smarterbase.backend.historical import HistoricalModels
 from django_smarterbase.backend.index_counts import index_counts
 from django_smarterbase.backend.introspection import DatabaseIntrospection
 from django_smarterbase.backend.operations import DatabaseOperations
@@ -48,7 +49,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
 
     ``statement`` and ``request`` are those of the ORM statement that is being compiled and run; None for raw SQL.
     ``defining`` is above 0 while a schema editor works on scratch tables, whose SQL concerns no documents.
-    ``editors`` is how many schema editors are open: above 0 within a migration.
+    ``editors`` is how many schema editors are open: above 0 within a migration, whose models are the ``historical``.
     ``constraints_disabled`` says that foreign keys are not verified, though the option may be on.
     """
 
@@ -68,6 +69,7 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         self.request: Request | None = None
         self.defining = 0
         self.editors = 0
+        self.historical: HistoricalModels | None = None
         self.constraints_disabled = False
         self.catalog = Catalog(self)
         self._session: Session | None = None

@@ -16,17 +16,17 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 from django.db.utils import ProgrammingError
 
-from django_smarterbase.backend.modeltables import affinity_of, is_row_number, schema_of_model
+from django_smarterbase.backend.modeltables import schema_of_model
 from django_smarterbase.backend.programs import program_of
 from django_smarterbase.backend.rawsql import RawTables, missing_table, qmark, tables_of
-from django_smarterbase.backend.rawtables import default_of, restore_raw_table
-from django_smarterbase.backend.workspace import ROWID, Workspace, quote
+from django_smarterbase.backend.rawtables import raw_schema, restore_raw_table
+from django_smarterbase.backend.workspace import Workspace, quote
 from django_smarterbase.planner.obstacles import Hindrance, Obstacle, obstacles_of
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
 from django_smarterbase.planner.planner import plan_statement
 from django_smarterbase.planner.scopes import Statement, is_opaque, may_aggregate
 from django_smarterbase.planner.templates import Templates
-from django_smarterbase.tables import Affinity, Column, ForeignKey, TableSchema
+from django_smarterbase.tables import ForeignKey, TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -74,11 +74,12 @@ class Catalog:
 
     def _raw_schema(self, table: str) -> TableSchema | None:
         """The schema of a raw table, which is made in this workspace if it is not there."""
-        if table in self._defined and self.wrapper.session.workspace.has_table(table):
+        workspace = self.wrapper.session.workspace
+        if table in self._defined and workspace.has_table(table):
             return self._defined[table]
-        schema = self._inspect(table)
+        schema = raw_schema(workspace, table)
         if schema is None and restore_raw_table(self.wrapper, table):
-            schema = self._inspect(table)
+            schema = raw_schema(workspace, table)
         if schema is not None:
             self._defined[table] = schema
         return schema
@@ -101,12 +102,15 @@ class Catalog:
 
     def _model_seen_from(self, statement: Statement | None, table: str) -> type[Model] | None:
         for model in _models_of(statement):
-            found = self._registered(model._meta.apps, table) or _own_table(model, table)
+            found = self.registered(model._meta.apps, table) or _own_table(model, table)
             if found is not None:
                 return found
-        return self._registered(installed_apps, table) or _of_app_not_installed(table) or _of_no_app(table)
+        historical = statement.historical if statement is not None else None
+        found = historical(table) if historical is not None else None
+        return found or self.registered(installed_apps, table) or _of_app_not_installed(table) or _of_no_app(table)
 
-    def _registered(self, registry: Apps, table: str) -> type[Model] | None:
+    def registered(self, registry: Apps, table: str) -> type[Model] | None:
+        """The model that has the table, of those in a registry."""
         models = registry.get_models(include_auto_created=True, include_swapped=True)
         if models is not self._source:
             # In a migration, Django shows apps that have no migrations without their relations and constraints.
@@ -119,28 +123,6 @@ class Catalog:
                 if concrete is not None:
                     self._models.setdefault(concrete._meta.db_table, concrete)
         return self._models.get(table)
-
-    def _inspect(self, table: str) -> TableSchema | None:
-        """The schema of a table as it stands in the workspace."""
-        workspace = self.wrapper.session.workspace
-        rows = workspace.sqlite.execute(f"PRAGMA table_xinfo({quote(table)})").fetchall()
-        if not rows:
-            return None
-        columns = [
-            Column(
-                row[1],
-                affinity=affinity_of(row[2]),
-                generated=row[6] in (2, 3),
-                default=None if row[4] is None else default_of(workspace.sqlite, row[2], row[4]),
-            )
-            for row in rows
-        ]
-        pk = tuple(row[1] for row in sorted((row for row in rows if row[5]), key=lambda row: row[5]))
-        if not pk:
-            columns.insert(0, Column(ROWID, affinity=Affinity.INTEGER))
-        declared = [row[2] for row in rows if row[5]]
-        numbers_rows = not pk or (len(pk) == 1 and is_row_number(declared[0]))
-        return TableSchema(table, table, tuple(columns), pk or (ROWID,), numbers_rows=numbers_rows)
 
     def forget(self, table: str | None = None) -> None:
         """Look at the workspace again for tables that are no model's."""
@@ -226,13 +208,15 @@ class Catalog:
 
     def migrated_tables(self) -> list[str]:
         """The tables that have a schema object, those of the transaction under way included. One listing."""
-        resources = self.wrapper.resources
-        prefix = resources.keys.schema_prefix()
-        keys = {listed.key for listed in resources.store.list(prefix)}
+        keys = self.wrapper.resources.keys
+        return self._named_by(keys.schema_prefix(), keys.table_of_schema)
+
+    def _named_by(self, prefix: str, name_of: Callable[[str], str | None]) -> list[str]:
+        """The tables that have an object under ``prefix``, as the transaction under way has it. One listing."""
+        keys = {listed.key for listed in self.wrapper.resources.store.list(prefix)}
         for pending in self.wrapper.session.workspace.pending(""):
             (keys.add if pending.body is not None else keys.discard)(pending.key)
-        tables = (resources.keys.table_of_schema(key) for key in keys)
-        return [table for table in tables if table is not None]
+        return [table for key in sorted(keys) if (table := name_of(key)) is not None]
 
     def tables_with_documents(self, tables: Iterable[str]) -> list[str]:
         """Those of ``tables`` that have objects, of documents or others. One listing of folders."""
@@ -251,10 +235,9 @@ class Catalog:
         return next((name for name in known if name.lower() == table.lower()), table)
 
     def raw_tables_kept(self) -> list[str]:
-        """The raw tables whose SQL is stored. One listing."""
+        """The raw tables whose SQL is kept, those of the transaction under way included. One listing."""
         keys = self.wrapper.resources.keys
-        listed = self.wrapper.resources.store.list(keys.raw_table_prefix())
-        return [table for each in listed if (table := keys.name_of_raw_table(each.key)) is not None]
+        return self._named_by(keys.raw_table_prefix(), keys.name_of_raw_table)
 
     def has_schema_object(self, table: str) -> bool:
         """Whether a migration has made the table."""
@@ -302,7 +285,7 @@ class Catalog:
         """The foreign keys to ``table`` of the models in this database, each with the table that has it."""
         statement = self.wrapper.statement
         model = statement.model if statement is not None else None
-        self._registered(installed_apps if model is None else model._meta.apps, table)
+        self.registered(installed_apps if model is None else model._meta.apps, table)
         here = (each for each in self._models.values() if not each._meta.swapped and self._is_here(each))
         return [
             (schema, key) for schema in map(self.of_model, here) for key in schema.foreign_keys if key.target == table

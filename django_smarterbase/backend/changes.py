@@ -103,7 +103,7 @@ class ChangeReader:
     def staged(self, pending: PendingDocument, schema: TableSchema | None) -> DocumentWrite:
         """A pending document as the write that COMMIT makes of it."""
         table = self.snapshot.table(pending.table)
-        known = table.known.get(pending.stem)
+        stored = table.stored(pending.stem)
         write = DocumentWrite(schema, pending.stem, pending.key, pending.body, pending.base_etag, None)
         if schema is None:
             return replace(write, undo_body=self._replaced(pending))
@@ -112,14 +112,16 @@ class ChangeReader:
             document = self.resources.decode(schema, pending.key, pending.body)
             claims = held_claims(document.extras)
             write = replace(write, row=as_row(schema, document.values), takes=claims)
-        if known is not None and table.codec is not None:
+        if stored is not None:
             # As it was read: a migration may have changed, renamed or dropped the table since.
+            codec, known = stored
+            row = as_row(codec.schema, known.values)
             write = replace(
                 write,
-                undo_body=table.codec.encode(known.values, known.extras),
-                undo_row=as_row(table.codec.schema, known.values),
+                undo_body=codec.encode(known.values, known.extras),
+                undo_row={name: row.get(name) for name in schema.by_name},
                 takes=_without(claims, held_claims(known.extras)),
-                frees=_without(_held(table.codec.schema, known.values, known.extras), claims),
+                frees=_without(_held(codec.schema, known.values, known.extras), claims),
                 built_on=transaction_of(known.extras),
             )
         return write

@@ -29,11 +29,13 @@ class Act(enum.Enum):
     CREATE_INDEX = "CREATE INDEX"
     CREATE_UNIQUE_INDEX = "CREATE UNIQUE INDEX"
     CREATE_TRIGGER = "CREATE TRIGGER"
+    CREATE_VIEW = "CREATE VIEW"
     RENAME_TABLE = "RENAME TO"
     RENAME_COLUMN = "RENAME COLUMN"
     ADD_COLUMN = "ADD COLUMN"
     DROP_COLUMN = "DROP COLUMN"
     DROP_TABLE = "DROP TABLE"
+    DROP_INDEX = "DROP INDEX"  # whose table is not said
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Definition:
 
 
 def definition_of(sql: str) -> Definition | None:
-    """What a statement does to a table; None for one that concerns none, such as that of a view."""
+    """What a statement does to a table, or to a view that it makes; None for one that concerns none."""
     tokens = _Tokens(sql)
     if tokens.take("CREATE"):
         return _creation(tokens)
@@ -60,6 +62,10 @@ def definition_of(sql: str) -> Definition | None:
         tokens.take("IF", "EXISTS")
         schema, table = tokens.qualified()
         return Definition(Act.DROP_TABLE, table, temporary=_is_temporary(schema))
+    if tokens.take("DROP", "INDEX"):
+        tokens.take("IF", "EXISTS")
+        schema, index = tokens.qualified()
+        return Definition(Act.DROP_INDEX, "", index=index, temporary=_is_temporary(schema))
     return None
 
 
@@ -74,6 +80,9 @@ def _creation(tokens: _Tokens) -> Definition | None:
         schema, name = tokens.new()
         act = Act.CREATE_UNIQUE_INDEX if unique else Act.CREATE_INDEX
         return Definition(act, tokens.after("ON"), index=name, temporary=_is_temporary(schema))
+    if tokens.take("VIEW"):
+        schema, view = tokens.new()
+        return Definition(Act.CREATE_VIEW, view, temporary=temporary or _is_temporary(schema))
     if tokens.take("TRIGGER"):
         schema, _name = tokens.new()
         temporary = temporary or _is_temporary(schema)

@@ -36,7 +36,7 @@ def program_of(workspace: Workspace, sql: str) -> Program:
 def _asked(sqlite: sqlite3.Connection, sql: str) -> Program:
     columns: dict[str, set[str]] = defaultdict(set)
 
-    def note(action: int, table: str | None, column: str | None) -> None:
+    def note(action: int, table: str | None, column: str | None, _within: str | None) -> None:
         if action == sqlite3.SQLITE_READ and table is not None:
             columns[table].update([column] if column else [])
 

@@ -39,8 +39,9 @@ def proposals_of(workspace: Workspace, schema: TableSchema, request: Request, ex
     names = ", ".join(f"+{quote(column.name)}" for column in schema.columns)
     with _rehearsal(workspace, schema):
         execution.execute()
-        numbered = workspace.sqlite.execute(f"SELECT rowid, {names} FROM {_PROPOSED}").fetchall()
-        rows = [(Place(_PROPOSED, "rowid = ?", (number,)), as_row(schema, values)) for number, *values in numbered]
+        number = quote(schema.row_number)
+        proposed = workspace.sqlite.execute(f"SELECT {number}, {names} FROM {_PROPOSED}").fetchall()
+        rows = [(Place(_PROPOSED, f"{number} = ?", (key,)), as_row(schema, values)) for key, *values in proposed]
         return [
             Proposal(_stem(schema, request, row), row, claims_of(workspace, schema, place, row)) for place, row in rows
         ]

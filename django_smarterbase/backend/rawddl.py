@@ -14,18 +14,27 @@ from django.db.utils import NotSupportedError, OperationalError
 
 from django_smarterbase.backend.definitions import Act, Definition, definition_of
 from django_smarterbase.backend.modeltables import named
-from django_smarterbase.backend.rawtables import forget_raw_table, is_raw_table, keep_raw_table, restore_raw_table
+from django_smarterbase.backend.rawtables import (
+    bring_raw_tables,
+    forget_raw_table,
+    is_raw_table,
+    keep_raw_table,
+    restore_raw_table,
+    table_of_index,
+)
 from django_smarterbase.backend.refusals import first_document, refuse_taken_name
 from django_smarterbase.backend.requests import Execution
 from django_smarterbase.backend.tablewrites import delete_table, move_table, save_history
 from django_smarterbase.backend.upkeep import delete_documents
 from django_smarterbase.backend.verification import verify_unique_index
+from django_smarterbase.backend.workspace import PREFIX
 from django_smarterbase.tables import TableSchema
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
 
 _COLUMNS: Final = frozenset((Act.ADD_COLUMN, Act.RENAME_COLUMN, Act.DROP_COLUMN))
+_INDEXES: Final = frozenset((Act.CREATE_INDEX, Act.CREATE_UNIQUE_INDEX, Act.DROP_INDEX))
 #: What a migration has in place of SQL about the table of a model.
 _OPERATIONS: Final = {
     Act.ADD_COLUMN: "AddField",
@@ -42,8 +51,36 @@ def define(wrapper: DatabaseWrapper, sql: str, execution: Execution) -> None:
     if found is None or (found.temporary and found.act in (_COLUMNS | {Act.RENAME_TABLE, Act.DROP_TABLE})):
         execution.execute()
         return
+    _refuse_what_is_the_engines(found)
     _refuse_what_is_the_connections(found)
+    if found.act is Act.CREATE_VIEW:
+        execution.execute()
+        return
+    if found.act in _INDEXES:
+        bring_raw_tables(wrapper)  # no two of them have an index of one name
+    if found.act is Act.DROP_INDEX:
+        _drop_index(wrapper, found.index, execution)
+        return
     RawDefinition(wrapper, replace(found, table=wrapper.catalog.spelled(found.table)), execution).run()
+
+
+def _drop_index(wrapper: DatabaseWrapper, index: str, execution: Execution) -> None:
+    """Drop the index of a raw table. That of a model's table may have been another connection's."""
+    table = table_of_index(wrapper.session.workspace, index)
+    if table is None and wrapper.editors:
+        return
+    execution.execute()
+    if table is not None:
+        keep_raw_table(wrapper, table)
+
+
+def _refuse_what_is_the_engines(found: Definition) -> None:
+    for name in (found.table, found.new_name):
+        if name.lower().startswith(PREFIX):
+            raise NotSupportedError(
+                f"{name!r} is no name for raw SQL to define, since names that begin with {PREFIX!r} are the engine's "
+                "own. Nothing was changed. Choose another one."
+            )
 
 
 def _refuse_what_is_the_connections(found: Definition) -> None:
@@ -93,7 +130,9 @@ class RawDefinition:
             keep_raw_table(self._wrapper, self._table)
 
     def _bring(self) -> None:
-        """Make the scratch table if there is such a table, since SQLite goes by it."""
+        """Make the scratch table if there is such a table, since SQLite goes by it; none that a migration left."""
+        if self._workspace.is_defined(self._table):
+            return
         if self._is_made_by_migrations() and self._catalog.model_of(self._table) is not None:
             self._wrapper.ensure_table(self._table)
         elif not self._workspace.has_table(self._table):
@@ -104,6 +143,7 @@ class RawDefinition:
         schema, session = self._catalog.find(self._table), self._wrapper.session
         if schema is None or not self._workspace.has_table(self._table):
             return  # SQLite says that there is none
+        self._wrapper.ensure_table(self._table)
         session.empty()
         book = verify_unique_index(self._wrapper, schema, self._execution.execute)
         if session.in_transaction:
@@ -112,7 +152,7 @@ class RawDefinition:
     def _is_index_of_model(self) -> bool:
         """Whether the scratch table has the index of a migration already: made of the model, as that has become."""
         made_of_model = self._wrapper.editors and self._catalog.model_of(self._table) is not None
-        return bool(made_of_model) and self._workspace.has_index(self._table, self._found.index)
+        return bool(made_of_model) and table_of_index(self._workspace, self._found.index) == self._table
 
     def _is_made_by_migrations(self) -> bool:
         return self._catalog.has_schema_object(self._table)

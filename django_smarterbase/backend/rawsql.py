@@ -16,6 +16,8 @@ from django.db.backends.sqlite3.base import FORMAT_QMARK_REGEX
 
 from django_smarterbase.backend.workspace import PREFIX
 
+Note = Callable[[int, str | None, str | None, str | None], None]
+
 _FIRST_WORD: Final = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*([A-Za-z]+)", re.DOTALL)
 _QUERIES: Final = frozenset(("SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH", "VALUES"))
 _DEFINITIONS: Final = frozenset(("CREATE", "ALTER", "DROP"))
@@ -79,8 +81,10 @@ def tables_of(sqlite: sqlite3.Connection, sql: str) -> RawTables:
     written: dict[str, None] = {}
     sequences = False
 
-    def note(action: int, table: str | None, _column: str | None) -> None:
+    def note(action: int, table: str | None, _column: str | None, within: str | None) -> None:
         nonlocal sequences
+        if within is not None and within.startswith(PREFIX):
+            return  # a change log's trigger, which has but the row that the statement writes
         sequences = sequences or table == _SEQUENCES
         if table is not None and not table.startswith(("sqlite_", PREFIX)):
             if action in (sqlite3.SQLITE_READ, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE):
@@ -92,12 +96,12 @@ def tables_of(sqlite: sqlite3.Connection, sql: str) -> RawTables:
     return RawTables(tuple(read), tuple(written), sequences)
 
 
-def authorized(sqlite: sqlite3.Connection, sql: str, note: Callable[[int, str | None, str | None], None]) -> list[str]:
-    """Tell ``note`` of everything that ``sql`` is going to touch, as (action, table, column); returns the names of the
-    instructions that SQLite has made of it. Nothing is executed."""
+def authorized(sqlite: sqlite3.Connection, sql: str, note: Note) -> list[str]:
+    """Tell ``note`` of everything that ``sql`` is going to touch, as (action, table, column, the trigger or view that
+    does it); returns the names of the instructions that SQLite has made of it. Nothing is executed."""
 
-    def authorize(action: int, table: str | None, column: str | None, *_details: str | None) -> int:
-        note(action, table, column)
+    def authorize(action: int, table: str | None, column: str | None, _database: str | None, within: str | None) -> int:
+        note(action, table, column, within)
         return sqlite3.SQLITE_OK
 
     sqlite.set_authorizer(authorize)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.sqlite3.schema import DatabaseSchemaEditor as SQLiteSchemaEditor
+from django.db.migrations.state import ModelState
 from django.db.models import Field, Model, UniqueConstraint
 from django.db.utils import IntegrityError, OperationalError
 
@@ -27,6 +28,7 @@ from django_smarterbase.backend.alterations import (
     removal,
 )
 from django_smarterbase.backend.catalog import creation_sql
+from django_smarterbase.backend.historical import HistoricalModels
 from django_smarterbase.backend.modeltables import column_name, column_of, named, sqlite_value
 from django_smarterbase.backend.refusals import refuse_missing_default, refuse_other_key, refuse_taken_name
 from django_smarterbase.backend.tablewrites import delete_table, move_table, save_history
@@ -51,6 +53,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._defined: set[str] = set()  # the tables that the operation under way is at work on
+        self._historical = self.connection.historical or HistoricalModels(self.connection)
 
     @contextmanager
     def _structural(self, *models: type[Model]) -> Iterator[bool]:
@@ -109,6 +112,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             if concerns_documents:
                 self._defined.add(table)
                 save_history(self.connection, table, History())
+                self._historical.note(model)
 
     def delete_model(self, model: type[Model], handle_autom2m: bool = True) -> None:
         """Drop the scratch table, and delete the documents, their packs, the schema object and the sequence."""
@@ -118,6 +122,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             if concerns_documents:
                 delete_table(self.connection, self.connection.schema_of_model(model))
                 self.connection.session.workspace.drop(table)
+                self._historical.note_end(table)
 
     def alter_db_table(self, model: type[Model], old_db_table: str, new_db_table: str) -> None:
         """Rename the scratch table, and move the documents to the new table's keys, all of them or none.
@@ -134,6 +139,8 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 self._defined.add(new_db_table)
                 old, new = (named(model, table, self.connection) for table in (old_db_table, new_db_table))
                 move_table(self.connection, old, new)
+                self._historical.note_end(old_db_table)
+                self._historical.note(model)
 
     def _make_under_old_name(self, model: type[Model], table: str) -> None:
         workspace = self.connection.session.workspace
@@ -158,6 +165,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 steps = [] if field.generated else [addition(self._column(field), default)]
                 shared = field.unique and (field.generated or default is not None)
                 self._note(model, steps, model_since(field) if shared else None)
+                self._historical.note(model_since(field) or model)
 
     def remove_field(self, model: type[Model], field: Field[Any, Any]) -> None:
         """Drop the column; its attributes go when their documents are next written."""
@@ -168,6 +176,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             super().remove_field(model, field)
             if noted:
                 self._note(model, [removal(column_name(field))])
+                self._historical.note_removal(model, lambda state: state.fields.pop(field.name))
 
     def alter_field(
         self, model: type[Model], old_field: Field[Any, Any], new_field: Field[Any, Any], strict: bool = False
@@ -183,6 +192,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             super().alter_field(model, old_field, new_field, strict)
             if noted:
                 self._note_alteration(model, old_field, new_field)
+                self._historical.note(model_since(new_field) or model)
 
     def _column(self, field: Field[Any, Any]) -> Column:
         return column_of(field, self.connection)
@@ -252,6 +262,8 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             before, after = ({tuple(names) for names in each} for each in (old_unique_together, new_unique_together))
             if concerns_documents and after - before:
                 self._verify(model)
+            if concerns_documents:
+                self._historical.note(model)
 
     def add_index(self, model: type[Model], index: Any) -> None:
         """Nothing to do for the documents: the Redis index follows with the next ``sb_reindex``."""
@@ -277,6 +289,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
                 super().add_constraint(model, constraint)
             if concerns_documents:
                 self._verify(model)
+                self._historical.note(model)
 
     def remove_constraint(self, model: type[Model], constraint: Any) -> None:
         """Delete the claims that documents have by it; otherwise nothing to do for them."""
@@ -284,6 +297,8 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
         with self._structural(model) as concerns_documents:
             if self.collect_sql or stands:
                 super().remove_constraint(model, constraint)
+            if concerns_documents:
+                self._historical.note_removal(model, partial(_remove_constraint, constraint.name))
             if concerns_documents and isinstance(constraint, UniqueConstraint):
                 delete = partial(delete_claims, self.connection.resources, model._meta.db_table, constraint.name)
                 self.connection.on_commit(delete)
@@ -312,6 +327,8 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
     def __enter__(self) -> DatabaseSchemaEditor:
         entered: DatabaseSchemaEditor = super().__enter__()
         self.connection.editors += 1
+        if self.connection.historical is None:
+            self.connection.historical = self._historical
         return entered
 
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
@@ -327,6 +344,8 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
 
     def _leave(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         self.connection.editors -= 1
+        if not self.connection.editors:
+            self.connection.historical = None
         self.connection.defining += 1
         try:
             super().__exit__(exc_type, exc_value, traceback)
@@ -343,3 +362,7 @@ class DatabaseSchemaEditor(SQLiteSchemaEditor):
             value = sqlite_value(self.effective_default(field))
         value = value_as_stored(self._column(field).affinity, value)
         return None if value is None else tag(value)
+
+
+def _remove_constraint(name: str, state: ModelState) -> None:
+    state.options["constraints"] = [each for each in state.options["constraints"] if each.name != name]

@@ -378,6 +378,9 @@ class Session:
             else:
                 self.resources.assume_history(table, History.load(pending.body))
             self.snapshot().table(table).return_to(self.resources.history(table))
+        for table, seen in self.snapshot().tables.items():
+            keys = {stem: self.resources.keys.document(table, stem) for stem in seen.gone}
+            seen.forget(stem for stem, key in keys.items() if self.workspace.pending_one(key) is None)
         if self._transaction is not None:
             self._empty(self._transaction)
         self.migration_claims.give_back()

@@ -28,7 +28,7 @@ class TableSnapshot:
     """One table. ``known`` is ``{stem: Known}``, its values as ``codec`` has them, or None where there was no document;
     ``present`` are the stems that stand in the scratch table (or were changed there); ``complete`` says that every
     document is known; ``met`` is how many documents scans have met. ``earlier`` is what was known by the codecs of
-    earlier histories, the oldest first.
+    earlier histories, the oldest first; ``gone`` what was known of documents that went with a table of this name.
     """
 
     known: dict[str, Known | None] = field(default_factory=dict)
@@ -38,12 +38,25 @@ class TableSnapshot:
     overlaid: bool = False
     codec: DocumentCodec | None = None
     earlier: list[tuple[DocumentCodec, dict[str, Known | None]]] = field(default_factory=list)
+    gone: dict[str, tuple[DocumentCodec, Known]] = field(default_factory=dict)
 
     def forget(self, stems: Iterable[str]) -> None:
         """These documents are to be read again, and so is what a scan may not have met."""
         for stem in stems:
             self.known.pop(stem, None)
             self.complete = False
+
+    def drop(self, stems: Iterable[str]) -> None:
+        """The documents of the table, which are these, go with it: another of its name may have other columns."""
+        for stem, known in self.known.items():
+            if known is not None and self.codec is not None:
+                self.gone.setdefault(stem, (self.codec, known))
+        self.known = dict.fromkeys(stems)
+
+    def stored(self, stem: str) -> tuple[DocumentCodec, Known] | None:
+        """What was read of a document, and by which codec; None when nothing was, or there was none."""
+        known = self.known.get(stem)
+        return self.gone.get(stem) if known is None or self.codec is None else (self.codec, known)
 
     def read_with(self, codec: DocumentCodec) -> None:
         """Go on with ``codec``. A migration may have changed the table since: what is known is then brought up to date.

@@ -19,6 +19,7 @@ from django_smarterbase.backend.session import Session
 from django_smarterbase.hints import hints_of
 from django_smarterbase.planner.explain import explain_text
 from django_smarterbase.planner.plan import QueryPlan, Scan, Step
+from django_smarterbase.planner.scopes import Statement
 from django_smarterbase.planner.values import filter_values
 from django_smarterbase.profiling.fingerprint import fingerprint
 from django_smarterbase.profiling.profile import FULL_SCAN, KEY, QueryProfile, redis_index
@@ -49,12 +50,19 @@ class StatementRunner:
                 self.session.resources.sequences.reset(table)
             return None
         request = self.wrapper.request
-        if request is None or request.sql not in query:
-            if self.wrapper.defining or not touches_rows(query):
-                self._pass_through(query)
-                return None
-            request = self._raw_request(query, params)
-        return self._run_recorded(request, query, params)
+        if request is not None and request.sql in query:
+            return self._run_recorded(request, query, params)
+        historical = self.wrapper.historical
+        if historical is None or self.wrapper.defining or not (touches_rows(query) or defines_tables(query)):
+            return self._run_raw(query, params)
+        with self.wrapper.catalog.seen_from(Statement(historical=historical.model_of)):
+            return self._run_raw(query, params)
+
+    def _run_raw(self, query: str, params: Any) -> FollowingRows | None:
+        if self.wrapper.defining or not touches_rows(query):
+            self._pass_through(query)
+            return None
+        return self._run_recorded(self._raw_request(query, params), query, params)
 
     def _pass_through(self, query: str) -> None:
         """Transactions, pragmas and definitions concern the workspace alone, but for those of raw tables."""

@@ -69,7 +69,8 @@ def _verify(
             continue
         key = keys[columns[id]]
         names = ", ".join(f"+{quote(column)}" for column in (key.column, *schema.pk))
-        value, *pk = sqlite.execute(f"SELECT {names} FROM {table} WHERE rowid = ?", (number,)).fetchone()
+        row = f"SELECT {names} FROM {table} WHERE {quote(schema.row_number)} = ?"
+        value, *pk = sqlite.execute(row, (number,)).fetchone()
         raise IntegrityError(
             f"FOREIGN KEY constraint failed: the row of {schema.label} with the primary key "
             f"{', '.join(map(repr, pk))} has {value!r} in {schema.field_names.get(key.column, key.column)}, but no "

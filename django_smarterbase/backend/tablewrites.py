@@ -60,9 +60,12 @@ def save_history(wrapper: DatabaseWrapper, table: str, history: History | None) 
 
 def delete_table(wrapper: DatabaseWrapper, schema: TableSchema) -> None:
     """Delete the documents of a table, their claims and packs, the schema object and the sequence."""
-    resources = wrapper.resources
-    carry_out(wrapper, list(drops(wrapper, schema)))
-    if not wrapper.session.in_transaction:
+    resources, session = wrapper.resources, wrapper.session
+    writes = list(drops(wrapper, schema))
+    carry_out(wrapper, writes)
+    if session.in_transaction:
+        session.snapshot().table(schema.table).drop(write.stem for write in writes)
+    else:
         delete_claims(resources, schema.table)
     wrapper.on_commit(partial(resources.sequences.reset, schema.table))
     wrapper.on_commit(partial(resources.store.unpack, schema.table))

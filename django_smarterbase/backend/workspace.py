@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from django_smarterbase.backend.programs import Program
 
 PREFIX: Final = "_sb_"
-ROWID: Final = "rowid"
 _PROGRAMS: Final = 500  # statements of which a connection remembers what SQLite makes of them
 _ASIDE: Final = "_sb_aside"
 _LOADING: Final = "_sb_loading"
@@ -135,10 +134,6 @@ class Workspace:
         """Whether SQLite has this scratch table."""
         found = self.sqlite.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
         return found.fetchone() is not None
-
-    def has_index(self, table: str, name: str) -> bool:
-        """Whether the scratch table has an index of this name."""
-        return any(row[1] == name for row in self.sqlite.execute(f"PRAGMA index_list({quote(table)})"))
 
     def definition(self, table: str) -> list[str]:
         """The SQL that makes a table and, after it, its indexes, as SQLite remembers them; none for an unknown one."""
@@ -301,8 +296,9 @@ class Workspace:
         join = " AND ".join(f"{_exactly(schema, column)} IS l.k{position}" for position, column in enumerate(schema.pk))
         # A leading + keeps the converters that Django registers for declared types off: documents hold raw values.
         values = "".join(f", +t.{quote(column.name)}" for column in schema.columns)
+        stands = f"t.{quote(schema.row_number)} IS NOT NULL"
         rows = self.sqlite.execute(
-            f"SELECT DISTINCT {keys}, t.rowid IS NOT NULL{values} FROM {log} l LEFT JOIN {quote(table)} t ON {join}"
+            f"SELECT DISTINCT {keys}, {stands}{values} FROM {log} l LEFT JOIN {quote(table)} t ON {join}"
         ).fetchall()
         if rows:
             self.sqlite.execute(f"DELETE FROM {log}")

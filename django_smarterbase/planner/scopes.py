@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard
 
@@ -42,10 +42,12 @@ class Statement:
     ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells; ``aggregates``
     that SQLite puts rows together, though Django does not know it; ``locks_inside`` that a subquery asks for row locks.
     ``models`` and ``schemas`` are what was found for tables, so that it is looked for once: ``{table: model, or None if
-    no model has it}`` and ``{table: its model's schema}``.
+    no model has it}`` and ``{table: its model's schema}``. ``historical`` finds the models of raw SQL in a
+    migration.
     """
 
     model: type[Model] | None = None
+    historical: Callable[[str], type[Model] | None] | None = None
     scopes: list[Scope] = field(default_factory=list)
     opaque: bool = False
     aggregates: bool = False

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connections, models
+from django.db import IntegrityError, connections, models, transaction
 from django.db.models.expressions import Col
 from django.test.utils import isolate_apps
 from pytest_django import DjangoDbBlocker
 
+from django_smarterbase.backend.table_references import verify_tables
+from django_smarterbase.planner.scopes import Statement
 from testproject.services import RedisServer
 from tests.integration.commands.site import site_in
 
@@ -90,7 +92,16 @@ def own(
                 app_label = "django_smarterbase"
                 db_table = f"shout_{secrets.token_hex(3)}"
 
-    tables = {"Name": Name, "Person": Person, "Shout": Shout}
+        class Numbered(models.Model):
+            code = models.CharField(max_length=9, unique=True)
+            rowid = models.IntegerField(null=True)
+            name = models.ForeignKey(Name, models.CASCADE, null=True)
+
+            class Meta:
+                app_label = "django_smarterbase"
+                db_table = f"numbered_{secrets.token_hex(3)}"
+
+    tables = {"Name": Name, "Person": Person, "Shout": Shout, "Numbered": Numbered}
     with (
         django_db_blocker.unblock(),
         RedisServer() as server,
@@ -115,6 +126,9 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         for number, (text, initial) in enumerate((("b", "bx"), ("C", "az"), ("a", "ay")))
     ],
 }
+
+
+ROWS["Numbered"] = [{"code": text, "rowid": number} for text, number in (("a", None), ("b", 7), ("c", 1))]
 
 
 def rows_of(tables: dict[str, type[models.Model]], table: str, db: str) -> models.QuerySet[Any]:
@@ -152,6 +166,10 @@ QUESTIONS: dict[str, tuple[str, Callable[[models.QuerySet[Any]], Rows]]] = {
     "others than that": ("Shout", lambda rows: rows.exclude(initial="a").count()),
     "a range of it": ("Shout", lambda rows: rows.filter(initial__lte="a", initial__startswith="a").count()),
     "an order by it": ("Shout", lambda rows: [row.number for row in rows.order_by("initial", "number")[:1]]),
+    "a column called as SQLite calls the number of a row": (
+        "Numbered",
+        lambda rows: (sorted(rows.values_list("code", "rowid")), rows.filter(rowid=None).count()),
+    ),
     "bit by bit": ("Shout", lambda rows: [row.pk for row in rows.order_by("-other").iterator()]),
 }
 
@@ -171,3 +189,28 @@ def test_key_in_another_case_is_taken(own: dict[str, type[models.Model]], db: st
         names.create(text="A")
     assert names.get_or_create(text="b")[1] is False
     assert names.count() == 2
+
+
+@pytest.mark.parametrize("db", ["default", STOCK])
+def test_rows_are_written_by_their_number_though_a_column_is_called_so(
+    own: dict[str, type[models.Model]], db: str
+) -> None:
+    rows = rows_of(own, "Numbered", db)
+    model, fields = own["Numbered"], {"unique_fields": ["code"], "update_fields": ["rowid"]}
+    with transaction.atomic(using=db):
+        rows.filter(code="b").update(rowid=None)
+        rows.bulk_create([model(code="c"), model(code="d", rowid=9)], update_conflicts=True, **fields)
+        rows.filter(code="a").delete()
+        assert sorted(rows.values_list("code", "rowid")) == [("b", None), ("c", None), ("d", 9)]
+        transaction.set_rollback(True, using=db)
+
+
+def test_row_that_refers_to_nothing_is_named_though_a_column_is_called_as_its_number(
+    own: dict[str, type[models.Model]],
+) -> None:
+    connection: Any = connections["default"]
+    lost = rows_of(own, "Numbered", "default").create(code="lost", rowid=1, name_id="nobody")
+    refusal = pytest.raises(IntegrityError, match=f"primary key {lost.pk} has 'nobody' in name")
+    with connection.catalog.seen_from(Statement(model=own["Numbered"])), refusal:
+        verify_tables(connection, [lost._meta.db_table])
+    lost.delete()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from django_smarterbase.profiling import profile_queries
@@ -267,3 +268,15 @@ def test_first_document_of_a_table_with_a_unique_field_is_no_fallback(site: Site
         Author.objects.create(name="first")
     assert [(profile.fallback, profile.index_used) for profile in queries.profiles] == [(False, "key")]
     assert site.state(Author).reason is None
+
+
+@pytest.mark.parametrize(("verb", "reads"), [("INSERT", 0), ("INSERT OR REPLACE", 1), ("REPLACE", 1)])
+def test_raw_insert_reads_none_of_the_rows_that_it_does_not_meet(groups: list[Group], verb: str, reads: int) -> None:
+    def insert(number: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"{verb} INTO auth_group (id, name) VALUES (%s, %s)", (number, f"group {number}"))
+
+    connection.close()
+    for number in (101, 102, 103):  # the first of a connection makes the triggers, which SQLite tells of afterwards
+        spent = cost(partial(insert, number))[1]
+        assert (spent.reads, spent.lists) == (reads, 0)

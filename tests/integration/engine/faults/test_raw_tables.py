@@ -12,7 +12,7 @@ from django.core.management.color import no_style
 from django.db import NotSupportedError, ProgrammingError, connection, transaction
 from django.db.utils import IntegrityError, OperationalError
 
-from django_smarterbase.exceptions import CorruptDocument
+from django_smarterbase.exceptions import ConflictError, CorruptDocument
 from tests.integration.commands.site import Site
 
 CREATE = 'CREATE TABLE "things" ("name" varchar(9) NOT NULL PRIMARY KEY, "size" integer)'
@@ -196,6 +196,94 @@ def test_table_that_was_dropped_is_made_anew(site: Site, *, whole: bool) -> None
     run("DROP TABLE loose")
     assert "loose" not in connection.introspection.table_names()
     assert [key for key in site.objects() if "loose" in key] == []
+
+
+@pytest.mark.parametrize("name", ["THINGS", "things"])
+def test_table_may_be_made_anew_in_other_capitals_and_of_other_types(site: Site, name: str) -> None:
+    run("CREATE TABLE things (n text UNIQUE)", "INSERT INTO things VALUES ('one'), ('two')")
+    site.restart()
+    with transaction.atomic():
+        run("DROP TABLE things", f"CREATE TABLE {name} (n integer PRIMARY KEY)", "INSERT INTO things VALUES (1)")
+        assert run("SELECT n FROM things") == [(1,)]
+    site.restart()
+    assert run("SELECT n FROM things") == [(1,)]
+
+
+def test_table_that_was_made_anew_is_what_it_was_when_that_is_rolled_back(another: Callable[[], None]) -> None:
+    run("CREATE TABLE things (n text)", "INSERT INTO things VALUES ('one'), ('two')")
+    another()
+    with transaction.atomic():
+        run("UPDATE things SET n = 'three' WHERE n = 'two'")
+        with transaction.atomic():
+            run("DROP TABLE things", "CREATE TABLE things (n integer PRIMARY KEY)", "INSERT INTO things VALUES (1)")
+            assert run("SELECT n FROM things") == [(1,)]
+            transaction.set_rollback(True)
+        assert run("SELECT n FROM things ORDER BY n") == [("one",), ("three",)]
+    another()
+    assert run("SELECT n FROM things ORDER BY n") == [("one",), ("three",)]
+
+
+def make_anew_beside_another_writer() -> None:
+    """In a transaction that makes the table anew, and whose last document another one has changed by then: its
+    writes are in the order of their keys."""
+    store, key = connection.resources.store, connection.resources.keys.document("auth_group", "1")
+    with transaction.atomic():
+        run("DROP TABLE acts", "CREATE TABLE acts (m integer)", "INSERT INTO acts VALUES (1)")
+        run("UPDATE auth_group SET name = 'elsewhere'")
+        store.put(key, b"{}")
+
+
+def test_rows_of_a_dropped_table_are_there_when_its_commit_fails(site: Site) -> None:
+    run("CREATE TABLE acts (n text)", "INSERT INTO acts VALUES ('one'), ('two')")
+    Group.objects.create(pk=1, name="here")
+    with pytest.raises(ConflictError):
+        make_anew_beside_another_writer()
+    site.restart()
+    assert run("SELECT n FROM acts ORDER BY n") == [("one",), ("two",)]
+
+
+ROWIDS = {
+    "a key and no number": "CREATE TABLE things (name text, n integer, PRIMARY KEY (name)) WITHOUT ROWID",
+    "a whole number that is no number": "CREATE TABLE things (n integer PRIMARY KEY, name text) WITHOUT ROWID",
+    "a column called rowid": "CREATE TABLE things (rowid text, name text, n integer)",
+    "columns with two of its names": "CREATE TABLE things (RowId text, oid text, name text, n integer)",
+    "a key and columns with all of its names": (
+        "CREATE TABLE things (rowid text, oid text, _rowid_ text, name text, n integer PRIMARY KEY)"
+    ),
+}
+
+
+@pytest.mark.parametrize("create", ROWIDS.values(), ids=ROWIDS)
+def test_rows_are_kept_whatever_sqlite_numbers(another: Callable[[], None], create: str) -> None:
+    run(create, "INSERT INTO things (n, name) VALUES (1, 'one'), (2, 'two')")
+    another()
+    run("UPDATE things SET name = name || '!'", "DELETE FROM things WHERE n = 2")
+    another()
+    run("INSERT INTO things (n, name) VALUES (3, 'three')")
+    assert run("SELECT n, name FROM things ORDER BY n") == [(1, "one!"), (3, "three")]
+
+
+@pytest.mark.parametrize("sql", ["INSERT INTO things (name) VALUES ('x')", "INSERT INTO things VALUES (NULL, 'x')"])
+def test_whole_number_that_is_no_number_is_given_by_nobody(site: Site, sql: str) -> None:
+    run(ROWIDS["a whole number that is no number"])
+    with pytest.raises(IntegrityError, match=r"^NOT NULL constraint failed: things\.n$"):
+        run(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CREATE TABLE _sb_things (n integer)",
+        'CREATE VIEW "_SB_insert:auth_group" AS SELECT * FROM auth_group',
+        "ALTER TABLE things RENAME TO _sb_things",
+        "CREATE INDEX i ON _sb_pending (stem)",
+        "DROP TABLE IF EXISTS _sb_pending",
+    ],
+)
+def test_names_of_the_engine_are_refused(site: Site, sql: str) -> None:
+    run(CREATE)
+    with pytest.raises(NotSupportedError, match=r"names that begin with '_sb_' are the engine's own\. Nothing was"):
+        run(sql)
 
 
 def test_sequence_begins_anew_when_django_resets_it(site: Site) -> None:

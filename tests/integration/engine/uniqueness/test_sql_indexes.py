@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, OperationalError, connection, connections, transaction
 
 from django_smarterbase.backend.upkeep import delete_claims
 from tests.integration.commands.site import Site
@@ -21,6 +22,13 @@ RAW_TABLE = (
     "INSERT INTO plain VALUES (1, 'a'), (2, 'A')",
     "CREATE UNIQUE INDEX one_name ON plain (name)",
 )
+
+
+def run(*statements: str) -> None:
+    """Run raw SQL."""
+    with connection.cursor() as cursor:
+        for sql in statements:
+            cursor.execute(sql)
 
 
 def refusal_in_a_migration(db: str) -> str:
@@ -60,6 +68,56 @@ def test_unique_index_of_a_raw_table_is_refused_when_rows_break_it(side_by_side:
             cursor.execute("SELECT name FROM plain ORDER BY id")
             assert cursor.fetchall() == [("a",), ("A",)]
     assert said == ["UNIQUE constraint failed: plain.name"] * 2
+
+
+@pytest.mark.parametrize("atomic", [False, True], ids=["autocommit", "transaction"])
+def test_unique_index_of_a_raw_table_is_made_by_another_connection(site: Site, *, atomic: bool) -> None:
+    run("CREATE TABLE plain (id INTEGER PRIMARY KEY, name TEXT)", "INSERT INTO plain VALUES (1, 'a'), (2, 'b')")
+    site.restart()
+    with transaction.atomic() if atomic else nullcontext():
+        run("CREATE UNIQUE INDEX one_name ON plain (name)")
+    site.restart()
+    with pytest.raises(IntegrityError, match=r"UNIQUE constraint failed: plain\.name"):
+        run("INSERT INTO plain VALUES (3, 'b')")
+
+
+@pytest.mark.parametrize("drop", ["DROP INDEX one_name", "drop index if exists main.[ONE_NAME]"])
+@pytest.mark.parametrize("between", [lambda site: None, Site.restart], ids=["here", "in another process"])
+def test_index_of_a_raw_table_is_gone_when_it_is_dropped(
+    site: Site, drop: str, between: Callable[[Site], None]
+) -> None:
+    run("CREATE TABLE plain (name TEXT)", "CREATE UNIQUE INDEX one_name ON plain (name)")
+    between(site)
+    run(drop)
+    site.restart()
+    run("INSERT INTO plain VALUES ('a'), ('a')")
+    with pytest.raises(OperationalError, match="no such index: one_name"):
+        run("DROP INDEX one_name")
+
+
+def test_index_is_not_made_again_on_another_raw_table(site: Site) -> None:
+    for table in ("plain", "other"):
+        run(f"CREATE TABLE {table} (name TEXT)")
+    run("CREATE UNIQUE INDEX one_name ON plain (name)")
+    site.restart()
+    run("CREATE UNIQUE INDEX IF NOT EXISTS one_name ON other (name)")
+    with pytest.raises(OperationalError, match="index one_name already exists"):
+        run("CREATE INDEX one_name ON other (name)")
+    site.restart()
+    run("INSERT INTO other VALUES ('a'), ('a')")
+    with pytest.raises(IntegrityError, match=r"UNIQUE constraint failed: plain\.name"):
+        run("INSERT INTO plain VALUES ('a'), ('a')")
+
+
+def test_migration_may_drop_the_index_that_sql_of_another_process_has_made(site: Site) -> None:
+    with connection.schema_editor() as editor:
+        editor.create_model(Group)
+        editor.execute("CREATE INDEX groups_by_name ON auth_group (name)")
+    site.restart()
+    with connection.schema_editor() as editor:
+        editor.execute("DROP INDEX groups_by_name")
+    with pytest.raises(OperationalError, match="no such index: groups_by_name"):
+        run("DROP INDEX groups_by_name")
 
 
 def test_first_insert_of_a_connection_meets_the_unique_values_of_a_raw_table(site: Site) -> None:

@@ -1,0 +1,1 @@
+"""An app whose migrations bring SQL about models that its code has no more."""

@@ -1,0 +1,12 @@
+"""One of four."""
+
+from django.db import migrations
+
+from tests.integration.engine.migrations.attic import operations as attic
+
+
+class Migration(migrations.Migration):
+    """Its operations are those of the name."""
+
+    dependencies = [("attic", "0001_create")]
+    operations = attic.SHOUT
