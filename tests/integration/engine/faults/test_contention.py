@@ -21,26 +21,13 @@ from django_smarterbase.profiling import profile_queries
 from django_smarterbase.storage.codec import TRANSACTION
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import WRITE_DEADLINE, Site
+from tests.integration.engine.background import in_thread
 
 from .ledger import Ledger
 
 TITLES = ("title 1", "title 2")
 MINE = uuid.uuid4()
 PATIENCE = 0.5  # seconds; a writer that has not ended by then waits for something
-
-
-def in_thread(work: Callable[[], object]) -> threading.Thread:
-    """Work in a thread, and so over a connection, of its own."""
-
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 def add(title: str, views: int) -> threading.Thread:

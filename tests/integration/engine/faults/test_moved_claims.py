@@ -9,13 +9,12 @@ import orjson
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection
-from django.db.models import Case, Value, When
 
 from django_smarterbase.backend.claims import ClaimBook, ClaimTaken, DocumentClaim
-from django_smarterbase.backend.leftovers import OrphanClaims
 from django_smarterbase.exceptions import StorageUnavailable
 from django_smarterbase.storage.filesystem import FileSystemStore
 from tests.integration.commands.site import WRITE_DEADLINE, Site
+from tests.integration.engine.moving import names, orphans, pass_name_on
 
 from .abandoned import die_before_writing
 
@@ -27,22 +26,6 @@ def people(site: Site) -> Site:
     for name in ("ann", "bob"):
         User.objects.create(username=name)
     return site
-
-
-def pass_name_on() -> None:
-    """Ann becomes Eve and Bob becomes Ann, in one statement outside of a transaction."""
-    User.objects.update(username=Case(When(username="ann", then=Value("eve")), default=Value("ann")))
-
-
-def names() -> list[str]:
-    return sorted(User.objects.values_list("username", flat=True))
-
-
-def orphans() -> int:
-    """How many claims to names ``sb_check`` would remove."""
-    claims = OrphanClaims(connection.resources, connection.table_schema("auth_user"))
-    claims.suspect(lambda _number: None)
-    return len(claims.confirmed())
 
 
 def see_that_nobody_else_gets_the_name() -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import orjson
 import pytest
-from django.db import IntegrityError, connection, migrations, models, transaction
+from django.db import IntegrityError, migrations, models, transaction
 from django.db.models import F
 
 from tests.integration.commands.site import WRITE_DEADLINE, Site
+from tests.integration.engine.background import in_thread
 from tests.integration.engine.equivalence.migrating import History, model, python
 
 
@@ -44,20 +43,6 @@ def take_back(things: History, *fields: str) -> None:
             make_unique(things, field)
         raise TakenBack
     things.state = before
-
-
-def elsewhere(work: Callable[[], object]) -> None:
-    """Do it on another connection."""
-
-    def do() -> None:
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=do)
-    thread.start()
-    thread.join()
 
 
 def claims(site: Site) -> dict[str, bytes]:
@@ -141,7 +126,7 @@ def test_claims_of_an_earlier_transaction_stay_when_a_savepoint_is_rolled_back(s
 def test_claim_that_new_code_relies_on_stays_when_the_savepoint_is_rolled_back(site: Site, things: History) -> None:
     with transaction.atomic(), suppress(TakenBack), transaction.atomic():
         make_unique(things, "n")
-        elsewhere(lambda: things.rows("Thing").filter(n=1).update(m=7))
+        in_thread(lambda: things.rows("Thing").filter(n=1).update(m=7)).join()
         raise TakenBack
     (body,) = claims(site).values()
     assert orjson.loads(body)["stem"] == "1"

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import Case, Value, When
 
-from django_smarterbase.backend.leftovers import OrphanClaims
 from django_smarterbase.backend.unit_of_work import UnitOfWork
 from django_smarterbase.exceptions import ConflictError
 from tests.integration.commands.site import Site
+from tests.integration.engine.background import in_thread
 from tests.integration.engine.faults.abandoned import Died, recover
+from tests.integration.engine.moving import names, orphans, pass_name_on
 
 #: Which of the documents of a unit is written first: those of a batch are written side by side.
 first_written = pytest.mark.parametrize("first", ["ann", "bob"])
@@ -29,21 +29,6 @@ def people(site: Site) -> Site:
     for name in ("ann", "bob"):
         User.objects.create(username=name)
     return site
-
-
-def pass_name_on() -> None:
-    """Ann becomes Eve and Bob becomes Ann, in one statement outside of a transaction."""
-    User.objects.update(username=Case(When(username="ann", then=Value("eve")), default=Value("ann")))
-
-
-def names() -> list[str]:
-    return sorted(User.objects.values_list("username", flat=True))
-
-
-def orphans() -> int:
-    claims = OrphanClaims(connection.resources, connection.table_schema("auth_user"))
-    claims.suspect(lambda _number: None)
-    return len(claims.confirmed())
 
 
 def in_two(monkeypatch: pytest.MonkeyPatch, first: str, between: Callable[[], None]) -> None:
@@ -63,20 +48,6 @@ def in_two(monkeypatch: pytest.MonkeyPatch, first: str, between: Callable[[], No
         return outcome
 
     monkeypatch.setattr(UnitOfWork, "_write", one_by_one)
-
-
-def in_background(work: Callable[[], object]) -> threading.Thread:
-    """Do it on another connection."""
-
-    def do() -> None:
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=do)
-    thread.start()
-    return thread
 
 
 def listed() -> list[str]:
@@ -138,7 +109,7 @@ def test_table_is_whole_for_who_reads_it_while_a_value_is_moved(
     readers, found = list[threading.Thread](), list[list[str]]()
 
     def another_reads() -> None:
-        readers.append(in_background(lambda: found.append(ask())))
+        readers.append(in_thread(lambda: found.append(ask())))
         readers[0].join(0.2)
         assert found == []  # it waits
 
@@ -172,8 +143,8 @@ def test_value_has_one_document_when_others_change_both_while_it_is_moved(
     builders: list[threading.Thread] = []
 
     def others_come() -> None:
-        in_background(change(other.pk)).join()
-        builders.append(in_background(change(written.pk)))
+        in_thread(change(other.pk)).join()
+        builders.append(in_thread(change(written.pk)))
         builders[0].join(0.1)
 
     in_two(monkeypatch, first, others_come)
