@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from testproject.services import RedisServer
 from tests.browser.conftest import DEADLINE_MS, problems_of
@@ -140,6 +140,13 @@ def see_profiles(page: Page, address: str) -> None:
         page.reload()
 
 
+def follow(page: Page, link: Locator) -> None:
+    """Click on what leads to another page, until that is loaded: a click ends when its answer has begun, and what is
+    read at once would be of a page that is not whole."""
+    with page.expect_event("load"):
+        link.click()
+
+
 def methods(page: Page) -> list[str]:
     """The methods in the order of their table."""
     return page.get_by_role("table", name="Methods").get_by_role("rowheader").get_by_role("link").all_inner_texts()
@@ -171,29 +178,29 @@ def test_outage_is_seen_in_figures_and_chart(admin: Page, site: Site) -> None:
 
 def test_methods_are_sorted_by_their_heads(admin: Page, site: Site) -> None:
     see_profiles(admin, f"{site.url}{PROFILES}")
-    admin.get_by_role("columnheader", name="Method").get_by_role("link").click()
+    follow(admin, admin.get_by_role("columnheader", name="Method").get_by_role("link"))
     rising = methods(admin)
     assert rising == sorted(rising, key=str.lower)
     expect(admin.get_by_role("columnheader", name="Method")).to_have_attribute("aria-sort", "ascending")
-    admin.get_by_role("columnheader", name="Method").get_by_role("link").click()
+    follow(admin, admin.get_by_role("columnheader", name="Method").get_by_role("link"))
     assert methods(admin) == rising[::-1]
-    admin.get_by_role("columnheader", name="Storage ops").get_by_role("link").click()
+    follow(admin, admin.get_by_role("columnheader", name="Storage ops").get_by_role("link"))
     expect(admin.get_by_role("columnheader", name="Storage ops")).to_have_attribute("aria-sort", "descending")
 
 
 def test_filters_leave_what_is_asked_for_and_keep_the_order(admin: Page, site: Site) -> None:
     see_profiles(admin, f"{site.url}{PROFILES}?o=method")
     admin.get_by_label("Method contains").fill("published")
-    admin.get_by_role("button", name="Apply").click()
+    follow(admin, admin.get_by_role("button", name="Apply"))
     assert methods(admin) == ["CountPublished", "LatestPublishedArticles"]
     admin.get_by_label("Fallback").check()
-    admin.get_by_role("button", name="Apply").click()
+    follow(admin, admin.get_by_role("button", name="Apply"))
     assert methods(admin) == ["LatestPublishedArticles"]
-    admin.get_by_role("link", name="Clear all filters").click()
+    follow(admin, admin.get_by_role("link", name="Clear all filters"))
     admin.get_by_label("Model").select_option("articles.Article")
     admin.get_by_label("Full scan").check()
     admin.get_by_label("Period").select_option("Last hour")
-    admin.get_by_role("button", name="Apply").click()
+    follow(admin, admin.get_by_role("button", name="Apply"))
     assert set(methods(admin)) == {"LatestPublishedArticles", "SearchTitles"}
 
 
@@ -208,7 +215,7 @@ def test_method_shows_plans_advice_and_latest_profiles(admin: Page, site: Site) 
     expect(plan).to_contain_text("articles: Scan of every document, O(n)")
     admin.get_by_role("link", name="Plan 1").click()
     expect(plan).to_be_in_viewport()
-    admin.get_by_role("link", name="Query profiles").last.click()
+    follow(admin, admin.get_by_role("link", name="Query profiles").last)
     assert "SearchTitles" in methods(admin)
 
 
@@ -231,7 +238,7 @@ def test_reindex_is_confirmed_followed_and_logged(admin: Page, site: Site) -> No
     expect(admin.get_by_text("by admin, just now")).to_be_visible()
     admin.goto(f"{site.url}/admin/")
     admin.get_by_role("link", name="articles.Article (default)").first.click()
-    assert admin.url == f"{site.url}{HEALTH}#sb-default-articles"
+    expect(admin).to_have_url(f"{site.url}{HEALTH}#sb-default-articles")
 
 
 def test_packing_is_confirmed_and_its_packs_are_shown(admin: Page, site: Site) -> None:

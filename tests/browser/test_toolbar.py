@@ -51,6 +51,7 @@ def enter_admin(page: Page, site: Site) -> None:
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill(site.password or "")
     page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Site administration")).to_be_visible()
 
 
 def open_panel(page: Page) -> Locator:
