@@ -10,6 +10,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -20,7 +21,7 @@ from tests.serving import ROOT, Site, serve
 IMAGES = ROOT / "docs" / "images"
 PROFILES = "/admin/django_smarterbase/queryprofiles/"
 HEALTH = "/admin/django_smarterbase/indexhealth/"
-WIDE, NARROW = 1280, 375
+WIDTH = 1280
 
 ARTICLES = """
 authors = [Author.objects.create(name=name) for name in ("Mary Somerville", "Ada Lovelace", "Emmy Noether")]
@@ -86,19 +87,16 @@ WRITE_DEADLINE = 6  # seconds
 class Picture:
     """A picture of a page, from its top down to ``height``; in full where that is less."""
 
-    name: str
+    page: str
     path: str
-    width: int = WIDE
-    height: int = 1100
-    schemes: tuple[str, ...] = ("light", "dark")
+    scheme: Literal["light", "dark"]
+    height: int
 
 
 PICTURES = (
-    Picture("admin-profiles", PROFILES),
-    Picture("admin-profiles-narrow", PROFILES, NARROW, 1500, ("light",)),
-    Picture("admin-method", f"{PROFILES}method/?name=SearchTitles", height=1000),
-    Picture("admin-indexes", HEALTH, height=900),
-    Picture("admin-indexes-narrow", HEALTH, NARROW, 1100, ("dark",)),
+    Picture("profiles", PROFILES, "light", 1100),
+    Picture("method", f"{PROFILES}method/?name=SearchTitles", "dark", 1000),
+    Picture("indexes", HEALTH, "light", 900),
 )
 
 
@@ -140,14 +138,13 @@ def picture_site(browser: Browser, site: Site) -> None:
     site.manage("sb_check")
     site.run(LOST)
     for picture in PICTURES:
-        for scheme in picture.schemes:
-            take(page, site, picture, scheme)
+        take(page, site, picture)
 
 
 def picture_job(page: Page, site: Site) -> None:
     """A rebuild of all tables under way, once the one with which the site starts is done."""
     page.wait_for_timeout((WRITE_DEADLINE + 2) * 1000)
-    page.set_viewport_size({"width": WIDE, "height": 800})
+    page.set_viewport_size({"width": WIDTH, "height": 800})
     page.goto(f"{site.url}{HEALTH}")
     page.get_by_role("button", name="Reindex all tables").click()
     page.get_by_role("button", name="Yes, reindex").click()
@@ -156,14 +153,17 @@ def picture_job(page: Page, site: Site) -> None:
     page.get_by_role("status").get_by_text("Ended").wait_for()
 
 
-def take(page: Page, site: Site, picture: Picture, scheme: str) -> None:
-    """Take a picture in a theme."""
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    page.set_viewport_size({"width": picture.width, "height": 900})
+def take(page: Page, site: Site, picture: Picture) -> None:
+    """Take a picture in its theme."""
+    page.emulate_media(color_scheme=picture.scheme)
+    page.set_viewport_size({"width": WIDTH, "height": 900})
     page.goto(f"{site.url}{picture.path}")
     whole = int(page.evaluate("document.documentElement.scrollHeight"))
-    area = {"x": 0, "y": 0, "width": picture.width, "height": min(whole, picture.height)}
-    page.screenshot(path=IMAGES / f"{picture.name}-{scheme}.png", full_page=True, clip=area)  # type: ignore[arg-type]
+    page.screenshot(
+        path=IMAGES / f"admin-{picture.page}-{picture.scheme}.png",
+        full_page=True,
+        clip={"x": 0, "y": 0, "width": WIDTH, "height": min(whole, picture.height)},
+    )
 
 
 if __name__ == "__main__":
