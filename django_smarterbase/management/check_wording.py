@@ -16,8 +16,10 @@ _HEAD: Final = (
 )  # fmt: skip
 
 
-def lines_of(round: Round, *, details: bool, width: int | None = None) -> Iterator[str]:
+def lines_of(round: Round, *, details: bool, numbered: bool, width: int | None = None) -> Iterator[str]:
     """The table, then what is to be said of each database and table. ``details`` tells of sound indexes too.
+
+    ``numbered`` says which round it was, where there are several.
 
     Where the table does not fit into a line of ``width`` characters, columns without anything but zeros are left out.
     """
@@ -32,7 +34,8 @@ def lines_of(round: Round, *, details: bool, width: int | None = None) -> Iterat
     for name, check in named:
         for text in _about_table(check, details=details):
             yield f"{name}: {text}"
-    yield f"Round {round.number}: {_conclusion(round)} ({round.seconds:.1f} s)."
+    conclusion = f"{_conclusion(round)} ({round.seconds:.1f} s)."
+    yield f"Round {round.number}: {conclusion}" if numbered else conclusion
 
 
 def round_as_json(round: Round) -> dict[str, Any]:

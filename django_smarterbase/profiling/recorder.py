@@ -123,8 +123,9 @@ def caller_method() -> str:
 
     It is the innermost function outside Django, this package, servers and standard library glue; for code at the top
     of a module, the module's name. Beyond Django's request handler nobody is looked for, since middleware around a
-    view did not make its queries. A query that Django's own applications make on nobody's behalf is named after their
-    function (``ChangeList.get_results``); failing that, "unknown".
+    view did not make its queries, nor beyond a management command. A query that Django's own applications make on
+    nobody's behalf is named after their function (``ChangeList.get_results``); failing that, after the command
+    (``loaddata``); failing that, "unknown".
     """
     frame: FrameType | None = sys._getframe(1)
     application = "unknown"
@@ -136,6 +137,8 @@ def caller_method() -> str:
                 return name
             if role == "handler":
                 break
+            if role == "command" and (name := _command(frame)):
+                return application if application != "unknown" else name
             if role == "application" and application == "unknown":
                 application = _function(frame.f_code, module) or application
         frame = frame.f_back
@@ -143,7 +146,7 @@ def caller_method() -> str:
 
 
 @lru_cache(maxsize=4096)
-def _role(module: str) -> Literal["caller", "application", "handler", "go-between"]:
+def _role(module: str) -> Literal["caller", "application", "handler", "command", "go-between"]:
     """What the code of a module has to do with a query; an application is one of Django's own."""
     if module.partition(".")[0] not in _GO_BETWEENS:
         return "caller"
@@ -151,6 +154,8 @@ def _role(module: str) -> Literal["caller", "application", "handler", "go-betwee
         return "application"
     if module.startswith("django.core.handlers."):
         return "handler"
+    if module == "django.core.management.base":
+        return "command"
     _passed_by.add(module)
     return "go-between"
 
@@ -161,6 +166,12 @@ def _function(code: CodeType, module: str) -> str:
         return module
     name = code.co_qualname.partition(".<locals>.<")[0]
     return "" if name.startswith("<") else name
+
+
+def _command(frame: FrameType) -> str:
+    """The name of the management command whose method ``frame`` is of, or "" for a decorator of one."""
+    command = frame.f_locals.get("self")
+    return "" if command is None else type(command).__module__.rpartition(".")[2]
 
 
 def _forked() -> None:

@@ -192,10 +192,16 @@ class S3Client:
         """The error for a request that got no answer, or one that says neither yes nor no."""
         send(storage_request_failed, S3Client, storage=self._alias, key=key, error=error)
         return StorageUnavailable(
-            f"The S3 bucket {self._storage.bucket_name!r} at {self._storage.endpoint_url or 'AWS'} failed for {key!r}: "
-            f"{error}. Check that the endpoint is reachable, that the bucket exists and that the credentials permit "
-            "s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket."
+            f"The S3 bucket {self._storage.bucket_name!r} at {self._endpoint()} failed for {key!r}: {error}. Check "
+            "that the endpoint is reachable, that the bucket exists and that the credentials permit s3:GetObject, "
+            "s3:PutObject, s3:DeleteObject and s3:ListBucket."
         )
+
+    def _endpoint(self) -> str:
+        """Where requests go, which the environment or a profile may have named."""
+        if self._client is not None:
+            return str(self._client.meta.endpoint_url)
+        return self._storage.endpoint_url or "AWS"
 
     def _connected(self) -> Any:
         with self._lock:

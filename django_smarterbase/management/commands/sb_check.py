@@ -179,7 +179,7 @@ class _Run:
         with ended_by_sigterm():
             try:
                 while True:
-                    self._tell(self._checker.round())
+                    self._tell(self._checker.round(), numbered=True)
                     self._census.forget()
                     time.sleep(seconds)
             except KeyboardInterrupt:
@@ -187,14 +187,14 @@ class _Run:
         if not self._json and self._verbosity > 0:
             self._command.stdout.write("Ended.")
 
-    def _tell(self, found: Round) -> None:
+    def _tell(self, found: Round, *, numbered: bool = False) -> None:
         self._canvas.clear()
         if self._json:
             self._command.stdout.write(json.dumps(round_as_json(found)))
         elif self._verbosity > 0:
             stdout: Any = self._command.stdout
             width = shutil.get_terminal_size().columns if stdout.isatty() else None
-            for line in lines_of(found, details=self._verbosity > 1, width=width):
+            for line in lines_of(found, details=self._verbosity > 1, numbered=numbered, width=width):
                 self._command.stdout.write(line)
         self._command.stdout.flush()
 

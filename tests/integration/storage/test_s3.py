@@ -299,6 +299,15 @@ def test_endpoint_that_is_down_raises_storage_unavailable(make_s3):
             call()
 
 
+def test_error_names_the_endpoint_that_the_environment_has_set(make_s3, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=1)
+    store = open_store(make_s3(endpoint_url=None, client_config=config), OPTIONS)
+
+    with pytest.raises(StorageUnavailable, match=r"at http://127\.0\.0\.1:9 failed for "):
+        store.get(KEY)
+
+
 def test_bucket_that_does_not_exist_is_not_taken_for_an_empty_one(make_s3):
     store = open_store(make_s3(bucket_name="no-such-bucket"), OPTIONS)
     for call in (

@@ -5,6 +5,7 @@ import sys
 import types
 
 import pytest
+from django.core.management.base import BaseCommand, no_translations
 
 from django_smarterbase.profiling import profile_queries, recorder
 from django_smarterbase.profiling.fields import flat_fields
@@ -230,6 +231,45 @@ def test_caller_outside_wins_over_djangos_own_application():
         return admin()
 
     assert changelist().endswith("<locals>.changelist")
+
+
+COMMAND = """
+class Command(BaseCommand):
+    @no_translations
+    def handle(self, **options):
+        found.append(query())
+
+def run():
+    Command().execute(force_color=False, no_color=True, skip_checks=True)
+"""
+
+
+def command_of(module, found, query):
+    """A management command of ``module`` that appends to ``found`` what ``query`` answers."""
+    names = {"BaseCommand": BaseCommand, "no_translations": no_translations}
+    return call_from(module, COMMAND, found=found, query=query, **names)
+
+
+def test_caller_is_the_command_that_asked_and_not_who_called_it():
+    found = []
+    query = through_django(recorder.caller_method)
+    command = command_of("django.core.management.commands.loaddata", found, query)
+
+    def main():
+        command()
+
+    main()
+    assert found == ["loaddata"]
+
+
+def test_caller_is_djangos_own_application_when_a_command_runs_it():
+    found = []
+    application = call_from(
+        "django.contrib.auth.management", "def run(): return query()", query=through_django(recorder.caller_method)
+    )
+    command_of("django.core.management.commands.migrate", found, application)()
+
+    assert found == ["run"]
 
 
 def test_caller_is_a_project_whose_name_begins_like_django():
