@@ -44,6 +44,10 @@ class BucketSite(Site):
         settings["STORAGES"][ALIAS] = {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
         return settings
 
+    def options(self, **changes: Any) -> dict[str, Any]:
+        """The options of the database. The server may take its time: nothing here waits for a deadline."""
+        return super().options(**{"write_deadline": 120.0, **changes})
+
 
 def write_articles(numbers: range) -> None:
     """Put articles into the store, as another process might have."""
