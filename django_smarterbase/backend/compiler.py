@@ -35,7 +35,7 @@ Sql = tuple[str, tuple[Any, ...]]
 
 def _brings_sql(node: Any) -> bool:
     """Whether the SQL of an expression may not be Django's own: it is text, another class's, or of a template."""
-    if type(node) is Col or isinstance(node, WhereNode):
+    if type(node) in (Col, WhereNode):
         return False
     if isinstance(node, (RawSQL, ExtraWhere)) or not type(node).__module__.startswith("django."):
         return True
