@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 from django.db.models import Case, Expression, Func, IntegerField, Lookup, Subquery, Value, When
 from django.db.models.expressions import Combinable, RawSQL
 from django.db.models.functions import Coalesce, Length
@@ -114,6 +114,25 @@ def test_insert_stores_what_the_sql_of_an_expression_reads(filled: tuple[str, st
     engine, stock = (rolled_back(db, lambda db=db: created(db)) for db in filled)
     assert engine == stock
     assert stock is not None
+
+
+def test_function_that_stands_for_a_table_is_read_in_a_transaction(filled: tuple[str, str]) -> None:
+    counted = Func(template="(SELECT SUM(value) FROM json_each('[3, 4]'))", output_field=IntegerField())
+
+    def written(db: str) -> Any:
+        authors = Author.objects.using(db).filter(name="Ada")
+        authors.update(born=counted)
+        with connections[db].cursor() as cursor:
+            cursor.execute("SELECT library_author.id, value FROM library_author, json_each('[1]') WHERE born = 7")
+            raw = cursor.fetchall()
+        savepoint = transaction.savepoint(using=db)
+        authors.update(born=8)
+        transaction.savepoint_rollback(savepoint, using=db)  # what was read is read once more
+        return raw, list(authors.select_for_update().annotate(n=counted).order_by("pk").values_list("born", "n"))
+
+    engine, stock = (rolled_back(db, lambda db=db: written(db)) for db in filled)
+    assert engine == stock
+    assert set(stock[1]) == {(7, 7)}
 
 
 def test_update_and_delete_find_the_rows_of_a_lookup_that_reads_a_table(filled: tuple[str, str]) -> None:
