@@ -200,6 +200,10 @@ class DatabaseWrapper(sqlite_base.DatabaseWrapper):
         """The plan of the statement that has just been compiled to ``sql`` and its parameters."""
         return self.catalog.plan(self.statement or Statement(), sql, params)
 
+    def plan_afresh(self, sql: str) -> QueryPlan:
+        """The plan of the statement that has just been compiled to ``sql``, without a template."""
+        return self.catalog.plan_afresh(sql, self.statement or Statement())
+
     @contextmanager
     def unnoted(self) -> Iterator[None]:
         """Note nothing of what is compiled within the block: it is no part of the statement under way."""

@@ -159,13 +159,13 @@ class Catalog:
 
     def plan(self, statement: Statement, sql: str, params: Sequence[Any]) -> QueryPlan:
         """The plan of a compiled statement, which is the connection's."""
-        return _templates.plan(statement, sql, params, self.find, partial(self._plan_afresh, sql))
+        return _templates.plan(statement, sql, params, self.find, partial(self.plan_afresh, sql))
 
-    def _plan_afresh(self, sql: str, statement: Statement) -> QueryPlan:
+    def plan_afresh(self, sql: str, statement: Statement) -> QueryPlan:
         """The plan as its tables, conditions and values have it.
 
-        SQL text that came in from outside (``.extra()``, ``RawSQL``) can read tables that no compiler has noted. Then
-        there are more FROM clauses in the SQL than were compiled, and every table in it is scanned. It can also put
+        SQL text that came in from outside (``.extra()``, ``RawSQL``, expressions of one's own) can read tables that no
+        compiler has noted. Then every table that SQLite says it reads is scanned. It can also put
         rows together, of which only SQLite knows, or nobody where there is no SQL yet; then no page is enough.
         """
         if is_opaque(statement, sql):

@@ -14,7 +14,7 @@ from django.db.models.expressions import Col, RawSQL
 from django.db.models.sql import compiler
 from django.db.models.sql.constants import GET_ITERATOR_CHUNK_SIZE, MULTI, SINGLE
 from django.db.models.sql.datastructures import BaseTable, Join
-from django.db.models.sql.where import ExtraWhere
+from django.db.models.sql.where import ExtraWhere, WhereNode
 
 from django_smarterbase.backend.courses import course_of
 from django_smarterbase.backend.explaining import explain
@@ -25,7 +25,7 @@ from django_smarterbase.backend.requests import Request
 from django_smarterbase.hints import hints_of
 from django_smarterbase.planner.explanation import explanation_json, explanation_text
 from django_smarterbase.planner.plan import KeyLookup, QueryPlan
-from django_smarterbase.planner.scopes import Scope, Statement
+from django_smarterbase.planner.scopes import Scope, Statement, names_tables
 
 if TYPE_CHECKING:
     from django_smarterbase.backend.base import DatabaseWrapper
@@ -33,9 +33,13 @@ if TYPE_CHECKING:
 Sql = tuple[str, tuple[Any, ...]]
 
 
-def _has_from(node: RawSQL | ExtraWhere) -> bool:
-    text = node.sql if isinstance(node, RawSQL) else " ".join(node.sqls)
-    return "from" in text.lower()
+def _brings_sql(node: Any) -> bool:
+    """Whether the SQL of an expression may not be Django's own: it is text, another class's, or of a template."""
+    if type(node) in (Col, WhereNode):
+        return False
+    if isinstance(node, (RawSQL, ExtraWhere)) or not type(node).__module__.startswith("django."):
+        return True
+    return bool(getattr(node, "extra", None))
 
 
 class _Noting:
@@ -91,9 +95,14 @@ class NotingCompiler(compiler.SQLCompiler):
 
     def compile(self, node: Any) -> Any:
         """Compile a node, and note SQL text from outside that reads tables of its own."""
-        if isinstance(node, (RawSQL, ExtraWhere)) and _has_from(node) and self.connection.statement is not None:
-            self.connection.statement.opaque = True
-        return compiler.SQLCompiler.compile(self, node)
+        statement = self.connection.statement
+        if statement is None or statement.opaque or not _brings_sql(node):
+            return compiler.SQLCompiler.compile(self, node)
+        before = set(statement.scopes)
+        compiled = compiler.SQLCompiler.compile(self, node)
+        if names_tables(compiled[0], (scope for scope in statement.scopes if scope not in before)):
+            statement.opaque = True
+        return compiled
 
     def _position(self) -> int:
         statement = self.connection.statement
@@ -255,8 +264,9 @@ class SQLInsertCompiler(NotingCompiler, compiler.SQLInsertCompiler):
         meta = self.query.get_meta()
         schema = self.connection.table_schema(meta.db_table)
         numbered = schema.auto is not None and all(field.column != schema.auto for field in self.query.fields)
+        sql = statements[0] if len(statements) == 1 else ""
         return Request(
-            plan=self.connection.plan("", ()),
+            plan=self.connection.plan_afresh(sql),  # what its values select has no template
             operation="insert",
             hints=hints_of(self.query),
             written=(meta.db_table,),
@@ -264,7 +274,7 @@ class SQLInsertCompiler(NotingCompiler, compiler.SQLInsertCompiler):
             auto_values=(len(self.query.objs) if len(statements) == 1 else 1) if numbered else 0,
             upsert=self.query.on_conflict is not None,
             rehearsed=self.query.on_conflict is OnConflict.UPDATE,  # to pass over rows makes nothing of others
-            sql=statements[0] if len(statements) == 1 else "",
+            sql=sql,
         )
 
     def execute_sql(self, returning_fields: Any = None) -> Any:

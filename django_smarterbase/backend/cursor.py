@@ -45,6 +45,13 @@ class WorkspaceCursor(SQLiteCursorWrapper):
         self._run(query, first, lambda sql: super(WorkspaceCursor, self).executemany(sql, params))
         return self
 
+    def executescript(self, script: str) -> WorkspaceCursor:
+        """Run the statements of a script, each by itself; none of them ends the transaction under way, as sqlite3 would
+        have it."""
+        for statement in self.wrapper.ops.prepare_sql_script(script):
+            self.execute(statement)
+        return self
+
     def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
         """The SQL with parameters as SQLite writes them."""
         return qmark(query) if param_names is None else super().convert_query(query, param_names=param_names)

@@ -93,7 +93,16 @@ def tables_of(sqlite: sqlite3.Connection, sql: str) -> RawTables:
                 written[table] = None
 
     authorized(sqlite, sql, note)
-    return RawTables(tuple(read), tuple(written), sequences)
+    return RawTables(tuple(name for name in read if _has(sqlite, name)), tuple(written), sequences)
+
+
+def _has(sqlite: sqlite3.Connection, name: str) -> bool:
+    """Whether there is a table or a view of the name; a function that stands for a table (``json_each``) is none."""
+    found = sqlite.execute(
+        "SELECT 1 FROM (SELECT name FROM sqlite_master UNION ALL SELECT name FROM sqlite_temp_master) WHERE name = ?",
+        (name,),
+    )
+    return found.fetchone() is not None
 
 
 def authorized(sqlite: sqlite3.Connection, sql: str, note: Note) -> list[str]:

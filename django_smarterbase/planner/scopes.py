@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard
 
@@ -17,6 +17,14 @@ from django.db.models.sql.where import WhereNode
 from django_smarterbase.tables import TableSchema
 
 _FROM_TABLE: Final = re.compile(r"\bFROM\s+(?!\()", re.IGNORECASE)
+#: Where SQL names a table, which ``IN`` may do too; names in quotes, texts and comments are passed over.
+_TABLE: Final = re.compile(
+    r"""
+    "[^"]*" | '[^']*' | `[^`]*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/
+    | \b (?P<table> FROM (?!\s*\(\s*SELECT\b) | JOIN | IN (?!\s*\() ) \b
+    """,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -39,7 +47,7 @@ class Scope:
 class Statement:
     """The scopes of one statement, in the order in which their FROM clauses were compiled, and its main model.
 
-    ``opaque`` says that SQL text which came in from outside has a FROM clause, of which no scope tells; ``aggregates``
+    ``opaque`` says that SQL text which came in from outside names tables, of which no scope tells; ``aggregates``
     that SQLite puts rows together, though Django does not know it; ``locks_inside`` that a subquery asks for row locks.
     ``models`` and ``schemas`` are what was found for tables, so that it is looked for once: ``{table: model, or None if
     no model has it}`` and ``{table: its model's schema}``. ``historical`` finds the models of raw SQL in a
@@ -92,6 +100,12 @@ def source_of(expression: Any, compiler: SQLCompiler) -> Any:
         return expression
     (source,) = expression.get_source_expressions()
     return source if is_bare(source, compiler) else expression
+
+
+def names_tables(sql: str, noted: Iterable[Scope]) -> bool:
+    """Whether the SQL of an expression names more tables than the scopes that were noted while it was compiled."""
+    named = sum(found.lastgroup is not None for found in _TABLE.finditer(sql))
+    return named > 0 and named > sum(len(scope.aliases) for scope in noted)
 
 
 def is_opaque(statement: Statement, sql: str) -> bool:

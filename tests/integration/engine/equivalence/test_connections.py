@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from unittest import mock
 
 import pytest
@@ -18,6 +19,7 @@ from django_smarterbase.backend.base import DatabaseWrapper
 
 from .conftest import LIBRARY
 from .library.models import Author, Tag
+from .stock import STOCK
 
 
 @pytest.fixture
@@ -58,6 +60,21 @@ def test_raw_sql_writes_a_table_whose_app_is_not_installed_at_the_moment(tags: t
             with connections[db].cursor() as cursor:
                 cursor.executemany("INSERT INTO library_tag (name) VALUES (%s)", [("one",), ("two",)])
         assert sorted(Tag.objects.using(db).values_list("name", flat=True)) == ["one", "two"]
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_script_of_raw_sql_is_kept(tags: tuple[str, str], *, in_transaction: bool) -> None:
+    script = """
+        -- 100%; of both
+        INSERT INTO library_tag (name) VALUES ('one;'), ('two');
+        UPDATE library_tag SET name = name || '%' WHERE name = 'two'
+    """
+    for db in tags:
+        with transaction.atomic(using=db) if in_transaction else nullcontext():
+            connections[db].cursor().executescript(script)
+        if db != STOCK:
+            connections[db].close()  # what is no document is gone
+        assert sorted(Tag.objects.using(db).values_list("name", flat=True)) == ["one;", "two%"]
 
 
 def test_view_of_raw_sql_is_in_the_list_of_tables(databases: tuple[str, str]) -> None:
