@@ -13,6 +13,7 @@ from django_smarterbase.indexes import breaker
 from django_smarterbase.storage.memory import MemoryStore
 from testproject.services import RedisServer
 
+from .processes import caches
 from .world import OPTIONS, World
 
 
@@ -44,12 +45,7 @@ class world_on:  # noqa: N801 - used as a context manager only
 
     def __init__(self, server: RedisServer) -> None:
         self.server = server
-        cache = {
-            "BACKEND": "django_redis.cache.RedisCache",
-            "LOCATION": server.url,
-            "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
-        }
-        self.settings = override_settings(CACHES={"own": cache})
+        self.settings = override_settings(CACHES=caches(server.url))
 
     def __enter__(self) -> World:
         self.settings.enable()

@@ -33,7 +33,7 @@ def world_of(folder: str, url: str, name: str) -> World:
 
 def caches(url: str) -> dict[str, dict[str, object]]:
     """CACHES with the alias ``own``."""
-    limits = {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1}
+    limits = {"SOCKET_CONNECT_TIMEOUT": 20, "SOCKET_TIMEOUT": 20}
     return {"own": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url, "OPTIONS": limits}}
 
 
