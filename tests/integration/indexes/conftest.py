@@ -14,7 +14,7 @@ from django_smarterbase.storage.memory import MemoryStore
 from testproject.services import RedisServer
 
 from .processes import caches
-from .world import OPTIONS, World
+from .world import OPTIONS, PATIENT, World
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +28,16 @@ def world(redis_url: str) -> Iterator[World]:
     """A world on the shared Redis, under a NAME of its own."""
     client = redis.Redis.from_url(redis_url)
     world = World(MemoryStore(InMemoryStorage(), OPTIONS), "smarterbase", client)
+    yield world
+    world.remove_keys()
+    client.close()
+
+
+@pytest.fixture
+def patient_world(redis_url: str) -> Iterator[World]:
+    """As ``world``, but no lease and no deadline runs out in the middle of a test."""
+    client = redis.Redis.from_url(redis_url)
+    world = World(MemoryStore(InMemoryStorage(), OPTIONS), "smarterbase", client, PATIENT)
     yield world
     world.remove_keys()
     client.close()

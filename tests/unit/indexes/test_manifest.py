@@ -17,22 +17,11 @@ from django_smarterbase.indexes.answers import ManifestEntry
 from django_smarterbase.indexes.manifest import Manifest, suspected
 from django_smarterbase.ops import counting
 from django_smarterbase.storage.memory import MemoryStore
+from tests.clock import Clock
 
 BUILT_AT = datetime(2026, 11, 25, 12, 30, 1, 250_000, tzinfo=UTC)
 READY = ManifestEntry(ready=True, epoch="e1", building=None, version=3, definition="d", built_at=BUILT_AT)
 KEY = "n/_sb/manifest.json"
-
-
-class Clock:
-    """A monotonic clock that goes on only while somebody sleeps, or when a test moves it."""
-
-    now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 @pytest.fixture
