@@ -21,7 +21,7 @@ from django_smarterbase.indexes.lease import Lease
 from django_smarterbase.indexes.service import IndexService, IndexUntrusted
 from django_smarterbase.storage.filesystem import FileSystemStore
 
-from .world import EVERYTHING, OPTIONS, SCHEMA, World
+from .world import EVERYTHING, PATIENT, SCHEMA, World
 
 LOOK = 0.1
 SHORT = 1.5  # seconds of the lease of a process that leaves it behind
@@ -34,7 +34,7 @@ TURNS = 6
 
 def world_of(folder: str, url: str, name: str) -> World:
     """The world of a test, as another process has it. Settings must have the cache ``own``."""
-    store = FileSystemStore(FileSystemStorage(folder), OPTIONS)
+    store = FileSystemStore(FileSystemStorage(folder), PATIENT)
     return World(store, "own", redis.Redis.from_url(url), name=name)
 
 
@@ -101,7 +101,7 @@ def contend(folder: str) -> None:
     Says from when to when it was sure to have it each time (``time.monotonic``, which processes share).
     """
     await_others(folder)
-    store, key = FileSystemStore(FileSystemStorage(folder), OPTIONS), "w/_sb/leases/contended.json"
+    store, key = FileSystemStore(FileSystemStorage(folder), PATIENT), "w/_sb/leases/contended.json"
     lease, until, spans = Lease(store, key, HELD), time.monotonic() + PATIENCE, []
     while len(spans) < TURNS:
         assert time.monotonic() < until
