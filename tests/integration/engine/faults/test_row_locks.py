@@ -340,7 +340,7 @@ def test_skip_locked_leaves_locked_rows_out_and_fills_up_to_the_limit(patient: L
 
 
 def test_lock_that_is_held_for_too_long_ends_the_wait(site: Site, filled: Ledger) -> None:
-    site.restart(write_deadline=2.0)
+    site.restart(write_deadline=LONGER)
     with locked():
         writer = InThread(update)
         while writer.waits():  # a statement now and then makes the lock last
