@@ -10,6 +10,7 @@ import atexit
 import http.client
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -30,6 +31,8 @@ LOOPBACK = "127.0.0.1"
 START_DEADLINE = 10.0  # seconds
 STOP_DEADLINE = 5.0  # seconds
 LOG_TAIL = 2000  # characters
+#: Below those that systems give to clients, one of which could have taken the port before the server does.
+PORTS = range(20_000, 32_000)
 
 
 class ServiceError(RuntimeError):
@@ -37,11 +40,13 @@ class ServiceError(RuntimeError):
 
 
 def free_port() -> int:
-    """A port on the loopback interface that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on the loopback interface that nobody listens on at the moment. Raises ServiceError if there is none."""
+    for _ in PORTS:
+        port = secrets.choice(PORTS)  # not by ``random``, which several processes may have seeded alike
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise ServiceError(f"No port from {PORTS.start} to {PORTS.stop - 1} on {LOOPBACK} is free.")
 
 
 class Service(ABC):

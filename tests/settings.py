@@ -30,7 +30,8 @@ CACHES = {
     "smarterbase": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+        # Long: a Redis that runs, on a machine that stands still, is no Redis that hangs.
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 20, "SOCKET_TIMEOUT": 20},
     },
 }
 STORAGES = {

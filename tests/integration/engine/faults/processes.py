@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import django
 
@@ -15,6 +15,15 @@ SPAWN = multiprocessing.get_context("spawn")  # a fork would copy the threads' l
 DEADLINE = 60.0  # seconds
 INSERTS = 100
 VIEWS = 20
+
+
+class Place(NamedTuple):
+    """Where a site is, and how long its processes wait for one another."""
+
+    folder: str
+    name: str
+    port: int
+    write_deadline: float
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
@@ -33,18 +42,18 @@ def join(*processes: BaseProcess) -> None:
     assert [process.exitcode for process in processes] == [0] * len(processes)
 
 
-def insert_groups(folder: str, name: str, port: int, prefix: str) -> None:
+def insert_groups(place: Place, prefix: str) -> None:
     """Insert groups one by one, each with a number of the sequence."""
-    _connect(folder, name, port)
+    _connect(place)
     from django.contrib.auth.models import Group
 
     for number in range(INSERTS):
         Group.objects.create(name=f"{prefix}{number}")
 
 
-def add_views(folder: str, name: str, port: int, author: str) -> None:
+def add_views(place: Place, author: str) -> None:
     """Count views of an author's articles."""
-    _connect(folder, name, port)
+    _connect(place)
     from django.db.models import F
 
     from testproject.articles.models import Article
@@ -53,13 +62,14 @@ def add_views(folder: str, name: str, port: int, author: str) -> None:
         Article.objects.filter(author__name=author).update(view_count=F("view_count") + 1)
 
 
-def _connect(folder: str, name: str, port: int) -> None:
+def _connect(place: Place) -> None:
     """Lead ``default`` to a site of the test."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     django.setup()
     from testproject.services import RedisServer
     from tests.integration.commands.site import Site
 
-    site = Site(Path(folder), RedisServer(port))
-    site.name = name
+    site = Site(Path(place.folder), RedisServer(place.port))
+    site.name = place.name
     site.open()
+    site.restart(write_deadline=place.write_deadline)
