@@ -93,8 +93,8 @@ def told() -> Iterator[Told]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_is_left_to_other_modules() -> Iterator[None]:
-    """Fail the module that leaves listeners, shortened pauses or routers behind, not one that comes upon them in some
-    order."""
+    """Fail the module that leaves listeners, shortened pauses, routers or changed options behind, not one that comes
+    upon them in some order."""
     before = _of_the_process()
     yield
     assert _of_the_process() == before
@@ -102,8 +102,9 @@ def _nothing_is_left_to_other_modules() -> Iterator[None]:
 
 def _of_the_process() -> tuple[object, ...]:
     routers = [type(each).__qualname__ for each in router.routers]
+    options = {alias: dict(each.get("OPTIONS", {})) for alias, each in connections.settings.items()}
     pauses = breaker.REST, rebuild.HOLD, auto.LOOK, auto.LEASE, packing.LEASE
-    return routers, connections.settings, recorder._sinks, pauses
+    return routers, options, recorder._sinks, pauses
 
 
 @pytest.fixture(scope="session")
