@@ -336,8 +336,9 @@ def test_policy_is_sent_and_would_be_noted(browser: Browser, site: Site) -> None
     answer = page.goto(f"{site.url}/admin/login/")
     assert answer is not None
     assert answer.headers["content-security-policy"].startswith("default-src 'self';")
-    page.evaluate("document.body.setAttribute('style', 'color: red')")
-    page.evaluate("document.head.appendChild(document.createElement('style')).textContent = 'body { color: red }'")
+    with context.expect_event("console", lambda message: message.type == "error"):
+        page.evaluate("document.body.setAttribute('style', 'color: red')")
+        page.evaluate("document.head.appendChild(document.createElement('style')).textContent = 'body { color: red }'")
     context.close()
     assert problems
 
