@@ -10,6 +10,7 @@ import atexit
 import http.client
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -27,8 +28,9 @@ import boto3
 from botocore.config import Config
 
 LOOPBACK = "127.0.0.1"
-START_DEADLINE = 10.0  # seconds
-STOP_DEADLINE = 5.0  # seconds
+PORTS = range(20_000, 32_000)  # below those that Linux gives to connections and to who binds any port
+START_DEADLINE = 30.0  # seconds, on a machine that has much else to do
+STOP_DEADLINE = 30.0  # seconds; a Redis may have to write its dump
 LOG_TAIL = 2000  # characters
 
 
@@ -37,11 +39,16 @@ class ServiceError(RuntimeError):
 
 
 def free_port() -> int:
-    """A port on the loopback interface that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on the loopback interface that nobody listens on at the moment.
+
+    It may be a while until a server does, so it is none that a connection might be given meanwhile; and by chance, which
+    tests that seed ``random`` do not share.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 class Service(ABC):
@@ -85,7 +92,7 @@ class Service(ABC):
         return self
 
     def stop(self) -> None:
-        """End the server (SIGTERM, and SIGKILL after five seconds) and wait for it."""
+        """End the server (SIGTERM, and SIGKILL after ``STOP_DEADLINE`` seconds) and wait for it."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -180,7 +187,7 @@ class S3Server(Service):
     """moto's S3 server: in memory, and it honours If-Match and If-None-Match."""
 
     name = "moto's S3 server"
-    start_deadline = 30.0  # its imports alone take seconds on a busy machine
+    start_deadline = 60.0  # its imports alone take seconds on a busy machine
     access_key = "testing"
     secret_key = "testing"
     region = "us-east-1"
