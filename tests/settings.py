@@ -30,7 +30,9 @@ CACHES = {
     "smarterbase": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+        # Long: a machine may have much else to do, and an index that was not used for once is not trusted any more. A
+        # Redis that is down refuses at once.
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 10, "SOCKET_TIMEOUT": 10},
     },
 }
 STORAGES = {

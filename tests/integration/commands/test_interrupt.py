@@ -20,6 +20,7 @@ import pytest
 import testproject
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import Site
+from tests.serving import REDIS_TIMEOUT
 
 MANAGE = Path(testproject.__file__).parent / "manage.py"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -38,6 +39,7 @@ def running(site: Site, *command: str, no_color: bool = False, **streams: Any) -
         "SMARTERBASE_WRITE_DEADLINE": "20",
         "SMARTERBASE_TRUST_SECONDS": "1",
         "SMARTERBASE_AUTO_REINDEX": "0",
+        "SMARTERBASE_REDIS_TIMEOUT": REDIS_TIMEOUT,
         "TERM": "xterm-256color",
         "NO_COLOR": "1" if no_color else "",
     }

@@ -19,6 +19,7 @@ from django.db import connection
 import testproject
 from testproject.articles.models import Author
 from tests.integration.commands.site import Site
+from tests.serving import REDIS_TIMEOUT
 
 MANAGE = Path(testproject.__file__).parent / "manage.py"
 
@@ -52,6 +53,7 @@ def watching(site: Site, *arguments: str) -> Iterator[Watch]:
         "SMARTERBASE_WRITE_DEADLINE": "1",
         "SMARTERBASE_TRUST_SECONDS": "0.15",
         "SMARTERBASE_AUTO_REINDEX": "0",
+        "SMARTERBASE_REDIS_TIMEOUT": REDIS_TIMEOUT,
     }
     command = [sys.executable, str(MANAGE), "sb_check", "articles.Author", "--watch", "0.5", "--json", *arguments]
     with subprocess.Popen(
