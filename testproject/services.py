@@ -41,8 +41,8 @@ class ServiceError(RuntimeError):
 def free_port() -> int:
     """A port on the loopback interface that nobody listens on at the moment.
 
-    It may be a while until a server does, so it is none that a connection might be given meanwhile; and by chance, which
-    tests that seed ``random`` do not share.
+    It may be a while until a server does, so it is none that a connection might be given meanwhile; and chosen by a
+    chance that processes which seed ``random`` alike do not share.
     """
     while True:
         port = secrets.choice(PORTS)
