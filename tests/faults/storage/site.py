@@ -23,8 +23,10 @@ FIELDS = ("id", "author_id", "category", "title", "status", "view_count")
 
 @dataclass(frozen=True)
 class Behind(Place):
-    """A place in the bucket ``location`` whose client gives up after two attempts of a second, and sends no more requests
-    at a time than its server can answer within that."""
+    """A place in the bucket ``location`` whose client gives up after two attempts of a second.
+
+    It sends no more requests at a time than its server can answer within that.
+    """
 
     def storage(self) -> dict[str, Any]:
         """The entry of STORAGES."""
