@@ -68,6 +68,7 @@ def site(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         tmp_path_factory.mktemp("site"),
         REDIS_URL=redis.url,
         SMARTERBASE_AUTO_REINDEX="0",
+        SMARTERBASE_WRITE_DEADLINE="5",  # for which a rebuild is under way, so that a slow browser sees that too
         DJANGO_SETTINGS_MODULE="tests.browser.settings",
     ) as running:
         running.run(ARTICLES)
