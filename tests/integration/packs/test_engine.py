@@ -361,7 +361,9 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(CHANGES)
 def test_rows_are_those_that_were_written_after_any_changes(reading: Site, changes) -> None:
     unindexed(reading, document_cache="bodies")

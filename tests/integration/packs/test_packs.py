@@ -442,7 +442,9 @@ def test_writers_at_work_are_never_hidden_by_packs(process: Process) -> None:
     assert problems == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["put", "delete", "pack", "new process"]), st.integers(0, 29), st.integers(0, 400)),
