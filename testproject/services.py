@@ -28,10 +28,11 @@ import boto3
 from botocore.config import Config
 
 LOOPBACK = "127.0.0.1"
-PORTS = range(20_000, 32_000)  # below those that Linux gives to connections and to who binds any port
 START_DEADLINE = 30.0  # seconds, on a machine that has much else to do
 STOP_DEADLINE = 30.0  # seconds; a Redis may have to write its dump
 LOG_TAIL = 2000  # characters
+#: Below those that systems give to clients, one of which could have taken the port before the server does.
+PORTS = range(20_000, 32_000)
 
 
 class ServiceError(RuntimeError):
@@ -39,16 +40,13 @@ class ServiceError(RuntimeError):
 
 
 def free_port() -> int:
-    """A port on the loopback interface that nobody listens on at the moment.
-
-    It may be a while until a server does, so it is none that a connection might be given meanwhile; and chosen by a
-    chance that processes which seed ``random`` alike do not share.
-    """
-    while True:
-        port = secrets.choice(PORTS)
-        with suppress(OSError), socket.socket() as probe:
+    """A port on the loopback interface that nobody listens on at the moment. Raises ServiceError if there is none."""
+    for _ in PORTS:
+        port = secrets.choice(PORTS)  # not by ``random``, which several processes may have seeded alike
+        with socket.socket() as probe, suppress(OSError):
             probe.bind((LOOPBACK, port))
             return port
+    raise ServiceError(f"No port from {PORTS.start} to {PORTS.stop - 1} on {LOOPBACK} is free.")
 
 
 class Service(ABC):

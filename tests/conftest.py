@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connections, router
@@ -19,6 +20,10 @@ from django_smarterbase.packs import packing
 from django_smarterbase.profiling import recorder
 from testproject.services import RedisServer, S3Server
 from tests.faults.tally import TALLY
+
+# How long an example takes, or is in the making, tells of the machine and not of the code.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -30,9 +30,8 @@ CACHES = {
     "smarterbase": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
-        # Long: a machine may have much else to do, and an index that was not used for once is not trusted any more. A
-        # Redis that is down refuses at once.
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 10, "SOCKET_TIMEOUT": 10},
+        # Long: a Redis that runs, on a machine that stands still, is no Redis that hangs.
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 20, "SOCKET_TIMEOUT": 20},
     },
 }
 STORAGES = {

@@ -18,6 +18,7 @@ from .files import make_folders
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _FIRST_PAUSE = 0.0002  # seconds
 _LONGEST_PAUSE = 0.005
+_descriptors: set[int] = set()
 
 
 @contextmanager
@@ -48,14 +49,15 @@ def locked(path: str, operation: int, wait: float, waiting: Callable[[], None] =
 def attempted(path: str, operation: int) -> Iterator[int | None]:
     """Like ``locked``, without waiting: gives None when somebody else holds the lock."""
     descriptor, process = _opened(path), os.getpid()
+    _descriptors.add(descriptor)
     try:
         yield descriptor if _taken(descriptor, path, operation) else None
     finally:
-        # Closing alone would not end the lock while a forked child still has the descriptor; and the child, in which a
-        # listing may be given up that is under way in the parent, must not end the parent's.
+        # In a forked child, in which a listing may be given up that is under way in the parent, it is closed already.
         if os.getpid() == process:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # at once, though a child that was forked just now has it open too
+            _descriptors.discard(descriptor)
+            os.close(descriptor)
 
 
 def _opened(path: str) -> int:
@@ -76,3 +78,13 @@ def _taken(descriptor: int, path: str, operation: int) -> bool:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:
         return False
+
+
+def _forked() -> None:
+    """A child has the descriptors of its parent's locks too, which would not end before it does."""
+    for descriptor in _descriptors:
+        os.close(descriptor)
+    _descriptors.clear()
+
+
+os.register_at_fork(after_in_child=_forked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 from pathlib import Path
@@ -11,7 +12,28 @@ import boto3
 import pytest
 import redis
 
-from testproject.services import LOOPBACK, RedisServer, S3Server, ServiceError, redis_binary, redis_service
+from testproject.services import (
+    LOOPBACK,
+    RedisServer,
+    S3Server,
+    ServiceError,
+    free_port,
+    redis_binary,
+    redis_service,
+)
+
+
+def test_free_port_is_none_that_a_client_may_be_given() -> None:
+    with socket.create_server((LOOPBACK, 0)) as server, socket.create_connection(server.getsockname()) as client:
+        assert free_port() < min(server.getsockname()[1], client.getsockname()[1])
+
+
+def test_free_ports_of_processes_with_one_seed_differ() -> None:
+    ports = set()
+    for _ in range(3):
+        random.seed(1)
+        ports.add(free_port())
+    assert len(ports) > 1
 
 
 def test_redis_server_forgets_everything_when_restarted_empty(own_redis: RedisServer) -> None:

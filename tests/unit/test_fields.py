@@ -39,7 +39,7 @@ def test_values_rise_in_the_order_of_their_making_across_threads():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
     assert len(made) == 8000
     assert all(earlier < later for earlier, later in itertools.pairwise(made))

@@ -25,7 +25,7 @@ from django_smarterbase.profiling import QueryProfile, profile_queries
 from django_smarterbase.signals import breaker_changed, profiles_dropped
 from testproject.articles.models import Author
 from tests.faults.wire import Line, Wire
-from tests.integration.commands.site import ALIAS, Site
+from tests.integration.commands.site import ALIAS, Site, limits
 
 from .conftest import wait_until
 
@@ -46,8 +46,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def wire(site: Site) -> Iterator[Wire]:
     """The site's line to Redis, twice as slow as it has patience for once it is slowed down."""
     wire = Wire(site.server.port, delay=2 * TIMEOUT)
-    limits = {"SOCKET_CONNECT_TIMEOUT": TIMEOUT, "SOCKET_TIMEOUT": TIMEOUT}
-    cache = {**settings.CACHES[ALIAS], "LOCATION": wire.url, "OPTIONS": limits}
+    cache = {**settings.CACHES[ALIAS], "LOCATION": wire.url, "OPTIONS": limits(TIMEOUT)}
     with override_settings(CACHES={**settings.CACHES, ALIAS: cache}):
         yield wire
     wire.close()

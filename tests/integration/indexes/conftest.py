@@ -13,7 +13,8 @@ from django_smarterbase.indexes import breaker
 from django_smarterbase.storage.memory import MemoryStore
 from testproject.services import RedisServer
 
-from .world import OPTIONS, World
+from .processes import caches
+from .world import OPTIONS, PATIENT, World
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,16 @@ def world(redis_url: str) -> Iterator[World]:
 
 
 @pytest.fixture
+def patient_world(redis_url: str) -> Iterator[World]:
+    """As ``world``, but no lease and no deadline runs out in the middle of a test."""
+    client = redis.Redis.from_url(redis_url)
+    world = World(MemoryStore(InMemoryStorage(), OPTIONS), "smarterbase", client, PATIENT)
+    yield world
+    world.remove_keys()
+    client.close()
+
+
+@pytest.fixture
 def own_world(own_redis: RedisServer) -> Iterator[World]:
     """A world on a Redis of its own, which the test may stop and empty."""
     with world_on(own_redis) as world:
@@ -44,12 +55,7 @@ class world_on:  # noqa: N801 - used as a context manager only
 
     def __init__(self, server: RedisServer) -> None:
         self.server = server
-        cache = {
-            "BACKEND": "django_redis.cache.RedisCache",
-            "LOCATION": server.url,
-            "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
-        }
-        self.settings = override_settings(CACHES={"own": cache})
+        self.settings = override_settings(CACHES=caches(server.url))
 
     def __enter__(self) -> World:
         self.settings.enable()

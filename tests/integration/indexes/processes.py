@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import django
@@ -13,16 +15,21 @@ import redis
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage
 
+from django_smarterbase import background
 from django_smarterbase.indexes import auto, rebuild
 from django_smarterbase.indexes.lease import Lease
-from django_smarterbase.indexes.service import IndexUntrusted
+from django_smarterbase.indexes.service import IndexService, IndexUntrusted
 from django_smarterbase.storage.filesystem import FileSystemStore
 
 from .world import EVERYTHING, OPTIONS, SCHEMA, World
 
 LOOK = 0.1
-LEASE = 1.5
+SHORT = 1.5  # seconds of the lease of a process that leaves it behind
+UNDER_WAY = 5.0  # seconds that the rebuild of such a process takes at least
+PATIENCE = 60.0  # seconds
 HELD = 0.3  # seconds of the contended lease
+CONTENDERS = 4
+TURNS = 6
 
 
 def world_of(folder: str, url: str, name: str) -> World:
@@ -33,74 +40,93 @@ def world_of(folder: str, url: str, name: str) -> World:
 
 def caches(url: str) -> dict[str, dict[str, object]]:
     """CACHES with the alias ``own``."""
-    limits = {"SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1}
+    limits = {"SOCKET_CONNECT_TIMEOUT": 20, "SOCKET_TIMEOUT": 20}
     return {"own": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": url, "OPTIONS": limits}}
 
 
-def ask(world: World, seconds: float) -> None:
+def ask(world: World) -> None:
     """Ask the index until it answers, and say so."""
-    service, until = world.service(auto_reindex=True), time.monotonic() + seconds
+    ask_until_answered(world.service(auto_reindex=True))
+    print("answered", flush=True)
+
+
+def ask_until_answered(service: IndexService) -> None:
+    """Ask the index again and again."""
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         try:
             service.read(SCHEMA, EVERYTHING)
         except IndexUntrusted:
             time.sleep(0.01)
         else:
-            print("answered", flush=True)
             return
-    print("never answered", flush=True)
+    raise AssertionError("the index never answered")
+
+
+def begin_rebuild(world: World) -> IndexService:
+    """Ask once, and return when the rebuild that this began is under way, and far from its end."""
+    service, until = world.service(auto_reindex=True, write_deadline=UNDER_WAY), time.monotonic() + PATIENCE
+    with suppress(IndexUntrusted):
+        service.read(SCHEMA, EVERYTHING)
+    while not service.state(SCHEMA).rebuilding:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return service
 
 
 def ask_and_end(world: World) -> None:
     """Ask once, and end while the rebuild that this began is under way."""
-    ask(world, 0.3)
+    begin_rebuild(world)
 
 
 def ask_and_die(world: World) -> None:
     """Ask once, and be gone in the middle of the rebuild that this began."""
-    ask(world, 0.3)
+    begin_rebuild(world)
     os._exit(0)
 
 
 def ask_and_fork(world: World) -> None:
     """Ask, and have a forked child ask too while this process's rebuild is under way, which ends with the process."""
-    service = world.service(auto_reindex=True)
-    try:
-        service.read(SCHEMA, EVERYTHING)
-    except IndexUntrusted:
-        time.sleep(0.3)
+    service = begin_rebuild(world)
     if os.fork():
         os._exit(0)
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        try:
-            service.read(SCHEMA, EVERYTHING)
-        except IndexUntrusted:
-            time.sleep(0.01)
-        else:
-            print("answered", flush=True)
-            os._exit(0)
-    os._exit(1)
+    ask_until_answered(service)
+    print("answered", flush=True)
+    os._exit(0)
 
 
-def contend(folder: str, seconds: float) -> None:
-    """Take the lease as often as possible; every third time, end without giving it back. Says how often."""
-    store, inside = FileSystemStore(FileSystemStorage(folder), OPTIONS), Path(folder, "inside")
-    lease, until, times = Lease(store, "w/_sb/leases/contended.json", HELD), time.monotonic() + seconds, 0
-    while time.monotonic() < until:
+def contend(folder: str) -> None:
+    """Have the lease several times beside others; every third time, end without giving it back.
+
+    Says from when to when it was sure to have it each time (``time.monotonic``, which processes share).
+    """
+    await_others(folder)
+    store, key = FileSystemStore(FileSystemStorage(folder), OPTIONS), "w/_sb/leases/contended.json"
+    lease, until, spans = Lease(store, key, HELD), time.monotonic() + PATIENCE, []
+    while len(spans) < TURNS:
+        assert time.monotonic() < until
         if not lease.acquire():
             time.sleep(0.002)
             continue
-        times += 1
-        os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
+        since = time.monotonic()
         time.sleep(0.01)
-        assert lease.is_held
-        inside.unlink()
-        if times % 3:
+        now = time.monotonic()
+        if lease.is_held:
+            spans.append((since, now))
+        if len(spans) % 3:
             lease.release()
         else:
-            lease = Lease(store, "w/_sb/leases/contended.json", HELD)
-    print(times, flush=True)
+            lease = Lease(store, key, HELD)
+    print(json.dumps(spans), flush=True)
+
+
+def await_others(folder: str) -> None:
+    """Return when all contenders are ready to begin."""
+    until = time.monotonic() + PATIENCE
+    Path(folder, f"ready-{os.getpid()}").touch()
+    while len(list(Path(folder).glob("ready-*"))) < CONTENDERS:
+        assert time.monotonic() < until
+        time.sleep(0.002)
 
 
 def main(role: str, folder: str, url: str, name: str) -> None:
@@ -108,12 +134,14 @@ def main(role: str, folder: str, url: str, name: str) -> None:
     settings.configure(CACHES=caches(url), USE_TZ=True)
     django.setup()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    auto.LOOK, auto.LEASE, rebuild.HOLD = LOOK, LEASE, LEASE / 2
-    roles = {"ask": lambda: ask(world_of(folder, url, name), 20), "contend": lambda: contend(folder, 3)}
-    roles["end"] = lambda: ask_and_end(world_of(folder, url, name))
-    roles["die"] = lambda: ask_and_die(world_of(folder, url, name))
-    roles["fork"] = lambda: ask_and_fork(world_of(folder, url, name))
-    roles[role]()
+    auto.LOOK, background._FAREWELL = LOOK, PATIENCE
+    if role in ("die", "fork"):
+        auto.LEASE, rebuild.HOLD = SHORT, SHORT / 2
+    roles = {"ask": ask, "end": ask_and_end, "die": ask_and_die, "fork": ask_and_fork}
+    if role == "contend":
+        contend(folder)
+    else:
+        roles[role](world_of(folder, url, name))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import logging
 import subprocess
 import sys
@@ -21,14 +23,13 @@ from testproject.services import RedisServer
 from . import processes
 from .world import EVERYTHING, OPTIONS, OTHER_CODE, SCHEMA, World
 
-PATIENCE = 10.0
+PATIENCE = 60.0  # seconds
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks and leases that a test need not wait for."""
+    """Looks that a test need not wait for."""
     monkeypatch.setattr(auto, "LOOK", 0.05)
-    monkeypatch.setattr(auto, "LEASE", 1.0)
 
 
 @pytest.fixture
@@ -222,7 +223,7 @@ def started(role: str, folder: Path, url: str) -> subprocess.Popen[str]:
 def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
     """What a process said on either stream, when it has ended well."""
     try:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=2 * PATIENCE)
     finally:
         process.kill()
     assert process.returncode == 0, err
@@ -242,14 +243,12 @@ def test_four_processes_that_see_it_do_one_rebuild(folder_world: World, tmp_path
 def test_a_process_that_ends_in_the_middle_is_quick_and_gives_back_what_keeps_others_out(
     folder_world: World, tmp_path: Path, own_redis: RedisServer
 ) -> None:
-    began = time.monotonic()
-    out, err = ended(started("end", tmp_path, own_redis.url))
-    assert out == "never answered\n"
+    _, err = ended(started("end", tmp_path, own_redis.url))
     assert "being rebuilt in the background" in err
     assert "was given up: the process ends" in err
     assert "Traceback" not in err
     assert "could not" not in err
-    assert time.monotonic() - began < 5
+    assert "rebuilt in the background:" not in err, "it has waited for the end of the rebuild"
     assert folder_world.store.get(lease_key(folder_world)) is None
     assert folder_world.redis_keys("builder") == []
     assert folder_world.first.rebuild(SCHEMA).documents == 50
@@ -258,8 +257,8 @@ def test_a_process_that_ends_in_the_middle_is_quick_and_gives_back_what_keeps_ot
 def test_a_process_that_dies_in_the_middle_is_followed_by_another(
     folder_world: World, tmp_path: Path, own_redis: RedisServer
 ) -> None:
-    out, err = ended(started("die", tmp_path, own_redis.url))
-    assert (out, "being rebuilt in the background" in err) == ("never answered\n", True)
+    _, err = ended(started("die", tmp_path, own_redis.url))
+    assert "being rebuilt in the background" in err
     assert folder_world.store.get(lease_key(folder_world)) is not None
     out, err = ended(started("ask", tmp_path, own_redis.url))
     assert out == "answered\n"
@@ -274,7 +273,7 @@ def test_a_forked_child_repairs_what_its_parent_had_begun(
 
 
 def test_a_lease_is_never_held_twice_by_four_processes(tmp_path: Path, own_redis: RedisServer) -> None:
-    running = [started("contend", tmp_path, own_redis.url) for _ in range(4)]
-    times = [int(ended(process)[0]) for process in running]
-    assert all(times)
-    assert sum(times) > 12
+    running = [started("contend", tmp_path, own_redis.url) for _ in range(processes.CONTENDERS)]
+    spans = sorted(span for process in running for span in json.loads(ended(process)[0]))
+    assert len(spans) == processes.CONTENDERS * processes.TURNS
+    assert [earlier for earlier, later in itertools.pairwise(spans) if later[0] <= earlier[1]] == []

@@ -23,7 +23,7 @@ from django_smarterbase.tables import (
     IndexTerm,
 )
 
-from .world import BOTH, COLOR, EVERYTHING, OPTIONS, SCHEMA, World, colored
+from .world import BOTH, COLOR, EVERYTHING, PATIENT, SCHEMA, World, colored
 
 COLORS = ("blue", "cyan", "red")
 SIZES = (0, 1)
@@ -78,7 +78,7 @@ def test_answers_are_those_of_the_documents_whatever_is_negated_and_nested(redis
         condition=conditions(terms),
     )
     def run(things: list[Thing], under_way: list[tuple[int, str, int]], condition: IndexCondition) -> None:
-        world = World(MemoryStore(InMemoryStorage(), OPTIONS), "smarterbase", client)
+        world = World(MemoryStore(InMemoryStorage(), PATIENT), "smarterbase", client, PATIENT)
         try:
             for number, (its_color, its_size) in enumerate(things):
                 world.write(str(number), its_color, size=its_size)
@@ -101,11 +101,11 @@ def test_answers_are_those_of_the_documents_whatever_is_negated_and_nested(redis
 
 
 @pytest.fixture
-def full(world: World) -> World:
+def full(patient_world: World) -> World:
     """Three reds, two blues."""
     for stem, its_color in [("1", "red"), ("2", "red"), ("3", "red"), ("4", "blue"), ("5", "blue")]:
-        world.write(stem, its_color)
-    return world
+        patient_world.write(stem, its_color)
+    return patient_world
 
 
 @pytest.mark.parametrize(

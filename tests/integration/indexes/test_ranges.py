@@ -14,7 +14,7 @@ from django_smarterbase.indexes.answers import Change, FallbackReason, IndexUntr
 from django_smarterbase.storage.memory import MemoryStore
 from django_smarterbase.tables import Affinity, Column, IndexCondition, IndexEntry, IndexRange, IndexTerm
 
-from .world import BOTH, COLOR, OPTIONS, SCHEMA, World
+from .world import BOTH, COLOR, PATIENT, SCHEMA, World
 
 COLORS = ("blue", "cyan", "green", "red")
 BETWEEN = IndexRange(COLOR, lower="cyan", upper="green")
@@ -62,7 +62,7 @@ def test_answers_are_those_of_the_documents_whatever_is_asked(redis_url: str) ->
         clauses=st.lists(st.lists(terms, min_size=1, max_size=6).map(tuple), min_size=1, max_size=3),
     )
     def run(things: list[Thing], under_way: list[tuple[int, str, int]], clauses: list[tuple[IndexTerm, ...]]) -> None:
-        world = World(MemoryStore(InMemoryStorage(), OPTIONS), "smarterbase", client)
+        world = World(MemoryStore(InMemoryStorage(), PATIENT), "smarterbase", client, PATIENT)
         try:
             for number, (its_color, its_size) in enumerate(things):
                 world.write(str(number), its_color, size=its_size)

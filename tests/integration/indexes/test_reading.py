@@ -14,11 +14,11 @@ from .world import BOTH, COLOR, EVERYTHING, SCHEMA, World, colored
 
 
 @pytest.fixture
-def full(world: World) -> World:
+def full(patient_world: World) -> World:
     """Three reds (one large), two blues."""
     for stem, color, size in [("1", "red", 1), ("2", "red", 1), ("3", "red", 9), ("4", "blue", 1), ("5", "blue", 2)]:
-        world.write(stem, color, size=size)
-    return world
+        patient_world.write(stem, color, size=size)
+    return patient_world
 
 
 def test_read_names_the_documents_of_one_value(full: World) -> None:
@@ -138,9 +138,9 @@ def test_table_without_indexes_still_counts_its_documents(world: World) -> None:
 
 
 def test_reader_whose_lease_is_from_before_a_rebuild_looks_again(full: World) -> None:
-    reader = full.service(trust_seconds=5, write_deadline=6)
+    reader = full.service()
     reader.read(SCHEMA, EVERYTHING)
-    full.first.rebuild(SCHEMA)
+    full.hasty().rebuild(SCHEMA)
     with counting() as ops:
         assert reader.read(SCHEMA, EVERYTHING).count == 5
     assert (ops.storage.system, ops.redis.round_trips) == (1, 2)

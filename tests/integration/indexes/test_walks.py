@@ -18,7 +18,7 @@ from django_smarterbase.ops import counting
 from django_smarterbase.storage.memory import MemoryStore
 from django_smarterbase.tables import IndexCondition, IndexEntry, IndexRange, TableSchema, Value, Walk
 
-from .world import BOTH, COLOR, OPTIONS, SCHEMA, World
+from .world import BOTH, COLOR, PATIENT, SCHEMA, World
 
 Row = dict[str, Value]
 LONG = "x" * 64
@@ -117,7 +117,7 @@ def test_page_lacks_nothing_whatever_is_under_way(
         length: int,
         skip: bool,
     ) -> None:
-        world = World(MemoryStore(InMemoryStorage(), OPTIONS), "smarterbase", client)
+        world = World(MemoryStore(InMemoryStorage(), PATIENT), "smarterbase", client, PATIENT)
         walk = replace(walk, condition=condition, start=start, stop=start + length)
         try:
             rows = [named(f"{number:02}", thing) for number, thing in enumerate(before)]

@@ -10,8 +10,9 @@ import pytest
 from django.core.files.storage import InMemoryStorage
 
 from django_smarterbase.exceptions import ConflictError, IndexUnavailable
+from django_smarterbase.indexes import writes
 from django_smarterbase.indexes.rebuild import Rebuild
-from django_smarterbase.indexes.service import Change, FallbackReason, IndexService, IndexUntrusted
+from django_smarterbase.indexes.service import Change, FallbackReason, IndexUntrusted
 from django_smarterbase.indexes.writes import Writer
 from django_smarterbase.ops import counting
 from django_smarterbase.storage.memory import MemoryStore
@@ -56,6 +57,7 @@ def test_write_that_asked_redis_just_before_the_birth_asks_again(world: World, m
             if len(asked) == 1:
                 world.service()._writer._midwife.attend(SCHEMA)
 
+    monkeypatch.setattr(writes, "_REGISTRATION", 60.0)
     monkeypatch.setattr(Writer, "attend", lambda *_: None)
     monkeypatch.setattr(Writer, "_announce", announce_before_the_birth)
     write = world.begin("1", "red")
@@ -64,7 +66,8 @@ def test_write_that_asked_redis_just_before_the_birth_asks_again(world: World, m
     assert world.first.state(SCHEMA).trusted
 
 
-def test_births_of_many_processes_at_once_make_one_trusted_index(world: World) -> None:
+def test_births_of_many_processes_at_once_make_one_trusted_index(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "_REGISTRATION", 60.0)
     errors: list[BaseException] = []
 
     def process(number: int) -> None:
@@ -121,16 +124,18 @@ def test_abort_leaves_the_index_as_it_was(world: World) -> None:
     assert world.first.state(SCHEMA).pending == 0
 
 
-def test_finish_and_abort_of_one_write_concern_their_documents_only(world: World) -> None:
-    world.write("0", "red")
-    write = world.first.begin(SCHEMA, [Change(stem, row_of(stem, "red"), existed=False) for stem in ("1", "2", "3")])
-    write.finish({"1": world.put("1", "red")})
+def test_finish_and_abort_of_one_write_concern_their_documents_only(patient_world: World) -> None:
+    patient_world.write("0", "red")
+    write = patient_world.first.begin(
+        SCHEMA, [Change(stem, row_of(stem, "red"), existed=False) for stem in ("1", "2", "3")]
+    )
+    write.finish({"1": patient_world.put("1", "red")})
     write.abort(["2"])
-    reading = world.first.read(SCHEMA, colored("red"))
+    reading = patient_world.first.read(SCHEMA, colored("red"))
     assert set(reading.stems or ()) == {"0", "1", "3"}
     assert reading.in_doubt == {"3"}
     write.finish({"1": "again", "2": "late"})
-    assert set(world.first.read(SCHEMA, colored("red")).stems or ()) == {"0", "1", "3"}
+    assert set(patient_world.first.read(SCHEMA, colored("red")).stems or ()) == {"0", "1", "3"}
 
 
 def test_deletion_leaves_nothing_behind_in_redis(world: World) -> None:
@@ -142,70 +147,70 @@ def test_deletion_leaves_nothing_behind_in_redis(world: World) -> None:
     assert not world.redis_keys("pend:*")
 
 
-def test_writer_that_died_is_swept_when_its_deadline_is_over(world: World) -> None:
-    world.write("1", "red")
-    world.write("2", "red")
-    world.begin("1", "blue")
-    world.put("1", "blue")
-    world.begin("2", "blue")
-    assert world.first.sweep(SCHEMA) == 0
-    time.sleep(OPTIONS.write_deadline + 0.01)
-    assert world.first.sweep(SCHEMA) == 2
-    blue, red = world.first.read(SCHEMA, colored("blue")), world.first.read(SCHEMA, colored("red"))
+def test_writer_that_died_is_swept_when_its_deadline_is_over(patient_world: World) -> None:
+    patient_world.write("1", "red")
+    patient_world.write("2", "red")
+    patient_world.begin("1", "blue")
+    patient_world.put("1", "blue")
+    patient_world.begin("2", "blue")
+    assert patient_world.first.sweep(SCHEMA) == 0
+    patient_world.pass_deadline()
+    assert patient_world.first.sweep(SCHEMA) == 2
+    blue, red = patient_world.first.read(SCHEMA, colored("blue")), patient_world.first.read(SCHEMA, colored("red"))
     assert (blue.stems, blue.in_doubt) == (("1",), frozenset())
     assert (red.stems, red.in_doubt) == (("2",), frozenset())
 
 
-def test_query_that_meets_an_old_note_settles_it_by_the_way(world: World) -> None:
-    world.write("1", "red")
-    world.begin("2", "red")
-    time.sleep(OPTIONS.write_deadline + 0.01)
-    assert world.first.read(SCHEMA, colored("red")).in_doubt == {"2"}
-    assert world.first.read(SCHEMA, colored("red")).in_doubt == frozenset()
+def test_query_that_meets_an_old_note_settles_it_by_the_way(patient_world: World) -> None:
+    patient_world.write("1", "red")
+    patient_world.begin("2", "red")
+    patient_world.pass_deadline()
+    assert patient_world.first.read(SCHEMA, colored("red")).in_doubt == {"2"}
+    assert patient_world.first.read(SCHEMA, colored("red")).in_doubt == frozenset()
 
 
-def test_sweep_leaves_an_old_creation_alone_while_a_young_write_is_under_way(world: World) -> None:
-    world.write("0", "red")
-    world.begin("1", "red")
-    time.sleep(OPTIONS.write_deadline + 0.01)
-    young = world.begin("1", "blue")
-    assert world.first.sweep(SCHEMA) == 0
-    young.finish({"1": world.put("1", "blue")})
-    assert world.first.sweep(SCHEMA) == 1
-    assert world.members("red") == {"0"}
-    assert world.members("blue") == {"1"}
+def test_sweep_leaves_an_old_creation_alone_while_a_young_write_is_under_way(patient_world: World) -> None:
+    patient_world.write("0", "red")
+    patient_world.begin("1", "red")
+    patient_world.pass_deadline()
+    young = patient_world.begin("1", "blue")
+    assert patient_world.first.sweep(SCHEMA) == 0
+    young.finish({"1": patient_world.put("1", "blue")})
+    assert patient_world.first.sweep(SCHEMA) == 1
+    assert patient_world.members("red") == {"0"}
+    assert patient_world.members("blue") == {"1"}
 
 
-def test_finish_after_the_sweep_changes_nothing(world: World) -> None:
-    world.write("1", "red")
-    write = world.begin("1", "blue")
-    etag = world.put("1", "blue")
-    time.sleep(OPTIONS.write_deadline + 0.01)
-    world.first.sweep(SCHEMA)
+def test_finish_after_the_sweep_changes_nothing(patient_world: World) -> None:
+    patient_world.write("1", "red")
+    write = patient_world.begin("1", "blue")
+    etag = patient_world.put("1", "blue")
+    patient_world.pass_deadline()
+    patient_world.first.sweep(SCHEMA)
     write.finish({"1": etag})
-    assert world.first.read(SCHEMA, EVERYTHING).in_doubt == frozenset()
-    assert world.members("blue") == {"1"}
-    assert world.members("red") == set()
+    assert patient_world.first.read(SCHEMA, EVERYTHING).in_doubt == frozenset()
+    assert patient_world.members("blue") == {"1"}
+    assert patient_world.members("red") == set()
 
 
-def test_finish_withdraws_trust_when_the_document_was_written_after_the_sweep(world: World) -> None:
+def test_finish_withdraws_trust_when_the_document_was_written_after_the_sweep(patient_world: World) -> None:
     """The sweep has read the document as it was before, so no set names it by its new value."""
-    world.write("1", "red")
-    write = world.begin("1", "blue")
-    time.sleep(OPTIONS.write_deadline + 0.01)
-    world.first.sweep(SCHEMA)
-    write.finish({"1": world.put("1", "blue")})
+    patient_world.write("1", "red")
+    write = patient_world.begin("1", "blue")
+    patient_world.pass_deadline()
+    patient_world.first.sweep(SCHEMA)
+    write.finish({"1": patient_world.put("1", "blue")})
     with pytest.raises(IndexUntrusted):
-        world.first.read(SCHEMA, colored("blue"))
+        patient_world.first.read(SCHEMA, colored("blue"))
 
 
-def test_document_that_cannot_be_decoded_is_swept_out_of_the_index(world: World) -> None:
-    world.write("1", "red")
-    world.begin("1", "blue")
-    world.store.put(world.key("1"), b"broken")
-    time.sleep(OPTIONS.write_deadline + 0.01)
-    assert world.first.sweep(SCHEMA) == 1
-    assert world.first.read(SCHEMA, EVERYTHING).stems == ()
+def test_document_that_cannot_be_decoded_is_swept_out_of_the_index(patient_world: World) -> None:
+    patient_world.write("1", "red")
+    patient_world.begin("1", "blue")
+    patient_world.store.put(patient_world.key("1"), b"broken")
+    patient_world.pass_deadline()
+    assert patient_world.first.sweep(SCHEMA) == 1
+    assert patient_world.first.read(SCHEMA, EVERYTHING).stems == ()
 
 
 def test_code_with_other_definitions_makes_the_index_suspect(world: World) -> None:
@@ -239,7 +244,7 @@ def test_writes_without_a_cache_do_not_wait_when_no_index_was_ever_trusted(world
     began = time.monotonic()
     world.write("1", "red", service=service)
     world.write("2", "red", service=service)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_refusing_database_writes_without_a_cache_but_not_without_its_redis(world: World) -> None:
@@ -250,39 +255,38 @@ def test_refusing_database_writes_without_a_cache_but_not_without_its_redis(worl
     assert world.write("1", "red", service=world.service(on_index_outage="refuse", alias=None)).degraded
 
 
-def test_store_without_conditions_has_one_writer_of_a_document_at_a_time(world: World) -> None:
-    world.store = Unconditional(InMemoryStorage(), OPTIONS)
-    service = world.service()
-    world.write("1", "red", service=service)
-    first = world.begin("1", "blue", service=service)
+def test_store_without_conditions_has_one_writer_of_a_document_at_a_time(patient_world: World) -> None:
+    patient_world.store = Unconditional(InMemoryStorage(), OPTIONS)
+    service = patient_world.service()
+    patient_world.write("1", "red", service=service)
+    first = patient_world.begin("1", "blue", service=service)
     order: list[str] = []
 
     def second() -> None:
-        write = world.begin("1", "green", service=service)
+        write = patient_world.begin("1", "green", service=service)
         order.append("second begins")
-        write.finish({"1": world.put("1", "green")})
+        write.finish({"1": patient_world.put("1", "green")})
 
     thread = threading.Thread(target=second)
     thread.start()
     time.sleep(0.1)
-    etag = world.put("1", "blue")
+    etag = patient_world.put("1", "blue")
     order.append("first ends")
     first.finish({"1": etag})
     thread.join()
     assert order == ["first ends", "second begins"]
-    assert world.members("green", service=service) == {"1"}
-    assert world.members("blue", service=service) == set()
+    assert patient_world.members("green", service=service) == {"1"}
+    assert patient_world.members("blue", service=service) == set()
 
 
-def test_store_without_conditions_takes_over_from_a_writer_that_died(world: World) -> None:
-    world.store = Unconditional(InMemoryStorage(), OPTIONS)
-    service = world.service()
-    world.write("1", "red", service=service)
-    world.begin("1", "blue", service=service)
-    began = time.monotonic()
-    world.write("1", "green", service=service)
-    assert 0.3 < time.monotonic() - began < 5
-    assert world.members("green", service=service) == {"1"}
+def test_store_without_conditions_takes_over_from_a_writer_that_died(patient_world: World) -> None:
+    patient_world.store = Unconditional(InMemoryStorage(), OPTIONS)
+    service = patient_world.service()
+    patient_world.write("1", "red", service=service)
+    patient_world.begin("1", "blue", service=service)
+    patient_world.pass_deadline()
+    patient_world.write("1", "green", service=service)
+    assert patient_world.members("green", service=service) == {"1"}
 
 
 def test_store_without_conditions_gives_up_on_a_document_that_is_always_busy(world: World) -> None:
@@ -290,31 +294,17 @@ def test_store_without_conditions_gives_up_on_a_document_that_is_always_busy(wor
     service = world.service()
     world.write("1", "red", service=service)
     world.begin("1", "blue", service=service)
-    impatient = world.service(write_deadline=0.2)
+    (notes,) = world.redis_keys("pend:*")
+    of_tomorrow = int((time.time() + 86400) * 1000)  # however often one looks, there is a young one
+    world.redis.hset(notes, "1", f"0123 2 {of_tomorrow} 1 *")
     with pytest.raises(ConflictError, match="twice the write deadline"):
-        _begin_while_busy(world, impatient)
+        world.begin("1", "green", service=world.service(write_deadline=0.2))
 
 
-def _begin_while_busy(world: World, service: IndexService) -> None:
-    stop = threading.Event()
-
-    def keep_busy() -> None:
-        while not stop.is_set():
-            for key in world.redis_keys("pend:*"):
-                now = int(time.time() * 1000)
-                world.redis.hset(key, "1", f"0123 2 {now} 1 *")
-            time.sleep(0.01)
-
-    thread = threading.Thread(target=keep_busy)
-    thread.start()
-    try:
-        world.begin("1", "green", service=service)
-    finally:
-        stop.set()
-        thread.join()
-
-
-def test_write_waits_for_the_registration_of_a_rebuild_that_has_just_begun(world: World) -> None:
+def test_write_waits_for_the_registration_of_a_rebuild_that_has_just_begun(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writes, "_REGISTRATION", 60.0)
     world.write("1", "red")
     world.remove_keys()
     rebuild = Rebuild(world.first._room, world.first._sweeper, world.first._room.redis, SCHEMA)
@@ -329,14 +319,16 @@ def test_write_waits_for_the_registration_of_a_rebuild_that_has_just_begun(world
     assert state.entry.building == rebuild.epoch
 
 
-def test_write_does_not_wait_for_ever_for_a_rebuild_that_died(world: World) -> None:
+def test_write_does_not_wait_for_ever_for_a_rebuild_that_died(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "_REGISTRATION", 0.2)
     world.write("1", "red")
     world.remove_keys()
     Rebuild(world.first._room, world.first._sweeper, world.first._room.redis, SCHEMA).claim.make()
     assert world.write("2", "red").degraded is True
+    monkeypatch.setattr(writes, "_REGISTRATION", 60.0)
     began = time.monotonic()
     assert world.write("3", "red").degraded is True
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 30
 
 
 def test_write_with_redis_but_without_an_index_costs_one_look_at_the_manifest(world: World) -> None:

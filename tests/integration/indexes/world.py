@@ -26,7 +26,10 @@ from django_smarterbase.tables import (
     Value,
 )
 
+#: Short, for those who wait for a lease or a deadline to run out.
 OPTIONS = Options(trust_seconds=0.15, write_deadline=0.6, auto_reindex=False)
+#: Long, for those in whose middle nothing is to run out, however long the machine stands still.
+PATIENT = replace(OPTIONS, trust_seconds=100.0, write_deadline=200.0)
 
 COLOR = IndexDefinition("things-by-color", ("color",))
 BOTH = IndexDefinition("color_size", ("color", "size"))
@@ -95,6 +98,10 @@ class World:
             decode=decode,
         )
 
+    def hasty(self, **changes: Any) -> IndexService:
+        """A service that waits for leases and deadlines for a moment only."""
+        return self.service(trust_seconds=OPTIONS.trust_seconds, write_deadline=OPTIONS.write_deadline, **changes)
+
     def key(self, stem: str) -> str:
         """The object key of a thing."""
         return self.keys.document(SCHEMA.table, stem)
@@ -149,6 +156,15 @@ class World:
     def redis_keys(self, ending: str = "*") -> list[str]:
         """The Redis keys of the world that end so."""
         return sorted(key.decode() for key in self.redis.scan_iter(match=f"sb:{{{self.name}:*}}:{ending}", count=1000))
+
+    def pass_deadline(self) -> None:
+        """Make all notes in Redis older by more than the write deadline."""
+        passed = int(self.options.write_deadline * 1000) + 1
+        for key in self.redis_keys("pend:*"):
+            for stem, notes in self.redis.hgetall(key).items():
+                parts = [note.split(b" ") for note in notes.split(b"\n")]
+                aged = [[*note[:2], b"%d" % (int(note[2]) - passed), *note[3:]] for note in parts]
+                self.redis.hset(key, stem, b"\n".join(b" ".join(note) for note in aged))
 
     def remove_keys(self) -> None:
         """Forget everything in Redis, as a flush of this database's keys would."""

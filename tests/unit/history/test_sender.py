@@ -9,6 +9,8 @@ import pytest
 from django_smarterbase.history import sender as sender_module
 from django_smarterbase.history.sender import Sender
 
+PATIENCE = 30  # seconds
+
 
 class Flushed:
     """A history that notes when it is flushed."""
@@ -37,7 +39,7 @@ def gathering(monkeypatch):
 
 
 def ended(sender):
-    sender.end(5)
+    sender.end(PATIENCE)
     return sender._thread is None or not sender._thread.is_alive()
 
 
@@ -55,7 +57,7 @@ def test_sender_gathers_before_it_sends(gathering):
     sender = Sender(lambda: [history])
     sender.notice(0.01)
 
-    assert history.called.acquire(timeout=5)
+    assert history.called.acquire(timeout=PATIENCE)
     assert history.times[0] - begun >= 0.2
     assert ended(sender)
 
@@ -67,7 +69,7 @@ def test_sender_sends_at_once_when_a_ring_fills(gathering):
     sender.notice(0.01)
     sender.notice(0.25)
 
-    assert history.called.acquire(timeout=5)
+    assert history.called.acquire(timeout=PATIENCE)
     assert ended(sender)
 
 
@@ -77,7 +79,7 @@ def test_sender_tries_again_until_all_is_sent_and_is_not_hurried_meanwhile(gathe
     sender = Sender(lambda: [history])
     sender.notice(1.0)
     for _ in range(3):
-        assert history.called.acquire(timeout=5)
+        assert history.called.acquire(timeout=PATIENCE)
         sender.notice(1.0)
     first, second, third = history.times[:3]
 
@@ -93,7 +95,7 @@ def test_sender_survives_what_it_did_not_expect_and_logs_it_once(gathering, capl
     with caplog.at_level(logging.ERROR, "django_smarterbase.query"):
         sender.notice(0.01)
         for each in (history, history, history, other, other, other):
-            assert each.called.acquire(timeout=5)
+            assert each.called.acquire(timeout=PATIENCE)
         assert ended(sender)
 
     assert [record.message for record in caplog.records] == ["The profiles of database 'default' cannot be sent."]
@@ -127,7 +129,7 @@ def test_end_gives_up_on_a_history_that_hangs():
     assert time.monotonic() - begun < 10
     assert sender._thread.is_alive()
     hanging.set()
-    sender._thread.join(5)
+    sender._thread.join(PATIENCE)
 
 
 def test_sender_starts_nothing_once_it_was_ended():

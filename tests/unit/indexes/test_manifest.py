@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,14 +12,24 @@ from django.core.files.storage import InMemoryStorage
 
 from django_smarterbase.conf import Options
 from django_smarterbase.exceptions import CorruptDocument
+from django_smarterbase.indexes import manifest as manifest_module
 from django_smarterbase.indexes.answers import ManifestEntry
 from django_smarterbase.indexes.manifest import Manifest, suspected
 from django_smarterbase.ops import counting
 from django_smarterbase.storage.memory import MemoryStore
+from tests.clock import Clock
 
 BUILT_AT = datetime(2026, 11, 25, 12, 30, 1, 250_000, tzinfo=UTC)
 READY = ManifestEntry(ready=True, epoch="e1", building=None, version=3, definition="d", built_at=BUILT_AT)
 KEY = "n/_sb/manifest.json"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of all manifests."""
+    clock = Clock()
+    monkeypatch.setattr(manifest_module, "time", clock)
+    return clock
 
 
 @pytest.fixture
@@ -41,15 +50,16 @@ def test_manifest_of_an_earlier_release_says_not_when_an_index_was_built(store: 
     assert Manifest(store, KEY, 1).fresh().entries == {"t": replace(READY, built_at=None)}
 
 
-def test_lease_saves_requests_until_it_has_run_out(store: MemoryStore) -> None:
-    manifest = Manifest(store, KEY, 0.1)
+def test_lease_saves_requests_until_it_has_run_out(store: MemoryStore, clock: Clock) -> None:
+    manifest = Manifest(store, KEY, 2)
     with counting() as ops:
         manifest.leased()
         manifest.leased()
     assert ops.storage.system == 1
     Manifest(store, KEY, 1).change("t", lambda entry: READY)
+    clock.now += 1.5
     assert "t" not in manifest.leased().entries
-    time.sleep(0.1)
+    clock.now += 0.5
     assert manifest.leased().entries["t"] == READY
 
 
@@ -84,24 +94,19 @@ def test_suspected_stops_a_rebuild_and_is_stable() -> None:
     assert suspected(suspected(READY)) == suspected(READY)
 
 
-def test_wait_out_waits_a_lease_once_a_version(store: MemoryStore) -> None:
-    manifest = Manifest(store, KEY, 0.2)
-    began = time.monotonic()
-    manifest.wait_out("t", suspected(READY))
-    first = time.monotonic() - began
-    manifest.wait_out("t", suspected(READY))
-    again = time.monotonic() - began - first
-    manifest.wait_out("t", replace(suspected(READY), version=9))
-    other = time.monotonic() - began - first - again
-    assert first >= 0.2
-    assert again < 0.1
-    assert other >= 0.2
+def test_wait_out_waits_a_lease_once_a_version(store: MemoryStore, clock: Clock) -> None:
+    manifest, waited = Manifest(store, KEY, 2), []
+    for suspect in (suspected(READY), suspected(READY), replace(suspected(READY), version=9)):
+        began = clock.now
+        manifest.wait_out("t", suspect)
+        waited.append(clock.now - began)
+    assert waited == [2, 0, 2]
 
 
-def test_wait_out_does_not_wait_when_nothing_was_ever_trusted(store: MemoryStore) -> None:
-    began = time.monotonic()
+def test_wait_out_does_not_wait_when_nothing_was_ever_trusted(store: MemoryStore, clock: Clock) -> None:
+    began = clock.now
     Manifest(store, KEY, 30).wait_out("t", suspected(None))
-    assert time.monotonic() - began < 1
+    assert clock.now == began
 
 
 def entry(**changes: object) -> bytes:

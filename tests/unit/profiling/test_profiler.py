@@ -84,7 +84,7 @@ def test_block_picks_slow_fallbacks_and_full_scans(query):
 
 
 def test_block_of_one_thread_sees_nothing_of_another(query):
-    barrier = threading.Barrier(2, timeout=10)
+    barrier = threading.Barrier(2, timeout=30)
     found = {}
 
     def work(name):
@@ -98,7 +98,7 @@ def test_block_of_one_thread_sees_nothing_of_another(query):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
 
     assert found == {"one": ["one"], "two": ["two"]}
 
@@ -107,7 +107,7 @@ def test_block_does_not_see_a_thread_started_inside(query):
     with profile_queries() as block:
         thread = threading.Thread(target=query, args=("thread",))
         thread.start()
-        thread.join(10)
+        thread.join(30)
 
     assert methods(block) == []
 

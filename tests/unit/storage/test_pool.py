@@ -11,6 +11,8 @@ from django_smarterbase.ops import StorageOps, counting
 from django_smarterbase.storage.counters import count_delete, count_list, count_read, count_write
 from django_smarterbase.storage.pool import WorkerPool
 
+PATIENCE = 20.0  # seconds
+
 
 def test_map_keeps_the_order_when_later_calls_end_first():
     def slow_first(number: int) -> int:
@@ -21,14 +23,16 @@ def test_map_keeps_the_order_when_later_calls_end_first():
 
 
 def test_map_runs_calls_side_by_side_up_to_its_size():
-    running, most, lock = [], [], threading.Lock()
+    running, most, company = set[int](), [], threading.Condition()
 
     def call(number: int) -> None:
-        with lock:
-            running.append(number)
+        with company:
+            running.add(number)
             most.append(len(running))
-        time.sleep(0.005)
-        with lock:
+            company.notify_all()
+            company.wait_for(lambda: max(most) >= 3, PATIENCE)
+        time.sleep(0.005)  # for a fourth one to come
+        with company:
             running.remove(number)
 
     list(WorkerPool(3).map(call, range(20)))

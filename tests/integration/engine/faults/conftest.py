@@ -9,7 +9,9 @@ from tests.integration.commands.site import Site
 
 from .ledger import Ledger
 
-__all__ = ["filled", "server", "site"]
+__all__ = ["filled", "patient", "server", "site"]
+
+PATIENCE = 60.0  # seconds
 
 
 @pytest.fixture
@@ -18,3 +20,10 @@ def filled(site: Site) -> Ledger:
     ledger = Ledger()
     ledger.fill()
     return ledger
+
+
+@pytest.fixture
+def patient(site: Site, filled: Ledger) -> Ledger:
+    """As ``filled``, but no lock and no deadline runs out while a test is in its middle."""
+    site.restart(write_deadline=PATIENCE)
+    return filled

@@ -27,14 +27,12 @@ from .ledger import Ledger
 
 TITLES = ("title 1", "title 2")
 MINE = uuid.uuid4()
-PATIENCE = 0.5  # seconds; a writer that has not ended by then waits for something
+WHILE = 0.5  # seconds; a writer that has not ended by then waits for something
 
 
 def add(title: str, views: int) -> threading.Thread:
     """Add views in a thread."""
-    thread = in_thread(lambda: Article.objects.filter(title=title).update(view_count=F("view_count") + views))
-    thread.join(PATIENCE)
-    return thread
+    return in_thread(lambda: Article.objects.filter(title=title).update(view_count=F("view_count") + views))
 
 
 def create_and_update(**values: Any) -> None:
@@ -56,8 +54,9 @@ def views() -> list[int]:
 
 
 @pytest.fixture
-def rival(filled: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[threading.Thread]]:
-    """``rival(before, undo)``: what it does once before this thread's writes, and once before they are taken back."""
+def rival(patient: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[threading.Thread]]:
+    """``rival(before, undo)``: what it does once before this thread's writes, and once before they are taken back. It
+    may have to wait for what is taken back."""
     me = threading.get_ident()
     Article.objects.filter(title__in=TITLES).update(view_count=0)
 
@@ -71,6 +70,7 @@ def rival(filled: Ledger, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
             def method(self: Any, *args: Any) -> Any:
                 if threading.get_ident() == me and (work := todo.pop(moment, None)) is not None:
                     writers.append(add(*work))
+                    writers[-1].join(WHILE if moment == "undo" else None)
                 return original(self, *args)
 
             monkeypatch.setattr(owner, name, method)
@@ -143,14 +143,15 @@ def test_document_that_was_written_alone_names_its_last_transaction_no_more(site
 
 
 def test_unique_value_of_a_transaction_that_is_taken_back_refuses_nobody(
-    filled: Ledger, monkeypatch: pytest.MonkeyPatch
+    patient: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A writer meets the value while that transaction is not decided yet."""
     reserve, undo = TransactionLocks.reserve, UnitOfWork._undo
-    writers, met = list[threading.Thread](), list[int]()
+    writers, met, looked = list[threading.Thread](), list[int](), threading.Event()
 
     def create_mine() -> None:
         met.append(Author.objects.scan().filter(name="new").count())
+        looked.set()
         Author.objects.create(pk=MINE, name="new")
 
     def rename_before(self: TransactionLocks, *args: Any) -> Any:
@@ -160,7 +161,8 @@ def test_unique_value_of_a_transaction_that_is_taken_back_refuses_nobody(
 
     def create_before(self: UnitOfWork, *args: Any) -> Any:
         writers.append(in_thread(create_mine))
-        writers[0].join(PATIENCE)
+        assert looked.wait(30)
+        writers[0].join(WHILE)
         return undo(self, *args)
 
     monkeypatch.setattr(TransactionLocks, "reserve", rename_before)

@@ -182,14 +182,18 @@ def test_redis_that_hangs_holds_up_five_statements_and_each_but_once(site: Site,
     os.kill(site.server.pid, signal.SIGSTOP)
     try:
         took = []
-        for _ in range(7):
-            begun = time.monotonic()
-            assert Article.objects.filter(category=CATEGORY).count() == 14
-            took.append(time.monotonic() - begun)
+        with site.impatient(), profile_queries() as queries:
+            for _ in range(7):
+                begun = time.monotonic()
+                assert Article.objects.filter(category=CATEGORY).count() == 14
+                took.append(time.monotonic() - begun)
     finally:
         os.kill(site.server.pid, signal.SIGCONT)
-    assert [seconds > REDIS_TIMEOUT for seconds in took] == [True] * 5 + [False] * 2
+    reasons = [profile.fallback_reason for profile in queries.profiles]
+    assert reasons == [FallbackReason.UNREACHABLE] * 5 + [FallbackReason.BREAKER_OPEN] * 2
+    assert [seconds > REDIS_TIMEOUT for seconds in took[:5]] == [True] * 5
     assert min(took[:5]) < 2 * REDIS_TIMEOUT
+    assert min(took[5:]) < REDIS_TIMEOUT
 
 
 def test_query_under_way_scans_when_redis_dies_in_it(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 
@@ -10,7 +12,7 @@ from testproject.articles.models import Article
 from tests.integration.commands.site import Site
 
 from .ledger import Ledger
-from .processes import INSERTS, VIEWS, add_views, insert_groups, join, start
+from .processes import DEADLINE, INSERTS, VIEWS, add_views, insert_groups, join, start
 from .questions import ONE
 
 
@@ -39,8 +41,9 @@ def test_reindex_beside_a_writing_process_loses_no_document(site: Site) -> None:
     with site.redis() as client:
         client.flushall()
     process = start(insert_groups, *place(site), "w")
+    until = time.monotonic() + DEADLINE
     while Group.objects.count() < 5:
-        assert process.is_alive()
+        assert time.monotonic() < until
     call_command("sb_reindex", "auth.Group", verbosity=0)
     join(process)
     site.restart()

@@ -35,6 +35,7 @@ from .ledger import Ledger
 from .test_contention import in_thread
 
 TITLES = ("title 1", "title 2", "title 3")
+LONGER = 3.0  # seconds of a write deadline within which something is to happen, on a busy machine too
 
 
 def update_articles_and_rename() -> None:
@@ -109,14 +110,15 @@ def test_claims_are_their_former_holders_when_a_transaction_is_taken_back(
 def test_claim_that_moves_within_a_transaction_is_not_waited_for_when_it_is_completed(
     site: Site, filled: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    site.restart(write_deadline=LONGER)
     monkeypatch.setattr("django_smarterbase.backend.unit_of_work._BATCH", 1)
     abandon(monkeypatch, pass_name_on, before="_take_claims")
     recovery = recovery_of(connection.resources)
     recovery._look(connection.catalog.find)
-    time.sleep(WRITE_DEADLINE * 1.1)
+    time.sleep(LONGER * 1.1)
     began = time.monotonic()
     assert recovery._look(connection.catalog.find) == 1
-    assert time.monotonic() - began < WRITE_DEADLINE / 2
+    assert time.monotonic() - began < LONGER
     assert names(site) == ["author 0", "author 1", "author 3", "author 4", "author 5", "renamed"]
     assert set(claims(site).values()) == {path.stem for path, _document in documents(site, "authors")}
 
@@ -193,7 +195,7 @@ def test_transaction_that_cannot_be_decided_is_waited_for_once(site: Site, fille
     began = time.monotonic()
     with pytest.raises(ConflictError, match=r"not been decided for 4 s.*sb_check"):
         Author.objects.create(name="author 1")
-    assert time.monotonic() - began < 6 * WRITE_DEADLINE
+    assert time.monotonic() - began < 2 * 4 * WRITE_DEADLINE
 
 
 def test_unique_value_that_an_undecided_transaction_gives_up_is_not_taken(
@@ -228,7 +230,7 @@ def test_transaction_that_takes_long_is_not_abandoned(
 
     def write_slowly(self: UnitOfWork, *args: Any) -> Any:
         if threading.get_ident() != me:
-            time.sleep(WRITE_DEADLINE * 0.3)
+            time.sleep(LONGER * 0.2)
         return write(self, *args)
 
     def update() -> None:
@@ -237,12 +239,13 @@ def test_transaction_that_takes_long_is_not_abandoned(
 
     monkeypatch.setattr("django_smarterbase.backend.unit_of_work._BATCH", 1)
     monkeypatch.setattr(UnitOfWork, "_write", write_slowly)
-    with django_db_blocker.unblock(), site_in(tmp_path, server, kind):
-        Ledger().fill(authors=2, articles=6)
+    with django_db_blocker.unblock(), site_in(tmp_path, server, kind) as site:
+        site.restart(write_deadline=LONGER)
+        Ledger().fill(authors=2, articles=8)
         recovery, writer, decided = recovery_of(connection.resources), in_thread(update), 0
         while writer.is_alive():
             decided += recovery._look(connection.catalog.find)
             writer.join(0.1)
         assert decided == 0
         assert recovery.unfinished() == []
-        assert sum(Article.objects.values_list("view_count", flat=True)) == sum(n * 7 % 50 + 1 for n in range(6))
+        assert sum(Article.objects.values_list("view_count", flat=True)) == sum(n * 7 % 50 + 1 for n in range(8))

@@ -138,6 +138,7 @@ def test_table_is_whole_for_who_reads_it_when_the_process_died_that_moved_a_valu
 def test_value_has_one_document_when_others_change_both_while_it_is_moved(
     people: Site, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
+    people.restart(cache=None, write_deadline=20)
     ann, bob = User.objects.order_by("pk")
     written, other = (ann, bob) if first == "ann" else (bob, ann)
     builders: list[threading.Thread] = []
