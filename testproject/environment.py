@@ -2,6 +2,7 @@
 
 ===============================  ==================================================================================
 ``REDIS_URL``                    where the indexes live; without it the site works by scanning
+``SMARTERBASE_REDIS_TIMEOUT``    for how many seconds a request waits for Redis (default 0.25)
 ``SMARTERBASE_NAME``             prefix of the object keys (default ``testproject``)
 ``SMARTERBASE_OBJECTS``          folder of the objects (default ``testproject/var/objects``)
 ``SMARTERBASE_TRUST_SECONDS``    option ``trust_seconds`` (default 2)
@@ -33,6 +34,7 @@ class Environment:
     """The settings that come from outside. Durations are in seconds."""
 
     redis_url: str | None = None
+    redis_timeout: float = 0.25
     name: str = "testproject"
     objects: Path = VAR / "objects"
     trust_seconds: float = 2.0
@@ -51,7 +53,7 @@ class Environment:
         """Take what is set and not empty. Raises ValueError for a duration or a switch that is none."""
         given = {field: variables[name] for field, name in VARIABLES.items() if variables.get(name)}
         values: dict[str, Any] = dict(given)
-        for duration in ("trust_seconds", "write_deadline"):
+        for duration in ("redis_timeout", "trust_seconds", "write_deadline"):
             if duration in given:
                 values[duration] = _seconds(VARIABLES[duration], given[duration])
         for switch in ("auto_reindex", "toolbar"):
@@ -84,7 +86,7 @@ class Environment:
         caches: dict[str, Any] = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
         if self.redis_url is not None:
             # Short limits: a Redis that hangs must cost a page a fraction of a second.
-            limits = {"SOCKET_CONNECT_TIMEOUT": 0.25, "SOCKET_TIMEOUT": 0.25}
+            limits = {"SOCKET_CONNECT_TIMEOUT": self.redis_timeout, "SOCKET_TIMEOUT": self.redis_timeout}
             backend = "django_redis.cache.RedisCache"
             caches["smarterbase"] = {"BACKEND": backend, "LOCATION": self.redis_url, "OPTIONS": limits}
         return caches
@@ -103,6 +105,7 @@ class Environment:
 
 VARIABLES = {
     "redis_url": "REDIS_URL",
+    "redis_timeout": "SMARTERBASE_REDIS_TIMEOUT",
     "name": "SMARTERBASE_NAME",
     "objects": "SMARTERBASE_OBJECTS",
     "trust_seconds": "SMARTERBASE_TRUST_SECONDS",

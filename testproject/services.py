@@ -28,8 +28,8 @@ import boto3
 from botocore.config import Config
 
 LOOPBACK = "127.0.0.1"
-START_DEADLINE = 10.0  # seconds
-STOP_DEADLINE = 5.0  # seconds
+START_DEADLINE = 30.0  # seconds, on a machine that has much else to do
+STOP_DEADLINE = 30.0  # seconds; a Redis may have to write its dump
 LOG_TAIL = 2000  # characters
 #: Below those that systems give to clients, one of which could have taken the port before the server does.
 PORTS = range(20_000, 32_000)
@@ -90,7 +90,7 @@ class Service(ABC):
         return self
 
     def stop(self) -> None:
-        """End the server (SIGTERM, and SIGKILL after five seconds) and wait for it."""
+        """End the server (SIGTERM, and SIGKILL after ``STOP_DEADLINE`` seconds) and wait for it."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -185,7 +185,7 @@ class S3Server(Service):
     """moto's S3 server: in memory, and it honours If-Match and If-None-Match."""
 
     name = "moto's S3 server"
-    start_deadline = 30.0  # its imports alone take seconds on a busy machine
+    start_deadline = 60.0  # its imports alone take seconds on a busy machine
     access_key = "testing"
     secret_key = "testing"
     region = "us-east-1"

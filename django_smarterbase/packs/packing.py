@@ -74,8 +74,9 @@ class Packer:
 
     def _acquire(self, lease: Lease, keys: PackKeys, progress: Progress) -> None:
         """Take the lease, after a packer that was killed too: whether one is, only its silence tells."""
-        patience = time.monotonic() + LEASE * _SILENCE
+        patience: float | None = None
         while not lease.acquire():
+            patience = patience or time.monotonic() + LEASE * _SILENCE  # from when it was seen, however long that took
             if time.monotonic() > patience:
                 raise PackingFailed(
                     f"The documents under {keys.documents!r} were not packed: another process is at it. Let it end."

@@ -12,6 +12,7 @@ from testproject.environment import VARIABLES, Environment
 def test_environment_is_read_back_when_written_to_variables() -> None:
     environment = Environment(
         redis_url="redis://127.0.0.1:1/0",
+        redis_timeout=1.5,
         name="n",
         objects=Path("/o"),
         trust_seconds=0.5,
@@ -32,6 +33,12 @@ def test_environment_has_no_index_when_redis_is_not_named() -> None:
     environment = Environment.read({"REDIS_URL": ""})
     assert "smarterbase" not in environment.caches()
     assert environment.database()["OPTIONS"]["cache"] is None
+
+
+def test_environment_says_how_long_redis_is_waited_for() -> None:
+    variables = {"REDIS_URL": "redis://127.0.0.1:1/0", "SMARTERBASE_REDIS_TIMEOUT": "3"}
+    limits = Environment.read(variables).caches()["smarterbase"]["OPTIONS"]
+    assert limits == {"SOCKET_CONNECT_TIMEOUT": 3.0, "SOCKET_TIMEOUT": 3.0}
 
 
 def test_environment_goes_to_s3_when_a_bucket_is_named() -> None:

@@ -23,7 +23,7 @@ def test_wheel_holds_every_file_of_the_package_when_built(tmp_path: Path) -> Non
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=240,
     )
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

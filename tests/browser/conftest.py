@@ -12,10 +12,11 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 #: What a browser test waits for at most; the machines of CI are slow and shared.
 DEADLINE_MS = 20_000
+expect.set_options(timeout=DEADLINE_MS)  # it has a deadline of its own, of five seconds
 #: No sandbox: root and most containers have none, and only pages of our own are opened.
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

@@ -26,8 +26,11 @@ def test_problems_of_a_page_are_noted_when_a_script_fails_or_breaks_the_policy(b
     context = browser.new_context()
     problems = problems_of(context)
     page = context.new_page()
-    page.set_content("<script>missing.name</script>")
-    page.set_content("""<meta http-equiv="Content-Security-Policy" content="script-src 'none'"><script>1</script>""")
+    with context.expect_event("weberror"):
+        page.set_content("<script>missing.name</script>")
+    forbidding = """<meta http-equiv="Content-Security-Policy" content="script-src 'none'"><script>1</script>"""
+    with context.expect_event("console", lambda message: message.type == "error"):
+        page.set_content(forbidding)
     context.close()
     undefined, forbidden = problems
     assert undefined == "missing is not defined"

@@ -16,13 +16,13 @@ from django_smarterbase.packs import packing
 ALIAS = "faults"
 HOLD = 0.6
 #: The breaker's rest, the hold of a rebuild that died, the time between two looks of the automatic repair, its lease
-#: and that of packers: as short as the deadlines of these tests. Seconds.
+#: and that of packers: short as the deadlines of these tests. Seconds.
 PAUSES = {
     (breaker, "REST"): 1.0,
     (rebuild, "HOLD"): HOLD,
     (auto, "LOOK"): 0.4,
     (auto, "LEASE"): 1.0,
-    (packing, "LEASE"): 1.0,
+    (packing, "LEASE"): 3.0,  # which a packer must not outlast, however slow the machine
 }
 
 

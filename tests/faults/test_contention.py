@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def crowded(request: pytest.FixtureRequest, place: Place, store: str) -> Place:
     """An empty database. Deadlines are long, as a machine with eight busy processes is slow."""
-    patient = replace(place, trust_seconds=0.2, write_deadline=5.0, socket_timeout=2.0)
+    patient = replace(place, trust_seconds=0.2, write_deadline=15.0, socket_timeout=10.0)
     if store == FILES:
         return patient
     server: S3Server = request.getfixturevalue("s3")

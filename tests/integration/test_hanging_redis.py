@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 from collections.abc import Iterator
@@ -16,10 +17,11 @@ from testproject.articles.models import Article, Author
 
 
 class Silence:
-    """A server on a free port. ``connections`` are those that it has accepted and left without an answer."""
+    """A server on a free port. It accepts connections and leaves them without an answer."""
 
     def __init__(self) -> None:
         self.connections: list[socket.socket] = []
+        self.accepted: queue.SimpleQueue[object] = queue.SimpleQueue()
         self.server = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self.server.getsockname()[1]}/0"
         self.thread = threading.Thread(target=self._accept, daemon=True)
@@ -28,9 +30,17 @@ class Silence:
     def _accept(self) -> None:
         while True:
             try:
-                self.connections.append(self.server.accept()[0])
+                connection, address = self.server.accept()
             except OSError:
                 return
+            self.connections.append(connection)
+            self.accepted.put(address)
+
+    def asked(self) -> int:
+        """How many connections have come so far. They are accepted in their order, so it waits for one of its own."""
+        with socket.create_connection(self.server.getsockname()) as last:
+            addresses = list(iter(lambda: self.accepted.get(timeout=60), last.getsockname()))
+        return len(addresses)
 
     def close(self) -> None:
         self.server.shutdown(socket.SHUT_RDWR)
@@ -60,4 +70,4 @@ def test_statement_over_two_indexes_waits_once_when_redis_hangs(silence: Silence
             assert list(query) == []
     else:
         assert list(query) == []
-    assert len(silence.connections) == 1
+    assert silence.asked() == 1

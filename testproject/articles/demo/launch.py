@@ -17,6 +17,7 @@ from testproject.services import LOOPBACK, RedisServer, S3Server, free_port
 MANAGE = VAR.parent / "manage.py"
 RUN = "SMARTERBASE_DEMO"
 BUCKET = "demo"
+_PATIENCE = 5.0  # seconds that Redis may take: the story is about one that is gone, not about a busy machine
 
 
 def is_launched() -> bool:
@@ -60,6 +61,7 @@ def _on_files() -> Environment:
     folder: Path = VAR / f"demo-{os.getpid()}"
     return Environment(
         redis_url=f"redis://{LOOPBACK}:{free_port()}/0",
+        redis_timeout=_PATIENCE,
         name="demo",
         objects=folder / "objects",
         trust_seconds=0.3,
@@ -71,6 +73,7 @@ def _on_files() -> Environment:
 def _on_s3() -> Environment:
     return Environment(
         redis_url=f"redis://{LOOPBACK}:{free_port()}/0",
+        redis_timeout=_PATIENCE,
         name="demo",
         trust_seconds=0.5,
         write_deadline=3.0,  # a Python S3 server on a busy machine takes its time

@@ -18,6 +18,8 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError
 from django.db.models import F
 
+from django_smarterbase.exceptions import ConflictError
+
 
 def configure() -> None:
     """The settings: objects in a folder, indexes in a Redis if there is one."""
@@ -90,7 +92,12 @@ class Worker:
     def count_up(self, pk: int, times: int) -> None:
         """Add one to the stock, time and again."""
         for _ in range(times):
-            self.items.filter(pk=pk).update(stock=F("stock") + 1)
+            while True:
+                try:
+                    self.items.filter(pk=pk).update(stock=F("stock") + 1)
+                    break
+                except ConflictError:  # said after several attempts, and nothing was applied: the caller's turn
+                    continue
 
     def command(self, *line: str) -> list[Any]:
         """The exit status of a management command, and what it says."""

@@ -13,7 +13,7 @@ import requests
 from .places import PASSWORD
 
 PEOPLE = 100
-PATIENCE = 60  # seconds for one page
+PATIENCE = 180  # seconds for one page, of a machine that has much else to do
 
 
 class Crowd:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import boto3
 
-from tests.serving import DEADLINE, ROOT
+from tests.serving import DEADLINE, REDIS_TIMEOUT, ROOT
 
 PASSWORD = "a hundred may know it"
 NAME = "testproject"
@@ -41,6 +41,7 @@ def variables_of(redis_url: str) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "tests.acceptance.serving.settings",
         "SMARTERBASE_SECRET_KEY": "one of all processes",
         "SMARTERBASE_TRUST_SECONDS": "0.5",
+        "SMARTERBASE_REDIS_TIMEOUT": REDIS_TIMEOUT,
         "SMARTERBASE_WRITE_DEADLINE": "5",
         "PYTHONWARNINGS": "always::ResourceWarning",
     }

@@ -94,13 +94,16 @@ def see_that_the_last_request_is_answered(site: Site, place: Place) -> None:
     def titles() -> list[str]:
         return sorted(each["title"] for each in place.documents("articles").values() if each["category"] == LINGERING)
 
+    go_on = place.folder / "go on"
     with ThreadPoolExecutor(1) as thread:
-        last = thread.submit(requests.get, f"{site.url}/linger/", timeout=DEADLINE)
+        last = thread.submit(requests.get, f"{site.url}/linger/", {"until": str(go_on)}, timeout=DEADLINE)
         until = time.monotonic() + DEADLINE
         while titles() != ["begun"]:
             assert time.monotonic() < until
             time.sleep(0.05)
         site.process.terminate()
+        time.sleep(1)  # in which it is told
+        go_on.touch()
         assert last.result().status_code == 200
     assert titles() == ["begun", "done"]
 

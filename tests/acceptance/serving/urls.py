@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
@@ -67,10 +68,11 @@ def fail(request: HttpRequest) -> HttpResponse:
 
 
 def linger(request: HttpRequest) -> HttpResponse:
-    """Take a second from one write to the other."""
+    """Wait for a file between one write and the other."""
     author = Author.objects.earliest("pk")
     Article.objects.create(author=author, category=LINGERING, title="begun")
-    time.sleep(1)
+    while not Path(request.GET["until"]).exists():
+        time.sleep(0.05)
     Article.objects.create(author=author, category=LINGERING, title="done")
     return HttpResponse("done")
 

@@ -19,7 +19,7 @@ def sides(
 ) -> Iterator[Sides]:
     """The engine on files and stock SQLite, both empty, with the bestiary's tables. Nothing is written beside them."""
     location = str(tmp_path_factory.mktemp("hostile") / "objects")
-    place = Place("zoo", location, server.url, write_deadline=0.8, trust_seconds=0.05, socket_timeout=2.0)
+    place = Place("zoo", location, server.url, write_deadline=0.8, trust_seconds=0.05, socket_timeout=20.0)
     with django_db_blocker.unblock(), opened(place) as sides:
         yield sides
         assert not sides.outside()

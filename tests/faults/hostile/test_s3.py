@@ -35,7 +35,7 @@ STRANGERS = (
 def bucket(server: RedisServer, s3: S3Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Sides]:
     """Both sides, the engine's objects in a bucket."""
     endpoint = s3.endpoint_url
-    place = Place("zoo", "faults", server.url, endpoint, write_deadline=2.0, trust_seconds=0.2, socket_timeout=2.0)
+    place = Place("zoo", "faults", server.url, endpoint, write_deadline=10.0, trust_seconds=0.2, socket_timeout=20.0)
     with django_db_blocker.unblock(), opened(place) as sides:
         yield sides
 

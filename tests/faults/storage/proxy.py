@@ -50,12 +50,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that a client sent. ``moment`` is of ``time.monotonic``."""
+    """A request that a client sent."""
 
     method: str
     path: str
     fault: Fault | None
-    moment: float
 
 
 @dataclass
@@ -117,7 +116,7 @@ class FaultyProxy:
         """What a request meets; counted."""
         with self._lock:
             fault = next((rule.fault for rule in self.rules if _befalls(rule, method, path)), None)
-            self.seen.append(Seen(method, path, fault, time.monotonic()))
+            self.seen.append(Seen(method, path, fault))
             TALLY.count("storage faults", f"requests: {fault.value if fault else 'passed on'}")
         return fault
 

@@ -17,18 +17,27 @@ from testproject.articles.models import Article
 from ..places import ALIAS, Cell, Place, settings_of
 from .proxy import FaultyProxy
 
+WRITE_DEADLINE = 4.0  # seconds
 FIELDS = ("id", "author_id", "category", "title", "status", "view_count")
 
 
 @dataclass(frozen=True)
 class Behind(Place):
-    """A place in the bucket ``location`` whose client gives up after two attempts of half a second."""
+    """A place in the bucket ``location`` whose client gives up after two attempts of a second.
+
+    It sends no more requests at a time than its server can answer within that.
+    """
 
     def storage(self) -> dict[str, Any]:
         """The entry of STORAGES."""
         entry = super().storage()
-        config = Config(connect_timeout=0.5, read_timeout=0.5, retries={"mode": "standard", "total_max_attempts": 2})
+        config = Config(connect_timeout=1.0, read_timeout=1.0, retries={"mode": "standard", "total_max_attempts": 2})
         return {**entry, "OPTIONS": {**entry["OPTIONS"], "client_config": config}}
+
+    def database(self, cache: str = ALIAS) -> dict[str, Any]:
+        """The entry of DATABASES."""
+        entry = super().database(cache)
+        return {**entry, "OPTIONS": {**entry["OPTIONS"], "concurrency": 4}}
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ def _rows(articles: Any) -> list[tuple[Any, ...]]:
 @contextmanager
 def site_behind(proxy: FaultyProxy, client: Any, bucket: str, redis_url: str) -> Iterator[Site]:
     """An empty site on an empty Redis."""
-    place = Behind("site", bucket, redis_url, endpoint=proxy.url, write_deadline=2.0, socket_timeout=2.0)
+    place = Behind("site", bucket, redis_url, endpoint=proxy.url, write_deadline=WRITE_DEADLINE, socket_timeout=10.0)
     cell = Cell(ALIAS, place)
     with override_settings(**settings_of({ALIAS: place})):
         cell.open()

@@ -14,17 +14,16 @@ from testproject.articles.models import Article, Author
 
 from ..places import ALIAS
 from .proxy import Fault
-from .site import Site, site_behind
+from .site import WRITE_DEADLINE, Site, site_behind
 
 COUNT = 12
-WRITE_DEADLINE = 2.0
 
 
 @pytest.fixture
 def site(proxy, client, bucket, server):
     """Twelve articles of the category "old", trusted indexes."""
     server.restart_empty()
-    proxy.delay = 1.2
+    proxy.delay = 2.4  # seconds, longer than the client waits
     with site_behind(proxy, client, bucket, server.url) as site:
         author = Author.objects.using(ALIAS).create(name="ada")
         Article.objects.using(ALIAS).bulk_create(articles(author, "old"))

@@ -16,7 +16,7 @@ from django_smarterbase.storage.base import Listed
 from testproject.articles.models import Article, Author
 from tests.integration.commands.site import Site
 
-DEADLINE = 5.0
+DEADLINE = 30.0  # seconds
 
 
 def counted(census: Census, table: str) -> int | None:

@@ -29,6 +29,7 @@ from django_smarterbase.ops import StorageOps
 from django_smarterbase.profiling import QueryProfile
 from testproject.services import RedisServer
 from tests.integration.commands.site import RecordingSite, Site, site_in
+from tests.serving import REDIS_TIMEOUT
 
 MANAGE = Path(testproject.__file__).parent / "manage.py"
 MOMENT = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -352,6 +353,7 @@ def environment(site: Site, **changes: str) -> dict[str, str]:
         "REDIS_URL": site.server.url,
         "SMARTERBASE_NAME": site.name,
         "SMARTERBASE_OBJECTS": str(site.folder),
+        "SMARTERBASE_REDIS_TIMEOUT": REDIS_TIMEOUT,
         "TERM": "xterm-256color",
         **changes,
     }

@@ -13,13 +13,14 @@ from django.db import connection
 from django.test import override_settings
 
 from django_smarterbase.history import News, ProfileHistory, histories, history_of, registry
+from django_smarterbase.history import history as history_module
 from django_smarterbase.history.stream import STREAM_SECONDS, Stream
 from django_smarterbase.indexes.breaker import breaker_of
 from django_smarterbase.profiling import Selection, profile_queries, recorder
 from testproject.articles.models import Author
 from tests.integration.commands.site import ALIAS, Site
 
-from .conftest import MOMENT, wait_until
+from .conftest import MOMENT, PATIENCE, wait_until
 
 
 def numbers(profiles):
@@ -177,23 +178,24 @@ def test_clear_empties_the_history_of_all_processes(history, other_process, made
 def test_clear_waits_for_what_is_on_its_way(history, made, monkeypatch) -> None:
     on_its_way, may_arrive = threading.Event(), threading.Event()
     append = Stream.append
+    monkeypatch.setattr(history_module, "_PATIENCE", PATIENCE)
 
     def slowly(self, *args):
         on_its_way.set()
-        assert may_arrive.wait(10)
+        assert may_arrive.wait(PATIENCE)
         append(self, *args)
 
     monkeypatch.setattr(Stream, "append", slowly)
     history.keep(made(1))
     sending = threading.Thread(target=history.flush)
     sending.start()
-    assert on_its_way.wait(10)
+    assert on_its_way.wait(PATIENCE)
     clearing = threading.Thread(target=history.clear)
     clearing.start()
     clearing.join(0.2)
     may_arrive.set()
     for thread in (sending, clearing):
-        thread.join(10)
+        thread.join(PATIENCE)
 
     assert history.read().profiles == ()
 
@@ -248,6 +250,7 @@ def test_history_adds_nothing_to_the_round_trips_of_a_statement(site: Site) -> N
         (profile,) = queries.profiles
         return profile.redis_ops, profile.storage_ops
 
+    site.restart(trust_seconds=50, write_deadline=60)  # so that no lease runs out meanwhile
     Author.objects.create(name="Ada")
     counted()
     without = counted()

@@ -25,9 +25,11 @@ from django_smarterbase.profiling import QueryProfile, profile_queries
 from django_smarterbase.signals import breaker_changed, profiles_dropped
 from testproject.articles.models import Author
 from tests.faults.wire import Line, Wire
-from tests.integration.commands.site import ALIAS, REDIS_TIMEOUT, Site, limits
+from tests.integration.commands.site import ALIAS, Site, limits
 
 from .conftest import wait_until
+
+TIMEOUT = 1.0  # seconds for which Redis is waited for on a line that may hold an answer back
 
 
 def numbers(profiles: tuple[QueryProfile, ...]) -> list[int]:
@@ -43,8 +45,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def wire(site: Site) -> Iterator[Wire]:
     """The site's line to Redis, twice as slow as it has patience for once it is slowed down."""
-    wire = Wire(site.server.port, delay=2 * REDIS_TIMEOUT)
-    cache = {**settings.CACHES[ALIAS], "LOCATION": wire.url, "OPTIONS": limits(REDIS_TIMEOUT)}
+    wire = Wire(site.server.port, delay=2 * TIMEOUT)
+    cache = {**settings.CACHES[ALIAS], "LOCATION": wire.url, "OPTIONS": limits(TIMEOUT)}
     with override_settings(CACHES={**settings.CACHES, ALIAS: cache}):
         yield wire
     wire.close()

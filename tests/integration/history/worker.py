@@ -1,4 +1,7 @@
-"""A process of the example site that does as it is told: ``python -m tests.integration.history.worker WHAT``."""
+"""A process of the example site that does as it is told: ``python -m tests.integration.history.worker WHAT``.
+
+With ``PATIENTLY`` in its environment its end waits for as many seconds until its last profiles are sent.
+"""
 
 from __future__ import annotations
 
@@ -52,4 +55,7 @@ def fork_and_live() -> None:
 if __name__ == "__main__":
     os.environ["DJANGO_SETTINGS_MODULE"] = "testproject.settings"
     django.setup()
+    from django_smarterbase.history import registry
+
+    registry.FAREWELL = float(os.environ.get("PATIENTLY", registry.FAREWELL))  # type: ignore[misc]
     {"leave": leave, "fork": fork, "fork_and_live": fork_and_live}[sys.argv[1]]()

@@ -18,7 +18,7 @@ from django_smarterbase.packs.scanning import Tally
 from .conftest import PACKS, PREFIX, TABLE, fill
 
 Process = Callable[..., DocumentStore]
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 @pytest.fixture(params=["files"])

@@ -273,7 +273,9 @@ def test_caller_who_stops_early_leaves_the_rest_unread(cached) -> None:
     assert ops.storage.reads < 20
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["put", "delete", "pack", "clear", "get", "scan"]), st.integers(0, 9)), max_size=40

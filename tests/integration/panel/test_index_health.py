@@ -113,7 +113,7 @@ def test_page_tells_what_to_do_where_a_reindex_is_not_enough(filled: Site, root:
 
 def test_page_says_that_an_index_is_being_rebuilt(filled: Site, root: Client) -> None:
     with filled.redis() as client:
-        client.set(f"sb:{{{filled.name}:articles}}:builder", "another-epoch", px=5000)
+        client.set(f"sb:{{{filled.name}:articles}}:builder", "another-epoch", px=60_000)
     assert row_of(get(root, HEALTH), "articles.Article ")[1] == "trusted being rebuilt"
 
 

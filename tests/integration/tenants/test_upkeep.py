@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.transaction import TransactionManagementError
 from django.test import TestCase
 
-from django_smarterbase import contenttypes
+from django_smarterbase import background, contenttypes
 from django_smarterbase.backend import resources
 from django_smarterbase.exceptions import IndexUnavailable, TenantInTransaction
 from django_smarterbase.history import history_of, registry
@@ -33,7 +33,7 @@ from testproject.articles.models import Author
 from tests.integration.commands.site import Site
 from tests.integration.engine.faults.abandoned import abandon
 
-PATIENCE = 20.0  # seconds
+PATIENCE = 60.0  # seconds
 
 
 def make(*names: str) -> None:
@@ -231,6 +231,7 @@ def test_index_of_a_tenant_is_rebuilt_in_the_background(site: Site, monkeypatch:
     index_rebuilt.connect(tell)
     wait_until(is_answered)
     wait_until(lambda: bool(told))  # the signal follows the index
+    wait_until(lambda: not background._threads)  # lest what follows the signal meet another test
     index_rebuilt.disconnect(tell)
     assert told == ["acme"]
     assert redis_keys(site, "globex") == before

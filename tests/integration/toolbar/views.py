@@ -63,7 +63,7 @@ def meet(request: HttpRequest, name: str) -> HttpResponse:
     """Two queries, between which all requests of the test are under way."""
     ask(f"{name}-1")
     if meeting is not None:
-        meeting.wait(10)
+        meeting.wait(60)
     ask(f"{name}-2")
     return page()
 
