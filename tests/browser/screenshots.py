@@ -50,7 +50,7 @@ with profile_queries() as block:
     store.published_count()
     store.add_view(Article.objects.named("ShowArticle").first().pk)
     list(Article.objects.named("SearchTitles").filter(title="Letter 7"))
-real = [profile for profile in block.profiles if profile.method != "main"]
+real = [profile for profile in block.profiles if profile.method != "shell"]
 weights = [{"LatestPublishedArticles": 8, "AddArticleView": 5, "SearchTitles": 1}.get(each.method, 3) for each in real]
 usual = {"LatestPublishedArticles": 6.0, "GetPublishedArticlesCount": 0.9, "AddArticleView": 4.0, "SearchTitles": 9.0}
 chance, now = random.Random(3), timezone.now()
