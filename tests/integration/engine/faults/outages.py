@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 
 from django.db.models import Index
 
@@ -72,16 +71,12 @@ class OldDump(Outage):
 
     def begin(self, site: Site) -> None:
         with site.redis() as client:
-            client.config_set("dir", str(_folder(site)))
-            client.config_set("dbfilename", "dump.rdb")
             client.save()
             saved = client.dbsize()
         Article.objects.filter(category=CATEGORY).first().save()  # the dump does not know of it
-        scratch = Path(site.server._scratch)
         site.server.kill()
-        (_folder(site) / "dump.rdb").rename(scratch / "dump.rdb")
         site.server.start()
-        (scratch / "dump.rdb").unlink()
+        site.server.dump_file.unlink()
         with site.redis() as client:
             assert client.dbsize() == saved > 0
 
@@ -144,12 +139,6 @@ class OtherDefinitions(Outage):
 
 def _category_sets(site: Site) -> list[str]:
     return site.redis_keys(f"set:*category*{CATEGORY}")
-
-
-def _folder(site: Site) -> Path:
-    folder = site.folder.parent / "dumps"
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 OUTAGES = (NoCache, Unreachable, Killed, OldDump, Flushed, LostSet, OtherType, OtherDefinitions)
